@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
 from .._core.errors import RetellError
 from .._core.masking import Hidden
+from .._core.prefetch import Handover
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SyncDispatch"]
 
-_WISH, _END = object(), object()
+_NOTHING, _WISH, _END = object(), object(), object()
 
 
 class SyncDispatch:
@@ -37,6 +38,10 @@ class SyncDispatch:
         self._background = background
         self._use: Use | None = None
         self._cancel: Callable[[], None] | None = None
+        self._lock = threading.Lock()  # one thread reads at a time
+        # What came and what is to be fed, as long as nobody else has it: whoever is interrupted finds it the next time.
+        self._said: object = _NOTHING
+        self._wished: Hidden[object] | None = None
 
     @property
     def progress(self) -> Progress:
@@ -56,8 +61,7 @@ class SyncDispatch:
             raise RetellError("a dispatch is entered once")
         self._use = self._background.use()
         # Either there is an outcome, an error at the end of all, or the wish for another request, which is fed.
-        self._send, self._said = anyio.create_memory_object_stream[object]()
-        self._feed, self._fed = anyio.create_memory_object_stream[object](1)
+        self._sayings, self._fed = Handover[object](), Handover[object]()
         try:
             self._cancel = self._use.start(self._run)
         except BaseException:
@@ -66,8 +70,6 @@ class SyncDispatch:
         return self
 
     def _close(self) -> None:
-        for stream in (self._send, self._said, self._feed, self._fed):
-            stream.close()
         cast("Use", self._use).__exit__(None, None, None)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -84,12 +86,18 @@ class SyncDispatch:
         """Give the next outcome, with the errors of `Dispatch`."""
         if self._use is None:
             raise RetellError("enter a dispatch before its outcomes are read: with client.dispatch(...) as outcomes")
-        while (said := self._use.run(self._next)) is _WISH:
-            try:
-                request = next(self._requests.value, _END)
-            except Exception as error:  # noqa: BLE001 - it ends the dispatch, and is raised after the last outcome
-                request = _Failed(error)
-            self._use.run(self._give, Hidden(request))
+        with self._lock:
+            self._use.run(self._next)
+            while self._said is _WISH:
+                if self._wished is None:
+                    try:
+                        request = next(self._requests.value, _END)
+                    except Exception as error:  # noqa: BLE001 - it ends the dispatch, and is raised after the last outcome
+                        request = _Failed(error)
+                    self._wished = Hidden(request)
+                self._use.run(self._grant)
+                self._use.run(self._next)
+            said, self._said = self._said, _NOTHING
         if said is _END:
             raise StopIteration
         if isinstance(said, _Failed):
@@ -97,28 +105,31 @@ class SyncDispatch:
         return cast("Outcome", said)
 
     async def _run(self) -> None:
-        with self._send:
-            try:
-                async with self._dispatch as outcomes:
-                    async for outcome in outcomes:
-                        await self._send.send(outcome)
-            except Exception as error:  # noqa: BLE001 - it is raised where outcomes are read
-                await self._send.send(_Failed(error))
-
-    async def _next(self) -> object:
         try:
-            return await self._said.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
-            return _END
+            async with self._dispatch as outcomes:
+                async for outcome in outcomes:
+                    await self._sayings.give(outcome)
+        except Exception as error:  # noqa: BLE001 - it is raised where outcomes are read
+            await self._sayings.give(_Failed(error))
+        finally:
+            self._sayings.close()
 
-    async def _give(self, request: Hidden[object]) -> None:
-        with suppress(anyio.WouldBlock):  # the last one that was given was not taken: the dispatch was stopped
-            self._feed.send_nowait(request.value)
+    async def _next(self) -> None:
+        if self._said is _NOTHING:
+            try:
+                self._said = await self._sayings.take()
+            except anyio.EndOfStream:
+                self._said = _END
+
+    async def _grant(self) -> None:
+        if self._wished is not None:
+            self._fed.put(self._wished.value)
+            self._said, self._wished = _NOTHING, None
 
     async def _wish(self) -> object:
         """Get a request from the thread that reads outcomes."""
-        await self._send.send(_WISH)
-        return await self._fed.receive()
+        await self._sayings.give(_WISH)
+        return await self._fed.take()
 
 
 class _Failed:

@@ -1,24 +1,92 @@
-"""Fetching before the results are asked for, in order. The tasks that fetch belong to a block of ``async with``.
+"""Handing things from one task to another, and fetching before the results are asked for, in order.
 
-A task that reads a source closes its stream when the source ends and at no other time: cancelled, it must not look like an end.
+The tasks that fetch belong to a block of ``async with``. One that reads a source says so when the source ends and at no other time:
+cancelled, it must not look like an end.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import anyio
+import attrs
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
-if TYPE_CHECKING:
-    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-
-__all__ = ["mapped", "prefetched"]
+__all__ = ["Handover", "mapped", "prefetched"]
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+
+@attrs.frozen(eq=False)
+class _Given(Generic[T]):
+    thing: T
+    taken: anyio.Event = attrs.field(factory=anyio.Event)
+
+
+class Handover(Generic[T]):
+    """What some tasks give and others take, in order.
+
+    Whoever is cancelled while it waits has taken nothing, whereas a memory stream of anyio loses what is given in the very turn in which
+    the one who waits is cancelled.
+    """
+
+    def __init__(self) -> None:
+        self._given: deque[_Given[T]] = deque()
+        self._changed = anyio.Event()
+        self._end: type[Exception] | None = None
+
+    async def give(self, thing: T) -> None:
+        """Give something, and wait until it is taken."""
+        given = _Given(thing)
+        self._put(given)
+        try:
+            await given.taken.wait()
+        finally:
+            if not given.taken.is_set() and given in self._given:
+                self._given.remove(given)
+
+    def put(self, thing: T) -> None:
+        """Give something, and wait for nobody."""
+        self._put(_Given(thing))
+
+    def _put(self, given: _Given[T]) -> None:
+        self._given.append(given)
+        self._change()
+
+    def close(self) -> None:
+        """Give nothing more."""
+        self._end = self._end or anyio.EndOfStream
+        self._change()
+
+    def leave(self) -> None:
+        """Take nothing more: what is there is dropped."""
+        self._given.clear()
+        self._end = anyio.ClosedResourceError
+        self._change()
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def take(self) -> T:
+        """Wait for the next thing and take it.
+
+        :raises anyio.EndOfStream: there is none, and nothing more is given.
+        :raises anyio.ClosedResourceError: nothing more is taken.
+        """
+        await checkpoint()
+        while not self._given:
+            if self._end is not None:
+                raise self._end
+            await self._changed.wait()
+        given = self._given.popleft()  # nothing is waited for after it
+        given.taken.set()
+        return given.thing
 
 
 class _Result(Generic[T]):
@@ -53,7 +121,7 @@ class _Result(Generic[T]):
 class _Results(AsyncIterator[T]):
     """Results in the order in which they were begun; nothing comes after one that failed."""
 
-    def __init__(self, results: MemoryObjectReceiveStream[_Result[T]], taken: Callable[[], object]) -> None:
+    def __init__(self, results: Handover[_Result[T]], taken: Callable[[], object]) -> None:
         self._results = results
         self._taken = taken
         self._next: _Result[T] | None = None
@@ -61,7 +129,7 @@ class _Results(AsyncIterator[T]):
     async def __anext__(self) -> T:
         if self._next is None:
             try:
-                self._next = await self._results.receive()
+                self._next = await self._results.take()
             except anyio.EndOfStream:
                 raise StopAsyncIteration from None
         # Whoever is cancelled here, or gets an error, finds the same result the next time: none is passed over.
@@ -72,7 +140,7 @@ class _Results(AsyncIterator[T]):
 
 
 @asynccontextmanager
-async def _tasks() -> AsyncGenerator[TaskGroup]:
+async def _tasks(results: Handover[_Result[T]]) -> AsyncGenerator[TaskGroup]:
     """Tasks that are cancelled when the block ends. An error of the block is raised as it is, in no exception group."""
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
@@ -81,6 +149,7 @@ async def _tasks() -> AsyncGenerator[TaskGroup]:
         except Exception as error:  # noqa: BLE001 - it is raised again when the tasks are done
             failure = error
         tasks.cancel_scope.cancel()
+    results.leave()
     if failure is not None:
         raise failure
 
@@ -88,47 +157,46 @@ async def _tasks() -> AsyncGenerator[TaskGroup]:
 @asynccontextmanager
 async def prefetched(source: AsyncIterator[T], number: int) -> AsyncGenerator[AsyncIterator[T]]:
     """Read up to `number` entries of a source before they are asked for."""
+    places, results = anyio.Semaphore(number), Handover[_Result[T]]()
 
-    async def read(send: MemoryObjectSendStream[_Result[T]]) -> None:
+    async def read() -> None:
         while True:
+            await places.acquire()
             result = _Result[T]()
             try:
                 result.give(await anext(source))
             except StopAsyncIteration:
-                send.close()
+                results.close()
                 return
             except Exception as error:  # noqa: BLE001 - it is raised again by `get`
                 result.fail(error)
-            await send.send(result)
+            results.put(result)
 
-    # One more is held by the task while it waits to put it here.
-    send, receive = anyio.create_memory_object_stream[_Result[T]](number - 1)
-    async with receive, send, _tasks() as tasks:
-        tasks.start_soon(read, send)
-        yield _Results(receive, lambda: None)
+    async with _tasks(results) as tasks:
+        tasks.start_soon(read)
+        yield _Results(results, places.release)
 
 
 @asynccontextmanager
 async def mapped(source: AsyncIterator[T], fetch: Callable[[T], Awaitable[U]], concurrency: int) -> AsyncGenerator[AsyncIterator[U]]:
     """Results of `fetch` for each entry of a source, in order; at most `concurrency` are fetched, or wait to be used, at a time."""
-    places = anyio.Semaphore(concurrency)
+    places, results = anyio.Semaphore(concurrency), Handover[_Result[U]]()
 
-    async def begin(send: MemoryObjectSendStream[_Result[U]], tasks: TaskGroup) -> None:
+    async def begin(tasks: TaskGroup) -> None:
         while True:
             await places.acquire()
             result = _Result[U]()
             try:
                 item = await anext(source)
             except StopAsyncIteration:
-                send.close()
+                results.close()
                 return
             except Exception as error:  # noqa: BLE001 - it is raised again by `get`
                 result.fail(error)
             else:
                 tasks.start_soon(result.run, fetch, item)
-            await send.send(result)
+            results.put(result)
 
-    send, receive = anyio.create_memory_object_stream[_Result[U]](concurrency)
-    async with receive, send, _tasks() as tasks:
-        tasks.start_soon(begin, send, tasks)
-        yield _Results(receive, places.release)
+    async with _tasks(results) as tasks:
+        tasks.start_soon(begin, tasks)
+        yield _Results(results, places.release)

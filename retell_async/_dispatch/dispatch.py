@@ -23,6 +23,7 @@ from .._core.errors import (
     RetellError,
 )
 from .._core.masking import Hidden, cut, mask_text
+from .._core.prefetch import Handover
 from .._helpers.watch import is_transient
 from .numbers import Numbers
 from .outcome import Outcome, Progress, Until
@@ -94,7 +95,7 @@ class Dispatch:
     async def __aenter__(self) -> Self:
         if self._tasks is not None:
             raise RetellError("a dispatch is entered once")
-        self._send, self._outcomes = anyio.create_memory_object_stream[Outcome]()
+        self._outcomes = Handover[Outcome]()
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(self._produce)
         return self
@@ -107,8 +108,7 @@ class Dispatch:
             # Without the error of the block, which is none of these tasks' and is to stay what it is.
             await self._tasks.__aexit__(None, None, None)
         finally:
-            self._send.close()
-            self._outcomes.close()
+            self._outcomes.leave()
 
     def __aiter__(self) -> Self:
         return self
@@ -124,16 +124,19 @@ class Dispatch:
         if self._tasks is None:
             raise RetellError("enter a dispatch before its outcomes are read: async with client.dispatch(...) as outcomes")
         with suppress(anyio.EndOfStream, anyio.ClosedResourceError):
-            return await self._outcomes.receive()
+            return await self._outcomes.take()
         error, self._error = self._error, None
         raise error or StopAsyncIteration
 
     async def _produce(self) -> None:
-        with self._send, self._way.ends.placing():
-            async with anyio.create_task_group() as tasks:
-                ended = await attempt(partial(self._take_all, tasks))
-                if isinstance(ended, Failed) and self._stopped is None:
-                    self._error = self._error or ended.exception
+        try:
+            with self._way.ends.placing():
+                async with anyio.create_task_group() as tasks:
+                    ended = await attempt(partial(self._take_all, tasks))
+                    if isinstance(ended, Failed) and self._stopped is None:
+                        self._error = self._error or ended.exception
+        finally:
+            self._outcomes.close()
 
     async def _take_all(self, tasks: TaskGroup) -> None:
         """Take requests as there is room for their calls, and give each to a task of its own."""
@@ -164,7 +167,7 @@ class Dispatch:
 
     async def _carry_out(self, outcome: Outcome) -> None:
         outcome = await self._outcome(outcome)
-        await self._send.send(outcome)
+        await self._outcomes.give(outcome)
         self._count(**{outcome.status if outcome.status in {"not_placed", "unknown"} else "done": 1})
         self._taken.release()
 

@@ -79,7 +79,7 @@ def marked(request: Request[T], token: str) -> Request[T]:
 
 
 def traced(request: Request[T], key: str | None, traceparent: str | None) -> Request[T]:
-    """The request with the trace in the metadata of what it creates.
+    """The request with the trace in the metadata of what it creates. One that the caller has put there stays.
 
     :param key: one of the caller's: then it is the trace that the key carries, and none if it carries none, since what is sent under one
         key is always the same.
@@ -87,7 +87,9 @@ def traced(request: Request[T], key: str | None, traceparent: str | None) -> Req
     :raises TypeError: the metadata is no object, to which none can be added.
     """
     trace = traceparent if key is None else _trace_in_key(key)
-    return request if trace is None else _with_metadata(request, TRACEPARENT, trace)
+    if trace is None or _metadata(request).get(TRACEPARENT) is not None:
+        return request
+    return _with_metadata(request, TRACEPARENT, trace)
 
 
 def joined(request: Request[Any]) -> str | None:

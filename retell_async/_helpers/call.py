@@ -23,6 +23,7 @@ __all__ = ["CallHelper", "Ends"]
 
 _OVER = ("ended", "error", "not_connected")
 """The statuses of calls that are over, as the API names them."""
+_NEW = 120.0  # seconds for which a call that was placed need not be known everywhere
 _NEVER_HEARD = ("error", "not_connected")
 
 
@@ -67,12 +68,13 @@ class CallHelper(Resource):
         :param every: seconds from one question to the next: by default 2, and with a `router` 30.
         :param router: a `webhooks.Router` that gets the account's events: these end the wait at once.
         :raises WaitTimeoutError: it was not over in time. It goes on.
-        :raises APIStatusError: there is no such call, or the key may not see it.
+        :raises APIStatusError: there is no such call, or the key may not see it. For 20 seconds it is asked for all the same: one that was
+            just placed may not be known everywhere.
         """
         if until not in {"ended", "analyzed"}:
             raise ConfigurationError(f'until must be "ended" or "analyzed", not {until!r}')
         ends = Ends(self, router, within=within, every=every)
-        return cast("CallResponse", await ends.wait(call_id, until))
+        return cast("CallResponse", await ends.wait(call_id, until, is_placed=False))
 
     async def ended_since(self, moment: datetime | float) -> AsyncGenerator[V3CallResponse]:
         """All calls that ended from a moment on: to find after an outage what webhooks missed.
@@ -129,15 +131,19 @@ class Ends:
         """A block that places calls: events about their ends are kept until somebody waits for them."""
         return self._watch.expecting()
 
-    async def wait(self, call_id: str, until: Literal["ended", "analyzed"], *, known: Any = None, whole: bool = True) -> Any:
+    async def wait(
+        self, call_id: str, until: Literal["ended", "analyzed"], *, known: Any = None, whole: bool = True, is_placed: bool = True
+    ) -> Any:
         """Return the call once it is over, or analysed.
 
         :param known: the call as it stands, as far as that is known: it is not asked for at once.
         :param whole: with its transcript, which lists leave out.
+        :param is_placed: it is there, though the API may say for a while that it is not.
         """
         is_done = _is_over if until == "ended" else _is_analyzed
         is_whole = _is_whole if whole else _is_known
-        return await self._watch.wait(call_id, is_done, within=self._within, every=self._every, is_whole=is_whole, known=known)
+        more = {"doubted": _NEW} if is_placed else {}
+        return await self._watch.wait(call_id, is_done, within=self._within, every=self._every, is_whole=is_whole, known=known, **more)
 
 
 def _is_known(_: object) -> bool:

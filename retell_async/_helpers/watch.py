@@ -41,7 +41,11 @@ MOST = 1000
 _TOGETHER = 0.1  # seconds from the first who comes to the question, so that those who come at once are asked for at once
 _MISSES = 3  # questions that leave out a thing, before it is asked for by itself
 _EARLY = 256  # things that events told of before somebody waited for them, of those who are about to
+_DOUBTED = 20.0  # seconds for which an answer that there is no such thing is doubted: it may be new, and not known everywhere
 _LOOK_AGAIN = 30  # questions from one that asks for all things, done or not, to the next
+
+_NONE = (BadRequestError, NotFoundError, UnprocessableEntityError)
+"""With each of them the API may say that there is no such thing."""
 
 _logger = logging.getLogger("retell_async")
 
@@ -70,6 +74,8 @@ class _Waiter(Generic[T]):
     name: str
     is_done: Callable[[T], bool]
     every: float
+    doubts_until: float
+    doubted: Exception | None = None
     changed: anyio.Event = attrs.field(factory=lambda: anyio.Event())  # noqa: PLW0108 - anyio loads it when it is asked for
     questions: int = 0
     missed: int = 0
@@ -88,6 +94,13 @@ class _Waiter(Generic[T]):
         if self.is_done(thing):
             self.done = thing
             self.changed.set()
+
+    def misses(self, error: Exception) -> None:
+        """Take note of an answer that it is not there, which is not believed at first."""
+        self.missed = 0
+        self.doubted = error
+        if anyio.current_time() >= self.doubts_until:
+            self.fail(error)
 
     def fail(self, error: Exception) -> None:
         self.error = error
@@ -137,11 +150,12 @@ class Watch(Generic[T]):
         every: float,
         is_whole: Callable[[T], bool] = lambda _: True,
         known: T | None = None,
+        doubted: float = _DOUBTED,
     ) -> T:
         """Return the thing of this id once it is done. If a list has only part of it, it is fetched by itself.
 
         :param known: how it stands, as far as that is known.
-
+        :param doubted: seconds for which an answer that there is no such thing is not believed.
         :raises WaitTimeoutError: it was not, within so many seconds.
         :raises APIStatusError: there is no such thing, or it may not be seen.
         :raises RetellError: the client is closed.
@@ -150,7 +164,7 @@ class Watch(Generic[T]):
         if within is not None:
             _check("within", within)
         _check("every", every)
-        waiter: _Waiter[T] = _Waiter(name, is_done, every)
+        waiter: _Waiter[T] = _Waiter(name, is_done, every, anyio.current_time() + doubted)
         for thing in (known, *(thing for early, thing in self._early if early == name)):
             if thing is not None:
                 waiter.look(thing)
@@ -172,6 +186,8 @@ class Watch(Generic[T]):
                 return waiter.done if is_whole(waiter.done) else await self._whole(waiter)
             if waiter.error is not None:
                 raise waiter.error.with_traceback(None)  # which others may have raised too
+        if waiter.doubted is not None and waiter.seen is None:
+            raise waiter.doubted.with_traceback(None)
         raise WaitTimeoutError(name, within or 0.0, waiter.seen)
 
     async def _whole(self, waiter: _Waiter[T]) -> T:
@@ -179,7 +195,8 @@ class Watch(Generic[T]):
             try:
                 return await self._fetch(waiter.name)
             except RetellError as error:
-                if not is_transient(error):
+                is_missing = isinstance(error, _NONE) and anyio.current_time() < waiter.doubts_until
+                if not is_missing and not is_transient(error):
                     raise
             await anyio.sleep(waiter.every)
 
@@ -259,12 +276,12 @@ class Watch(Generic[T]):
             except RetellError as error:
                 if is_transient(error):
                     _logger.info("waiting: %s; it is asked again", mask_text(str(error)))
-                elif isinstance(error, (BadRequestError, NotFoundError, UnprocessableEntityError)):
+                elif isinstance(error, _NONE):
                     for waiter in waiters:  # one of them is to blame
                         if len(waiters) > 1:
                             await self._alone(waiter)
                         else:
-                            waiter.fail(error)
+                            waiter.misses(error)
                 else:
                     for waiter in self._waiters:
                         waiter.fail(error)
@@ -285,7 +302,9 @@ class Watch(Generic[T]):
         try:
             waiter.look(await self._fetch(waiter.name))
         except RetellError as error:
-            if not is_transient(error):
+            if isinstance(error, _NONE):
+                waiter.misses(error)
+            elif not is_transient(error):
                 waiter.fail(error)
 
 
@@ -344,6 +363,6 @@ async def one_by_one(fetch: Callable[[str], Awaitable[T]], ids: Iterable[str]) -
     for name in ids:
         try:
             found[name] = await fetch(name)
-        except (BadRequestError, NotFoundError, UnprocessableEntityError):
-            continue  # with each of them the API may say that there is none
+        except _NONE:
+            continue
     return found

@@ -30,7 +30,7 @@ from .queries.export import Format, Table, export
 from .queries.records import records
 from .queries.search import Found, search_query
 from .queries.views import VIEWS, Asked, refresh, select
-from .rows import KINDS, Kind
+from .rows import KINDS, Kind, cleaned
 from .schema import raw, sessions
 from .sync import Sync, Synced
 from .tools import ToolLog
@@ -148,7 +148,8 @@ class Archive:
 
         @router.on()
         async def store(event: Event) -> None:  # pyright: ignore[reportUnusedFunction] - the router has it
-            await self.inbox.put(event)
+            with anyio.fail_after(0.8 * router.acknowledge_after):  # or else it would be acknowledged all the same
+                await self.inbox.put(event)
 
     def on(self, *events: str) -> Callable[[E1], E1]:
         """Register a handler of events of these names, or of all, that `work` calls when the archive has what the event tells.
@@ -217,6 +218,7 @@ class Archive:
         :param at_once: requests at a time.
         :raises ConfigurationError: another process syncs the same archive, or `since` has no time zone.
         :raises APIError: the API does not answer. What was read until then is kept.
+        :raises ValueError: the pages of a list go round in a circle.
         """
         pass_ = Sync(self.database, self._writer, self.inbox, client, at_once=at_once, events=events)
         return await pass_.run(kinds, since=since, full=full)
@@ -234,11 +236,11 @@ class Archive:
     async def link(self, session_id: str, id: str) -> None:
         """Note that a call or chat, of this id, belongs to a session of your own. One session may have many."""
         async with self.database.write() as connection:
-            await self._writer.link(connection, session_id, id)
+            await self._writer.link(connection, cleaned(session_id), id)
 
     async def conversations_of(self, session_id: str) -> list[str]:
         """The ids of the calls and chats of a session of your own."""
-        query = sa.select(sessions.c.conversation_id).where(sessions.c.session_id == session_id)
+        query = sa.select(sessions.c.conversation_id).where(sessions.c.session_id == cleaned(session_id))
         async with self.database.read() as connection:
             return list(await connection.scalars(query.order_by(sessions.c.conversation_id)))
 
@@ -299,7 +301,7 @@ class Archive:
         agent_id: str | None = None,
         limit: int = 100,
     ) -> list[Found]:
-        """Find what was said, without regard to case and accents, the last that was stored first.
+        """Find what was said, without regard to case and to accents of Latin letters, the last that was stored first.
 
         :param words: all of them are in what is found; ``"a phrase"``, ``begin*``, ``this or that`` and ``-without`` mean what they say.
         :param role: who said it: ``user``, ``agent``.
@@ -338,7 +340,8 @@ class Archive:
         the raw records, texts, tool calls and events of others, as far as it is written with digits. In a file of SQLite nothing of it
         stays; Postgres overwrites what is deleted when it is vacuumed. The API still has its own: delete the calls there too.
 
-        :raises ConfigurationError: it is no number with its country code.
+        :raises ConfigurationError: it is no number with its country code; or the file could not be overwritten, since another process read
+            it all the time, for a minute.
         """
         return await erase(self.database, self._writer, number)
 

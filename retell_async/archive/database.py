@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import sys
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 import anyio
 
@@ -15,6 +18,7 @@ from .._core.errors import ConfigurationError
 from .._core.masking import mask_text
 
 try:
+    import aiosqlite
     import sqlalchemy as sa
     from sqlalchemy import event, exc
     from sqlalchemy.dialects import postgresql, sqlite
@@ -26,8 +30,16 @@ except ModuleNotFoundError as error:
 
 __all__ = ["Database", "shown"]
 
+T = TypeVar("T")
+
 _CONNECTIONS = 20
+_NONE = "it is no database of SQLite"
+_SMALLEST = 512  # bytes
 _PATIENCE = 60.0  # seconds for which one who writes a file waits for another process that does
+_LOOK_AGAIN = 0.05  # seconds until he looks again
+_IN_SQLITE = 0.1  # seconds for which SQLite itself waits, in a thread that cannot be interrupted
+_OF_SQLALCHEMY = frozenset(("host", "port", "prepared_statement_cache_size"))
+"""What in the query of an address of Postgres is SQLAlchemy's to read; the driver reads the rest."""
 _STALLED = 60.0  # seconds after which Postgres ends a transaction in which nothing happens
 
 
@@ -51,10 +63,8 @@ class Database:
                 raise ConfigurationError("an archive in memory would be gone with the process: name a file")
             if not make and not path.is_file():
                 raise ConfigurationError(f"{path}: there is no such file")
-            if path.is_file() and path.stat().st_size:
-                with path.open("rb") as file:
-                    if file.read(15) != b"SQLite format 3":
-                        raise ConfigurationError(f"{path}: it is no database of SQLite")
+            if path.is_file() and 0 < path.stat().st_size < _SMALLEST:
+                raise ConfigurationError(f"{path}: {_NONE}")  # SQLite would make one of it; it is not opened here, as that drops locks
             self.engine = _sqlite(path)
         self.is_sqlite = self.path is not None
         self._one_writer = anyio.Lock() if self.is_sqlite else None
@@ -64,7 +74,11 @@ class Database:
         try:
             async with self.engine.connect():
                 pass
-        except (exc.OperationalError, exc.InterfaceError, OSError) as error:
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            if not isinstance(error, (exc.DBAPIError, OSError, *_errors_of_asyncpg())):
+                raise
             reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
             raise ConfigurationError(f"{self.shown}: it cannot be reached: {mask_text(reason)}") from None
 
@@ -74,8 +88,18 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:
         """A connection that sees one state of the database throughout."""
-        async with self.engine.connect() as connection:
+        async with self._connected() as connection:
             yield connection
+
+    @asynccontextmanager
+    async def _connected(self, **options: Any) -> AsyncGenerator[AsyncConnection]:
+        connection = self.engine.execution_options(**options).connect()
+        try:
+            await (_unhurried(connection.start()) if self.is_sqlite else connection.start())
+            yield connection
+        finally:
+            if connection.sync_connection is not None:
+                await _unhurried(connection.close())
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncConnection]:
@@ -84,14 +108,30 @@ class Database:
             async with self.engine.begin() as connection:
                 yield connection
             return
-        async with self._one_writer, self.engine.execution_options(retell_writes=True).begin() as connection:
+        async with self._one_writer, self._connected(retell_writes=True) as connection, AsyncExitStack() as transaction:
+            patience = anyio.current_time() + _PATIENCE
+            while True:  # here rather than in SQLite, whose thread could not be told that nobody waits any more
+                try:
+                    await transaction.enter_async_context(connection.begin())
+                except exc.OperationalError as error:
+                    if not _is_locked(error) or anyio.current_time() > patience:
+                        raise
+                    await anyio.sleep(_LOOK_AGAIN)
+                else:
+                    break
             yield connection
 
-    async def checkpoint(self) -> None:
-        """Bring what is written into the file, and empty the log beside it; who reads just now is waited for."""
-        async with self.engine.connect() as connection:
+    async def checkpoint(self) -> bool:
+        """Bring what is written into the file, and empty the log beside it; whether others who read it let that be done in time."""
+        patience = anyio.current_time() + _PATIENCE
+        async with self._connected() as connection:
             bare: Any = (await connection.get_raw_connection()).driver_connection
-            await bare.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # which no transaction may go on around
+            while True:
+                async with bare.execute("PRAGMA wal_checkpoint(TRUNCATE)") as cursor:  # which no transaction may go on around
+                    (busy, *_) = await cursor.fetchone()
+                if not busy or anyio.current_time() > patience:
+                    return not busy
+                await anyio.sleep(_LOOK_AGAIN)
 
     def insert(self, table: sa.Table) -> Any:
         """An ``INSERT`` of the database's own kind, which knows of conflicts."""
@@ -109,9 +149,53 @@ class Database:
             await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(id, 0))))
 
 
+class _Connection(aiosqlite.Connection):
+    """A connection of which everything is waited for that its thread does: whoever is cancelled meanwhile learns of it afterwards.
+
+    Left alone, a transaction that is still being begun would lock the file for nobody, and closing a connection while it is being closed
+    waits for ever.
+    """
+
+    async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        execute: Callable[..., Coroutine[Any, Any, Any]] = super()._execute  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        return await _unhurried(execute(fn, *args, **kwargs))
+
+    async def _connect(self) -> aiosqlite.Connection:
+        return await _unhurried(super()._connect())
+
+    async def close(self) -> None:
+        await _unhurried(super().close())
+
+
+async def _unhurried(doing: Coroutine[Any, Any, T]) -> T:
+    """Wait for something to its end; a cancellation of the caller comes after that."""
+    task = asyncio.ensure_future(doing)
+    cancelled: asyncio.CancelledError | None = None
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:  # by asyncio itself
+                cancelled = error
+    if cancelled is not None:
+        task.exception()
+        raise cancelled
+    return task.result()
+
+
+def _is_locked(error: exc.OperationalError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
 def shown(address: Path | str) -> str:
     """An address as messages have it: without a password."""
     return mask_text(address) if isinstance(address, str) and "://" in address else str(address)
+
+
+def _errors_of_asyncpg() -> tuple[type[Exception], ...]:
+    """With which it does not connect; SQLAlchemy wraps only those that come later."""
+    asyncpg = sys.modules.get("asyncpg")
+    return () if asyncpg is None else (asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def _postgres(address: str) -> AsyncEngine:
@@ -121,21 +205,41 @@ def _postgres(address: str) -> AsyncEngine:
         raise ConfigurationError("the address of the database is none: postgresql://user@host/name is one") from None
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise ConfigurationError(f"an archive is kept in a file of SQLite or in Postgres, not in {url.get_backend_name()}")
-    query = dict(url.query)
-    if "sslmode" in query:  # as everybody else's drivers call it
-        query["ssl"] = query.pop("sslmode")
+    query = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items() if name not in _OF_SQLALCHEMY}
+    if query.pop("channel_binding", None) == "require":
+        raise ConfigurationError("channel_binding=require: the driver has none. Leave it out; sslmode=verify-full knows the server too")
+    if "ssl" in query:
+        query["sslmode"] = query.pop("ssl")
+    settings: dict[str, Any] = {}
+    try:
+        if timeout := query.pop("connect_timeout", None):
+            settings["timeout"] = float(timeout) or None
+        if "statement_cache_size" in query:
+            settings["statement_cache_size"] = int(query.pop("statement_cache_size"))
+    except ValueError:
+        raise ConfigurationError("connect_timeout and statement_cache_size in the address of the database are numbers") from None
+    settings["dsn"] = f"postgresql://?{urlencode(query, safe='/', quote_via=quote)}"  # which the driver reads as libpq does
     return create_async_engine(
-        url.set(drivername="postgresql+asyncpg", query=query),
+        url.set(drivername="postgresql+asyncpg", query={name: value for name, value in url.query.items() if name in _OF_SQLALCHEMY}),
         pool_size=_CONNECTIONS,
         pool_pre_ping=True,
         hide_parameters=True,  # numbers of people and what they said are among them
-        connect_args={"server_settings": {"idle_in_transaction_session_timeout": str(int(_STALLED * 1000))}},
+        connect_args=settings | {"server_settings": {"idle_in_transaction_session_timeout": str(int(_STALLED * 1000))}},
     )
 
 
 def _sqlite(path: Path) -> AsyncEngine:
+    def connect(database: str, **settings: Any) -> _Connection:
+        connection = _Connection(lambda: sqlite3.connect(database, **settings), iter_chunk_size=64)
+        connection._thread.daemon = True  # pyright: ignore[reportPrivateUsage] - as SQLAlchemy does with those of its own
+        return connection
+
     engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _PATIENCE}, pool_size=_CONNECTIONS, hide_parameters=True
+        sa.URL.create("sqlite+aiosqlite", database=str(path.absolute())),  # no text of a URL: in one some characters are not themselves
+        connect_args={"timeout": _PATIENCE, "async_creator_fn": connect},
+        pool_size=_CONNECTIONS,
+        max_overflow=-1,  # for one that is free nobody waits, since connecting cannot be cancelled
+        hide_parameters=True,
     )
 
     def connected(connection: Any, _: object) -> None:
@@ -146,8 +250,10 @@ def _sqlite(path: Path) -> AsyncEngine:
             cursor.execute("PRAGMA synchronous=FULL")  # what was acknowledged is there even if the power fails in the next moment
             cursor.execute("PRAGMA secure_delete=ON")  # what is erased is not in the file any more
             cursor.execute("PRAGMA cache_size=-65536")
+            cursor.execute(f"PRAGMA busy_timeout={int(_IN_SQLITE * 1000)}")
         except sqlite3.DatabaseError as error:
-            raise ConfigurationError(f"{path}: {error}") from None
+            reason = _NONE if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB else str(error)
+            raise ConfigurationError(f"{path}: {reason}") from None
         finally:
             cursor.close()
 

@@ -14,12 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retell_async.webhooks import Event, InboundRequest, delivery_key, parse_event
 
-from .._core.encode import json_bytes
 from .._core.json import loads
 from .._core.masking import mask_text
 from .database import Database
 from .policy import storable_event, storage_of, strictest
-from .rows import KINDS, Json, Observation, dumped, observed, text_of
+from .rows import KINDS, Json, Observation, cleaned, dumped, observed, text_of
 from .schema import inbox
 from .writing import Writer
 
@@ -61,7 +60,7 @@ class Taken:
 
     @property
     def event(self) -> Event:
-        return parse_event(json_bytes(self.data))
+        return parse_event(dumped(self.data))
 
 
 class LeaseLostError(Exception):
@@ -95,7 +94,7 @@ class Inbox:
         What may not be kept of its call or chat is left out. What was erased does not come back.
         """
         data: Json = event.data if isinstance(event, InboundRequest) else event.to_dict()
-        key = delivery_key(event, json_bytes(data))
+        key = cleaned(delivery_key(event, dumped(data).encode()))
         about = _subject(data)
         async with self._database.write() as connection:
             storage = await self._writer.storage(connection, None if about is None else about.id)
@@ -106,7 +105,7 @@ class Inbox:
             now = self._database.now()
             statement = self._database.insert(inbox).values(
                 key=key,
-                event=event.event,
+                event=cleaned(event.event),
                 conversation_id=None if about is None else about.id,
                 received_at=now,
                 body=dumped(storable_event(data, storage)),

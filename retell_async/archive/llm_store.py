@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from retell_async.llm.store import Outcome
 
 from .database import Database
-from .rows import dumped, text_of
+from .rows import cleaned, dumped, text_of
 from .schema import effects, states
 from .tools import ToolLog
 
@@ -41,6 +41,7 @@ class LLMStore:
             return bool(kept.rowcount)
 
     async def begin(self, call_id: str, key: str) -> Outcome | None:
+        key = cleaned(key)
         async with self._database.write() as connection:
             insert = self._database.insert(effects).values(
                 call_id=call_id, key=key, state="begun", error="", changed_at=self._database.now()
@@ -54,6 +55,7 @@ class LLMStore:
         return Outcome(row.state, None if row.result is None else json.loads(row.result), row.error)
 
     async def finish(self, call_id: str, key: str, outcome: Outcome | None) -> None:
+        key = cleaned(key)
         async with self._database.write() as connection:
             where = effects.c.call_id == call_id, effects.c.key == key
             if outcome is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, cast
 
@@ -22,6 +23,7 @@ __all__ = [
     "Observation",
     "ToolCall",
     "Utterance",
+    "cleaned",
     "columns",
     "cost_rows",
     "dumped",
@@ -96,6 +98,7 @@ _MINUTE = 60_000
 LONGEST_ID = 255
 """Characters of what stands in an index, which has no room for everything."""
 _LONGEST = 2**63 - 1
+_HALF = re.compile(r"[\ud800-\udfff]")
 
 
 @attrs.frozen
@@ -271,16 +274,16 @@ def utterances_of(kind: Kind, data: Json) -> list[Utterance]:
         role = text_of(said.get("role"))
         if role is None or role.startswith("tool_call") or not isinstance(text, str):
             continue
-        found.append(Utterance(len(found), role, _clean(text.strip()), _second(data, said)))
+        found.append(Utterance(len(found), role, cleaned(text.strip()), _second(data, said)))
     if found or not isinstance(transcript := data.get("transcript"), str):
         return found
     for line in transcript.splitlines():
         role, colon, text = line.partition(":")
         if colon and role.lower() in {"agent", "user", "transfer_target"}:
-            found.append(Utterance(len(found), role.lower(), _clean(text.strip()), None))
+            found.append(Utterance(len(found), role.lower(), cleaned(text.strip()), None))
         elif found:
             last = found.pop()
-            found.append(attrs.evolve(last, text=f"{last.text}\n{_clean(line)}"))
+            found.append(attrs.evolve(last, text=f"{last.text}\n{cleaned(line)}"))
     return found
 
 
@@ -351,12 +354,15 @@ def latency_rows(data: Json) -> list[dict[str, Any]]:
             numbers = {name: _number(of.get(name)) for name in ("p50", "p90", "p95", "p99", "min", "max", "num")}
             median = numbers["p50"]
             bucket = None if median is None or median < 0 else round(100 * math.log1p(median))
-            rows.append({"kind": _clean(kind)[:LONGEST_ID], **numbers, "agent_id": _short(data.get("agent_id")), "bucket": bucket})
+            rows.append({"kind": cleaned(kind)[:LONGEST_ID], **numbers, "agent_id": _short(data.get("agent_id")), "bucket": bucket})
     return rows
 
 
-def dumped(value: object) -> str:
-    """A value as JSON that every database takes, whatever the texts in it hold."""
+def dumped(value: object, *, halves: str | None = None) -> str:
+    """A value as JSON that every database takes, whatever the texts in it hold. A number that is none becomes null.
+
+    :param halves: what stands for halves of pairs of surrogates, which many parsers refuse; unless given, what stands for them in JSON.
+    """
     try:
         return msgspec.json.encode(value).decode()
     except (
@@ -365,12 +371,15 @@ def dumped(value: object) -> str:
         ValueError,
         OverflowError,
     ):  # halves of pairs, numbers beyond all bounds
-        return json.dumps(value, separators=(",", ":"), default=str)
+        text = json.dumps(value, separators=(",", ":"), default=str, ensure_ascii=False)
+        if "NaN" in text or "Infinity" in text:
+            text = json.dumps(json.loads(text, parse_constant=lambda _: None), separators=(",", ":"), ensure_ascii=False)
+        return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}" if halves is None else halves, text)
 
 
 def text_of(value: object) -> str | None:
     """A text that a column can hold, if it is one."""
-    return _clean(value) if isinstance(value, str) else None
+    return cleaned(value) if isinstance(value, str) else None
 
 
 def _short(value: object) -> str | None:
@@ -379,7 +388,7 @@ def _short(value: object) -> str | None:
     return text and text[:LONGEST_ID]
 
 
-def _clean(text: str) -> str:
+def cleaned(text: str) -> str:
     """A text without what databases refuse: NUL, and halves of pairs that are no characters."""
     if text.isascii() and "\0" not in text:
         return text

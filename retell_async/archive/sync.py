@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import anyio
@@ -14,12 +14,12 @@ import sqlalchemy as sa
 
 from retell_async.webhooks import parse_event
 
-from .._core.encode import json_bytes
 from .._core.errors import BadRequestError, ConfigurationError, NotFoundError, UnprocessableEntityError
 from .._core.json import loads
+from .._core.pages import Walk
 from .database import Database
 from .inbox import Inbox
-from .rows import ANALYSED, KINDS, OVER, Kind, observed
+from .rows import ANALYSED, KINDS, OVER, Kind, dumped, observed
 from .schema import conversations, inbox, raw, syncs
 from .writing import Writer
 
@@ -82,6 +82,7 @@ class Sync:
         :param since: how far back the first pass goes; all the way unless given.
         :param full: look at everything again, also at what ended before the last pass.
         :raises ConfigurationError: another process does the same, or `since` has no time zone.
+        :raises ValueError: the pages of a list go round in a circle.
         """
         if since is not None and since.tzinfo is None:
             raise ConfigurationError("since must be a datetime with a time zone: datetime.now(UTC), not datetime.now()")
@@ -113,6 +114,7 @@ class Sync:
 
     async def _walk(self, kind: Kind, criteria: dict[str, Any], part: int, cursor: str | None, *, untimed: bool) -> None:
         """Go through a list, page by page; what is done of it is remembered."""
+        walk = Walk()
         while True:
             try:
                 page = await self._page(kind, criteria, cursor)
@@ -126,6 +128,11 @@ class Sync:
             cursor = page.pagination_key
             if not page.has_more or cursor is None:
                 return
+            try:
+                walk.step(cursor, len(items))
+            except ValueError:  # or the next pass would go round where this one does
+                await self._save(kind, part=part, cursor=None)
+                raise
             await self._save(kind, part=part, cursor=cursor)
 
     async def _recheck(self, kind: Kind) -> None:
@@ -203,7 +210,7 @@ class Sync:
         for id, stage, data in rows:
             for name in (f"{kind}_ended", f"{kind}_analyzed")[: stage - OVER + 1]:
                 if f"{name}:{id}" not in told:
-                    self._done.events += await self._inbox.put(parse_event(json_bytes({"event": name, kind: loads(data)})))
+                    self._done.events += await self._inbox.put(parse_event(dumped({"event": name, kind: loads(data)})))
 
     async def _page(self, kind: Kind, criteria: dict[str, Any], cursor: str | None) -> Any:
         self._done.pages += 1
@@ -236,18 +243,29 @@ class Sync:
     async def _alone(self, kind: Kind) -> AsyncGenerator[None]:
         """A block in which no other process syncs. One that was killed is waited for until its lease is over."""
         await self._acquire(kind)
-        wrong: BaseException | None = None
+        wrong: Exception | None = None
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._keep_renewed, kind)
+
+                async def keep_renewed() -> None:
+                    nonlocal wrong
+                    try:
+                        await self._keep_renewed(kind)
+                    except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
+                        wrong = wrong or error
+                        tasks.cancel_scope.cancel()
+
+                tasks.start_soon(keep_renewed)
                 try:
                     yield
-                except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
-                    wrong = error
+                except Exception as error:  # noqa: BLE001 - likewise
+                    wrong = wrong or error
                 tasks.cancel_scope.cancel()
         finally:
             with anyio.move_on_after(5, shield=True):
                 await self._save_if_mine(kind, holder=None, lease_until=None)
+        while isinstance(wrong, ExceptionGroup):  # of reads at the same time, the first that failed
+            wrong = cast("ExceptionGroup[Exception]", wrong).exceptions[0]
         if wrong is not None:
             raise wrong
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from .database import Database
-from .schema import conversations, deliveries, effects, inbox, settings, states
+from .schema import conversations, deliveries, effects, erased, inbox, settings, states
 from .writing import FORGOTTEN, drop
 
 __all__ = ["forget", "tidy"]
@@ -24,7 +24,10 @@ async def tidy(database: Database) -> None:
 
 
 async def forget(database: Database, before_ms: int) -> int:
-    """Drop all that is kept of calls and chats that ended before a moment, and let none of them come back; how many there were."""
+    """Drop all that is kept of calls and chats that ended before a moment, and let none of them come back; how many there were.
+
+    One of which no end is known counts from its start, or from when it was first seen.
+    """
     dropped = 0
     async with database.write() as connection:
         insert = database.insert(settings).values(name=FORGOTTEN, value=str(before_ms))
@@ -32,13 +35,17 @@ async def forget(database: Database, before_ms: int) -> int:
         await connection.execute(
             insert.on_conflict_do_update(index_elements=[settings.c.name], set_={"value": insert.excluded.value}, where=newer)
         )
-    old = sa.select(conversations.c.id).where(sa.func.coalesce(conversations.c.ended_ms, conversations.c.at_ms) < before_ms)
+    c = conversations.c
+    old = sa.select(c.id, c.ended_ms).where(sa.func.coalesce(c.ended_ms, c.at_ms, c.seen_ms) < before_ms)
     while True:
         async with database.write() as connection:
-            ids = list(await connection.scalars(old.limit(_AT_A_TIME)))
-            await drop(connection, ids)
-        dropped += len(ids)
-        if len(ids) < _AT_A_TIME:
+            rows = (await connection.execute(old.limit(_AT_A_TIME))).all()
+            await drop(connection, [row.id for row in rows])
+            untimed = [{"conversation_id": row.id, "at_ms": before_ms} for row in rows if row.ended_ms is None]
+            if untimed:  # by its time it could not be known when it is seen again
+                await connection.execute(database.insert(erased).on_conflict_do_nothing(), untimed)
+        dropped += len(rows)
+        if len(rows) < _AT_A_TIME:
             break
     async with database.write() as connection:
         loose = sa.delete(inbox).where(inbox.c.conversation_id.is_(None), inbox.c.state.in_(["done", "failed"]))

@@ -47,8 +47,10 @@ from .schema import (
     utterances,
 )
 
-__all__ = ["FORGOTTEN", "Writer", "drop"]
+__all__ = ["ERASED", "FORGOTTEN", "Writer", "drop"]
 
+ERASED = "[erased]"
+"""What stands where a number was erased."""
 FORGOTTEN = "forgotten_before_ms"
 """The setting that says up to when calls and chats were forgotten, and must not come back."""
 
@@ -83,7 +85,7 @@ class Writer:
         """Write what was seen of a call or chat; whether that changed anything."""
         known, row = await self._known(connection, new.id)
         ended = new.data.get("end_timestamp")
-        if row.erased is not None or (row.forgotten is not None and isinstance(ended, int) and ended < int(row.forgotten)):
+        if row.erased is not None or (row.forgotten is not None and isinstance(ended, (int, float)) and ended < int(row.forgotten)):
             return False
         found = merged(known, new)
         return found is not None and await self._store(connection, known, row, found, now_ms)
@@ -134,7 +136,7 @@ class Writer:
         await _replace(connection, costs, id, cost_rows(kind, before), cost_rows(kind, data))
         own: Any = data.get("metadata")
         session_id = text_of(own.get(self._session_key)) if isinstance(own, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-        if session_id and len(session_id) <= LONGEST_ID:
+        if session_id and len(session_id) <= LONGEST_ID and ERASED not in session_id:  # which would join strangers
             await self.link(connection, session_id, id)
         if storage != "everything":
             await self._withhold(connection, id, storage, over=stage >= OVER)

@@ -96,6 +96,8 @@ class Case:
     """How it ended; ``None`` as long as it goes on."""
     earlier: tuple[float, ...] = ()
     """When calls of a former budget were placed, which count for their day still."""
+    promised: bool = False
+    """Whether the next attempt is a callback: the contact asked for it."""
 
     @property
     def is_live(self) -> bool:
@@ -173,12 +175,13 @@ def dialled(case: Case, now: float, from_number: str) -> Case:
 def settled(case: Case, rules: Rules, result: Result, now: float) -> Case:
     """The contact after the end of the call that went on: ended too, or with a moment for the next one."""
     last = attrs.evolve(case.attempts[-1], result=result.reason)
-    case = attrs.evolve(case, attempts=(*case.attempts[:-1], last))
+    is_kept = case.promised and result.reason in NOBODY  # nobody was called: it is still to come
+    case = attrs.evolve(case, attempts=(*case.attempts[:-1], last), promised=is_kept)
     meaning = result.meaning
     if result.opted_out or meaning == "opted_out":
         return _ended(case, "do_not_call")
     if result.callback is not None and now - _LATE < result.callback < now + _FAR:
-        return _scheduled(attrs.evolve(case, not_before=max(result.callback, now)), rules, now, meaning)
+        return _scheduled(attrs.evolve(case, not_before=max(result.callback, now), promised=True), rules, now, meaning)
     if meaning == "dead":
         return _ended(case, "dead")
     if result.for_good or (result.reason in NOBODY and is_given_up(case)):
@@ -230,4 +233,4 @@ def _scheduled(case: Case, rules: Rules, now: float, meaning: str = "") -> Case:
 
 
 def _ended(case: Case, end: End) -> Case:
-    return attrs.evolve(case, end=end, not_before=math.inf)
+    return attrs.evolve(case, end=end, not_before=math.inf, promised=False)

@@ -16,7 +16,7 @@ from .zones import is_e164
 
 __all__ = ["Contact"]
 
-_MOST = 2**31 - 1
+_MOST = 2**29 - 1
 _E164 = re.compile(r"\+[1-9]\d{4,14}", re.ASCII)
 
 

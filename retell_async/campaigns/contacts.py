@@ -28,6 +28,8 @@ _NAMES = {
     "place": {"place"},
     "priority": {"priority"},
 }
+_OF_NUMBERS = re.compile(r"(?:.*_)?(?:phone|phone_number|phonenumber|telephone|mobile|cell|cellphone|landline)(?:_?number)?(?:_?\d+)?")
+"""What columns are called that have numbers, in lists of address books."""
 _E164 = re.compile(r"\+[1-9]\d{4,14}", re.ASCII)
 _METADATA = "metadata."
 _TOO_MANY = "\0"
@@ -62,6 +64,7 @@ class Table:
         if self._of["number"] is None:
             found = ", ".join(self.columns) or "none"
             raise ConfigurationError(f"{path}: no column is named number, phone or to_number; there is {found}")
+        self._numbers = [name for name in self.columns if _plain(name) in _NAMES["number"]]
         known = set(self._of.values())
         self.variables = [name for name in self.columns if name not in known and not _plain(name).startswith(_METADATA)]
         """The columns that become dynamic variables."""
@@ -86,6 +89,24 @@ class Table:
             raise ConfigurationError(row[_TOO_MANY])
         name = self._of[what]
         return "" if name is None else row[name].strip()
+
+    def check_one_number(self) -> None:
+        """:raises ConfigurationError: it does not say which of its columns has the number of a contact."""
+        if len(self._numbers) > 1:
+            raise ConfigurationError(
+                f"{self.path}: {' and '.join(map(repr, self._numbers))} are both columns of numbers, and a contact has one:"
+                " leave out the others, or give them other names"
+            )
+
+    def numbers(self, row: Mapping[str, str]) -> list[str]:
+        """What a row has in all columns of numbers, as lists of those who are not called have several; one empty text if it has none.
+
+        :raises ConfigurationError: see `cell`.
+        """
+        first = self.cell(row, "number")
+        others = [name for name in self.columns if name != self._of["number"] and _is_of_numbers(name)]
+        found = [text for text in (first, *(row[name].strip() for name in others)) if text]
+        return found or [first]
 
     def metadata(self, row: Mapping[str, str]) -> Mapping[str, Any]:
         """What is stored with the call: the columns ``metadata.NAME``."""
@@ -127,6 +148,10 @@ class Table:
             raise ConfigurationError(f"{self.path}: the column {twice[0]!r} is there twice")
 
 
+def _is_of_numbers(name: str) -> bool:
+    return _plain(name) in _NAMES["number"] or _OF_NUMBERS.fullmatch(_plain(name)) is not None
+
+
 def _plain(name: str) -> str:
     return name.strip().lower().replace(" ", "_").replace("-", "_")
 
@@ -148,6 +173,7 @@ def read_contacts(
     :raises ConfigurationError: a variable that is required has no column.
     """
     check_region(region)
+    table.check_one_number()
     for name in required:
         if name not in table.columns:
             raise ConfigurationError(f"{table.path}: there is no column {name!r}, which is required; there is {', '.join(table.columns)}")
@@ -223,7 +249,7 @@ def _listed(zones: Sequence[str]) -> str:
 
 
 def numbers_of(path: Path, region: str | None = None) -> frozenset[str]:
-    """The numbers in a file, for a list of those that are not called: one a line, or a table with a column of them.
+    """The numbers in a file, for a list of those that are not called: one a line, or a table with columns of them.
 
     :raises ConfigurationError: a line has no number; it is named.
     """
@@ -290,7 +316,7 @@ def _numbers(path: Path, region: str | None) -> tuple[Table | None, Iterable[tup
     if all(_E164.fullmatch(line.strip()) or _is_number(line, region) for line in lines[:1] if line.strip()):
         return None, ((line, text) for line, text in enumerate(lines, 1) if text.strip())
     table = Table(path)
-    return table, ((line, table.cell(row, "number")) for line, row in table.rows())
+    return table, ((line, text) for line, row in table.rows() for text in table.numbers(row))
 
 
 def _is_number(text: str, region: str | None) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, time, timedelta
-from functools import cache
+from datetime import date, datetime, time, timedelta
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
@@ -20,6 +20,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = 24 * 60
 _HORIZON = 15 * 86400.0  # seconds within which hours that are ever open in several zones are open in all of them
 _CHANGE = 2 * 3600  # seconds by which clocks are changed at most
+_AROUND = 15 * 3600.0  # seconds from noon beyond each end of a day
 _NO_PLACES = {"EST", "MST", "HST", "Factory", "localtime", "posixrules"}
 _FORM = re.compile(r"(?:(?P<days>[a-z,\- ]*[a-z])\s+)?(?P<from>\d{1,2}(?::\d\d)?)\s*-\s*(?P<to>\d{1,2}(?::\d\d)?)", re.IGNORECASE)
 
@@ -193,19 +194,33 @@ def _next_open(hours: Hours, name: str, moment: float) -> float | None:
     local = datetime.fromtimestamp(moment, zone(name))
     for days in range(9):
         day = local.date() + timedelta(days=days)
-        found = [
-            opens
-            for window in hours.windows
-            if day.weekday() in window.days
-            for opens in _starts(name, datetime.combine(day, time(window.start // 60, window.start % 60)))
-            if opens > moment and _is_open(hours, name, opens)
-        ]
+        found = [opens for opens in (*_starts(hours, name, day), *_changes(name, day)) if opens > moment and _is_open(hours, name, opens)]
         if found:
             return min(found)
     return None
 
 
-def _starts(name: str, wall: datetime) -> tuple[float, ...]:
-    """When clocks show this: twice on the day on which they go back."""
-    times = {wall.replace(tzinfo=zone(name), fold=fold).astimezone(UTC).timestamp() for fold in (0, 1)}
-    return tuple(times)
+def _starts(hours: Hours, name: str, day: date) -> list[float]:
+    """When windows of a day begin: twice on the day on which clocks go back."""
+    walls = [datetime.combine(day, time(*divmod(window.start, 60))) for window in hours.windows if day.weekday() in window.days]
+    return [wall.replace(tzinfo=zone(name), fold=fold).timestamp() for wall in walls for fold in (0, 1)]
+
+
+@lru_cache(maxsize=4096)
+def _changes(name: str, day: date) -> tuple[float, ...]:
+    """When clocks are changed on a day, by which a window may begin whose beginning they skip, or one that is over come again."""
+    noon = datetime.combine(day, time(12), zone(name)).timestamp()
+    before, after = noon - _AROUND, noon + _AROUND
+    if _offset(name, before) == _offset(name, after):
+        return ()
+    while after - before > 1:
+        middle = (before + after) // 2
+        if _offset(name, middle) == _offset(name, before):
+            before = middle
+        else:
+            after = middle
+    return (after,) if datetime.fromtimestamp(after, zone(name)).date() == day else ()
+
+
+def _offset(name: str, moment: float) -> timedelta | None:
+    return datetime.fromtimestamp(moment, zone(name)).utcoffset()

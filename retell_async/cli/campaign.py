@@ -153,13 +153,21 @@ def plan(
 @click.argument("contacts", type=_FILE, required=False)
 @_rules
 @click.option("--name", help="What the campaign is called, by default as its file.")
+@click.option("--resume", "resumes", is_flag=True, help="Take a pause back before.")
 def run(
-    database: Path | str, contacts: Path | None, rules_file: Path | None, do_not_call: Path | None, name: str | None, **said: Any
+    database: Path | str,
+    contacts: Path | None,
+    rules_file: Path | None,
+    do_not_call: Path | None,
+    name: str | None,
+    resumes: bool,
+    **said: Any,
 ) -> None:
     """Call people, until every contact has come to an end.
 
     DATABASE is the file of the campaign, or postgresql://user@host/name, which several machines may share: run it on each. With CONTACTS it
-    is made: lines that a plan refuses are refused here too. Without them the campaign that is there goes on.
+    is made: lines that a plan refuses are refused here too. Without them the campaign that is there goes on, unless somebody paused it:
+    that stays so until it is resumed, whoever starts this again.
 
     Ctrl-C places no more calls, and ends when those that go on are over, or at once where others follow them; the second one ends at once,
     and so does SIGTERM. Neither these nor a kill end the campaign: run it again.
@@ -170,6 +178,8 @@ def run(
     elif rules_file is not None or do_not_call is not None or name is not None or any(value not in {None, ()} for value in said.values()):
         raise ConfigurationError("the rules of a campaign are said once, with its CONTACTS: leave them out to go on with it")
     opened = _opened(database)
+    if resumes:
+        opened.resume()
     try:
         by = anyio.run(_run, opened, client)
     except KeyboardInterrupt:
@@ -179,7 +189,8 @@ def run(
     if state.status in {"running", "paused"}:
         from ..campaigns.durable.database import shown
 
-        click.echo(f"Go on with: retell-async campaign run {shlex.quote(shown(database))}", err=True)
+        again = "run --resume" if state.status == "paused" else "run"
+        click.echo(f"Go on with: retell-async campaign {again} {shlex.quote(shown(database))}", err=True)
     if by is not None:
         sys.exit(128 + by)  # as shells have it
 
@@ -321,7 +332,7 @@ def status(database: Path | str, as_json: bool) -> None:
 @campaign.command()
 @click.argument("database", type=_address)
 def pause(database: Path | str) -> None:
-    """Place no more calls; those that go on are followed to their end."""
+    """Place no more calls until it is resumed; those that go on are followed to their end."""
     opened = _opened(database)
     opened.pause()
     _show(opened.state())
@@ -330,7 +341,7 @@ def pause(database: Path | str) -> None:
 @campaign.command()
 @click.argument("database", type=_address)
 def resume(database: Path | str) -> None:
-    """Let the process go on that runs a paused campaign; run does that too."""
+    """Take a pause back. If no process runs the campaign any more, run it after that; run --resume does both."""
     opened = _opened(database)
     opened.resume()
     _show(opened.state())

@@ -22,7 +22,7 @@ TEMPLATES = {
 
 
 def address(call_id: str, part: Part = "call") -> str:
-    return f"retell://calls/{quote(call_id, safe='')}{'' if part == 'call' else f'/{part}'}"
+    return f"retell://calls/{quote(call_id, safe='', errors='replace')}{'' if part == 'call' else f'/{part}'}"
 
 
 def read_address(uri: str) -> tuple[str, Part]:

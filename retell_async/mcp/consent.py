@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
@@ -17,7 +18,7 @@ import attrs
 from .._core.masking import masked
 from .catalog import Asks, Json, Tool
 
-__all__ = ["FIELD", "FORM", "Consents", "Seal", "StateRefused", "agreed", "digest", "question"]
+__all__ = ["FIELD", "FORM", "Consents", "Seal", "StateRefused", "agreed", "digest", "question", "visible"]
 
 FIELD = "confirm"
 FORM: Json = {
@@ -35,6 +36,9 @@ _LONGEST = 300
 _SOME = 10
 _SECRET = ("password", "token", "secret")
 _OPEN_AT_MOST = 1000
+# Unicode's Default_Ignorable_Code_Point as far as it counts as printable (joiners, fillers, variation selectors), the blank of Braille and
+# the musical symbol that is none.
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159\U000e0100-\U000e01ef]")
 
 
 def question(tool: Tool, arguments: Mapping[str, Any], asks: frozenset[Asks], *, workspace: str, note: str = "") -> str:
@@ -44,18 +48,18 @@ def question(tool: Tool, arguments: Mapping[str, Any], asks: frozenset[Asks], *,
     :param note: what else there is to know, such as that the same was asked for before.
     """
     heads = " ".join(text for what, text in _HEADS.items() if what in asks)
-    lines = [f"{tool.name} in the workspace {_visible(json.dumps(workspace, ensure_ascii=False))}? {heads}"]
+    lines = [f"{tool.name} in the workspace {visible(json.dumps(workspace, ensure_ascii=False))}? {heads}"]
     lines += [note] if note else []
     if isinstance(tasks := arguments.get("tasks"), list):
         lines.append(_batch(cast("list[object]", tasks)))
-    lines += [f"  {_visible(name)}: {_value(name, value)}" for name, value in sorted(arguments.items())]
+    lines += [f"  {visible(name)}: {_value(name, value)}" for name, value in sorted(arguments.items())]
     return "\n".join(lines)
 
 
 def _batch(tasks: list[object]) -> str:
     """How many a batch calls, and the first of them."""
     numbers = [cast("Mapping[str, object]", task).get("to_number") if isinstance(task, Mapping) else None for task in tasks]
-    shown = ", ".join(_visible(json.dumps(number, ensure_ascii=False)) for number in numbers[:_SOME])
+    shown = ", ".join(visible(json.dumps(number, ensure_ascii=False)) for number in numbers[:_SOME])
     return f"It places {len(numbers):,} calls, to {shown}{f' and {len(numbers) - _SOME:,} more' if len(numbers) > _SOME else ''}."
 
 
@@ -63,7 +67,7 @@ def _value(name: str, value: object) -> str:
     """A value on one line, cut where it is long, and said to be cut; numbers as they are, secrets not at all."""
     if any(word in name.lower() for word in _SECRET):
         return "***"
-    text = _visible(json.dumps(_without_secrets(value), ensure_ascii=False))
+    text = visible(json.dumps(_without_secrets(value), ensure_ascii=False))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... and {len(text) - _LONGEST:,} characters more"
 
 
@@ -77,9 +81,13 @@ def _without_secrets(value: object) -> object:
     return [_without_secrets(item) for item in cast("list[object]", value)] if isinstance(value, list) else value
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """A text in which nothing hides: what turns the direction of writing, breaks a line or cannot be seen is escaped."""
-    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)
+    return "".join(one if one.isprintable() and not _UNSEEN.match(one) else _escaped(one) for one in text)
+
+
+def _escaped(one: str) -> str:
+    return f"\\u{ord(one):04x}" if ord(one) <= 0xFFFF else json.dumps(one)[1:-1]
 
 
 def agreed(action: object, content: object) -> bool:

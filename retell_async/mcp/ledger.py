@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
+import anyio
 import attrs
 
 from .catalog import Tool
 from .consent import digest
 from .policy import calls
 
-__all__ = ["Ledger", "Sending", "Unknown"]
+__all__ = ["Ledger", "Sending", "Shared", "Unknown"]
 
 _HOUR = 3600.0
 _MOST = 1000
@@ -42,6 +44,17 @@ class Sending:
     """The same request, sent before."""
 
 
+@attrs.define(eq=False)
+class Shared:
+    """A request on its way, and what came of it, for all who ask for the same meanwhile. If neither is known, it was given up."""
+
+    ended: anyio.Event = attrs.field(factory=lambda: anyio.Event(), init=False)  # noqa: PLW0108 - anyio loads it when it is asked for
+    done: bool = False
+    answered: Any = None
+    failed: Any = None
+    """The error that is told, if it was not carried out or nobody knows."""
+
+
 @attrs.define
 class Ledger:
     """The requests of a server that must not be sent twice."""
@@ -49,6 +62,22 @@ class Ledger:
     placed: int = 0
     """Calls that were placed, or may have been."""
     _unknown: dict[str, Unknown] = attrs.field(factory=dict[str, Unknown], init=False)
+    _shared: dict[str, Shared] = attrs.field(factory=dict[str, Shared], init=False)
+
+    def on_its_way(self, tool: Tool, arguments: Mapping[str, Any]) -> Shared | None:
+        """The same request, if it is on its way just now."""
+        return self._shared.get(_name(tool, arguments))
+
+    @contextmanager
+    def shared(self, tool: Tool, arguments: Mapping[str, Any]) -> Generator[Shared]:
+        """A block in which a request is on its way. There is one at a time of the same."""
+        name, shared = _name(tool, arguments), Shared()
+        self._shared[name] = shared
+        try:
+            yield shared
+        finally:
+            del self._shared[name]
+            shared.ended.set()
 
     def unknown(self, tool: Tool, arguments: Mapping[str, Any]) -> Unknown | None:
         """The same request, sent before, if it is not known what came of it."""

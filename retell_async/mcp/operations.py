@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -13,12 +14,13 @@ from .._core.model import Model
 from .._core.pages import Page
 from .addresses import links_of
 from .catalog import Json, Tool
-from .ledger import Ledger
+from .ledger import Ledger, Sending
 from .results import Answer, Failed, failure, listed, one, unknown
 
 __all__ = ["carry_out"]
 
 _LIMIT = 20
+_CURSOR = re.compile("[0-9]{1,9}")
 
 _logger = logging.getLogger("retell_async")
 
@@ -61,16 +63,38 @@ async def _list(client: AsyncRetell, tool: Tool, arguments: Json, fields: list[s
         )
         told = listed([_dict(item) for item in page.items], fields, page.pagination_key if page.has_more else None)
         return Answer(told | ({} if page.total is None else {"total": page.total}))
-    try:
-        start = 0 if cursor is None else int(cursor)
-    except ValueError:
-        raise Failed(f"{tool.name}: {cursor!r} is no next_cursor of this list: leave it out to begin at the start") from None
+    start = 0 if cursor is None else int(cursor) if _CURSOR.fullmatch(cursor) else None
+    if start is None:
+        raise Failed(f"{tool.name}: {cursor!r} is no next_cursor of this list: leave it out to begin at the start")
     items = [_dict(item) for item in cast("list[Model]", await _read(client, tool, arguments))]
     end = start + limit
     return Answer(listed(items[start:end], fields, str(end) if len(items) > end else None))
 
 
 async def _write(client: AsyncRetell, tool: Tool, arguments: Json, ledger: Ledger, clock: Callable[[], float]) -> Any:
+    """Send a request; or wait for the same one, if it is on its way, and share what comes of it."""
+    if tool.repeat == "safe":
+        return await _send(client, tool, arguments, ledger, clock)
+    while (other := ledger.on_its_way(tool, arguments)) is not None:
+        await other.ended.wait()
+        if other.failed is not None:
+            raise Failed(other.failed.text, other.failed.data)
+        if other.done:
+            return other.answered
+        before = ledger.unknown(tool, arguments)  # of one that was given up
+        if before is not None and before.key is None:
+            raise unknown(Sending(tool, arguments, None, before.since, None), "the same was on its way, and was given up")
+    with ledger.shared(tool, arguments) as shared:
+        try:
+            shared.answered = await _send(client, tool, arguments, ledger, clock)
+        except Failed as failed:
+            shared.failed = failed
+            raise
+        shared.done = True
+        return shared.answered
+
+
+async def _send(client: AsyncRetell, tool: Tool, arguments: Json, ledger: Ledger, clock: Callable[[], float]) -> Any:
     now = clock()
     sending = ledger.begin(tool, arguments, now)
     options: Json = {"idempotency_key_since": sending.since} if sending.since < now else {}

@@ -12,11 +12,12 @@ import attrs
 from .._core.errors import ConfigurationError
 from .._core.masking import mask
 from .catalog import Asks, Tool, tools
+from .consent import visible
 
 __all__ = ["Policy"]
 
-_PATTERN = re.compile(r"\+[1-9]\d{0,14}\*?")
-_NUMBER = re.compile(r"\+[1-9]\d{3,14}")
+_PATTERN = re.compile(r"\+[1-9][0-9]{0,14}\*?")
+_NUMBER = re.compile(r"\+[1-9][0-9]{3,14}")
 _BATCH = "tasks"
 _CALLS = ("create_phone_call", "create_web_call", "create_batch_call")
 """The tools that place calls."""
@@ -81,7 +82,8 @@ class Policy:
                     or not _NUMBER.fullmatch(number)
                     or not any(fnmatchcase(number, one) for one in self.allow_to)
                 ):
-                    return f"{mask(str(number))} is not among the numbers that this server may call (--allow-to {' '.join(self.allow_to)})"
+                    shown = visible(mask(str(number)))
+                    return f"{shown} is not among the numbers that this server may call (--allow-to {' '.join(self.allow_to)})"
         return None
 
 

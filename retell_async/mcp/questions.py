@@ -188,10 +188,10 @@ async def _together(client: AsyncRetell, ids: list[str]) -> list[Json]:
         async with limit:
             try:
                 found[call_id] = (await client.call.retrieve(call_id)).to_dict()
-            except RetellError as error:
+            except (RetellError, ValueError) as error:  # raised where no group wraps it
                 errors.append(error)
 
-    errors: list[RetellError] = []
+    errors: list[RetellError | ValueError] = []
     async with anyio.create_task_group() as tasks:
         for call_id in ids:
             tasks.start_soon(read, call_id)
@@ -215,7 +215,7 @@ async def _wait(client: AsyncRetell, arguments: Mapping[str, Any], progress: Pro
             call = await client.call.wait(call_id, until=until, within=seconds)
         except WaitTimeoutError:
             pass
-        except RetellError as error:
+        except (RetellError, ValueError) as error:
             wrong = error  # raised where no group wraps it
         tasks.cancel_scope.cancel()
     if wrong is not None:

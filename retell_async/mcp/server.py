@@ -9,12 +9,13 @@ import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import attrs
 import mcp_types as types
 from mcp.server import Server, ServerRequestContext
+from mcp.server.connection import Connection
 from mcp.server.request_state import AESGCMRequestStateCodec, authenticated_principal
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated
 from mcp.shared.exceptions import MCPError
@@ -33,13 +34,15 @@ from .ledger import Ledger
 from .operations import carry_out
 from .policy import Policy
 from .questions import answer
-from .results import DATA, Answer, Failed, moment, one, plain
+from .results import DATA, Answer, Failed, encodable, moment, one, plain
 from .schemas import input_schema, problem
 from .watching import EVERY, Watching
 
 __all__ = ["Fetch", "RetellServer"]
 
 Context = ServerRequestContext[Any, Any]
+P = TypeVar("P")
+R = TypeVar("R")
 Fetch = Callable[[str], Awaitable[tuple[bytes, str]]]
 """Takes the URL of a recording, and gives its bytes and their type."""
 
@@ -48,6 +51,7 @@ _logger = logging.getLogger("retell_async")
 _QUESTION = "consent"
 _RECENT = 20
 _MOST_LEGACY = 1000
+_LEAVES = "retell_async.leaves"
 
 _INSTRUCTIONS = (
     "Tools for the Retell AI voice-agent workspace {workspace}. Lists give summaries: ask for fields, and go on with next_cursor. Nested "
@@ -108,10 +112,10 @@ class RetellServer:
             lifespan=self._lifespan,
             get_tool_input_schema=lambda name: input_schema(self.tools[name]) if name in self.tools else None,
             on_list_tools=self._list_tools,
-            on_call_tool=self._call_tool,
-            on_list_resources=self._list_resources,
+            on_call_tool=_sendable(self._call_tool),
+            on_list_resources=_sendable(self._list_resources),
             on_list_resource_templates=self._list_templates,
-            on_read_resource=self._read_resource,
+            on_read_resource=_sendable(self._read_resource),
             on_subscribe_resource=self._subscribe,
             on_unsubscribe_resource=self._unsubscribe,
             on_subscriptions_listen=self._listen,
@@ -274,6 +278,11 @@ class RetellServer:
         key = (_session_of(ctx), params.uri)
         if key not in watchers.legacy and watchers.watching.watch([params.uri]):
             watchers.legacy[key] = ctx.session
+            # The package's place for what is to be done when a connection ends, however it does; no public name leads to it.
+            connection: Connection = getattr(ctx.session, "_connection")  # noqa: B009
+            if _LEAVES not in connection.state:
+                connection.state[_LEAVES] = True
+                connection.exit_stack.callback(self._leave, watchers, key[0])
             while len(watchers.legacy) > _MOST_LEGACY:
                 self._forget(watchers, next(iter(watchers.legacy)))
             await watchers.watching.look()
@@ -283,9 +292,28 @@ class RetellServer:
         self._forget(ctx.lifespan_context, (_session_of(ctx), params.uri))
         return types.EmptyResult()
 
+    def _leave(self, watchers: _Watchers, session: str | None) -> None:
+        for key in [key for key in watchers.legacy if key[0] == session]:
+            self._forget(watchers, key)
+
     def _forget(self, watchers: _Watchers, key: tuple[str | None, str]) -> None:
         if watchers.legacy.pop(key, None) is not None:
             watchers.watching.leave([key[1]])
+
+
+def _sendable(handler: Callable[[Context, P], Awaitable[R]]) -> Callable[[Context, P], Awaitable[R]]:
+    """A handler of whose answers and errors every text can be sent.
+
+    The API's texts may hold half a surrogate pair, as a cut emoji has it, and no transport survives an answer that cannot be encoded.
+    """
+
+    async def handle(ctx: Context, params: P) -> R:
+        try:
+            return encodable(await handler(ctx, params))
+        except MCPError as error:
+            raise MCPError(error.code, encodable(error.message), encodable(error.data)) from None
+
+    return handle
 
 
 def _session_of(ctx: Context) -> str | None:

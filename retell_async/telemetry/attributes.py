@@ -17,7 +17,7 @@ from retell_async._instrumentation import (
     TurnActivity,
 )
 
-__all__ = ["Attributes", "Told", "at_begin", "at_end", "error_type", "kind_of", "name_of", "of_event"]
+__all__ = ["Attributes", "Told", "at_begin", "at_end", "error_type", "kind_of", "name_of", "of_event", "text_of"]
 
 Attributes: TypeAlias = dict[str, str | int | float | bool]
 Told: TypeAlias = RetryEvent | LimitEvent | WaitEvent | CircuitEvent
@@ -70,19 +70,19 @@ def at_begin(activity: Activity) -> Attributes:
             if activity.number > 1:
                 attributes["http.request.resend_count"] = activity.number - 1
         case DeliveryActivity():
-            attributes[f"retell.{'function' if activity.kind == 'function' else 'event'}"] = activity.name
+            attributes[f"retell.{'function' if activity.kind == 'function' else 'event'}"] = text_of(activity.name) or ""
             attributes.update(_of_call(getattr(activity.sent, "call", None)))
         case TurnActivity():
             attributes["gen_ai.operation.name"] = "invoke_agent"
-            attributes["gen_ai.conversation.id"] = str(activity.call_id)
+            attributes["gen_ai.conversation.id"] = str(text_of(activity.call_id))
             attributes["retell.turn.id"] = activity.turn
             attributes["retell.turn.kind"] = activity.kind
         case CampaignAttemptActivity():
             attributes["retell.campaign.attempt"] = activity.key
         case _:
             pass
-    if activity.call_id is not None:
-        attributes["retell.call_id"] = activity.call_id
+    if (call_id := text_of(activity.call_id)) is not None:
+        attributes["retell.call_id"] = call_id
     return attributes
 
 
@@ -109,8 +109,8 @@ def at_end(activity: Activity) -> Attributes:
             attributes["retell.campaign.result"] = activity.reason
         case _:
             pass
-    if activity.call_id is not None:
-        attributes["retell.call_id"] = activity.call_id
+    if (call_id := text_of(activity.call_id)) is not None:
+        attributes["retell.call_id"] = call_id
     failed = error_type(activity)
     if failed is not None:
         attributes["error.type"] = failed
@@ -146,6 +146,13 @@ def error_type(activity: Activity) -> str | None:
             return None
 
 
+def text_of(value: object) -> str | None:
+    """A text of Retell's, such as can be sent on: with a mark for each half of a surrogate pair. ``None`` if it is none."""
+    if not isinstance(value, str) or value.isascii():
+        return value if isinstance(value, str) else None
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def learn(activity: RequestActivity) -> None:
     """Take from the answer which call was placed."""
     if activity.places_call and activity.answer is not None and activity.call_id is None:
@@ -178,12 +185,8 @@ def _of_operation(operation: str | None, method: str, path: str, base_url: str) 
 def _of_call(call: Any) -> Mapping[str, str]:
     if call is None:
         return {}
-    found = {
-        "retell.agent_id": call.agent_id,
-        "retell.direction": getattr(call, "direction", None),
-        "retell.disconnection_reason": call.disconnection_reason,
-    }
-    return {name: str(value) for name, value in found.items() if value is not None}
+    found = {f"retell.{name}": text_of(getattr(call, name, None)) for name in ("agent_id", "direction", "disconnection_reason")}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _type_of(error: BaseException) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import attrs
 
 from retell_async import CircuitEvent, LimitEvent, RetellError, RetryEvent, WaitEvent
 from retell_async._instrumentation import Activity, CampaignAttemptActivity, DeliveryActivity, RequestActivity, TurnActivity
 
-from .attributes import Told, error_type, method_of
+from .attributes import Told, error_type, method_of, text_of
 
 __all__ = ["METRICS", "Figures", "Measured", "Metric", "OfCall"]
 
@@ -169,7 +170,7 @@ class Figures:
 
     def _new(self, call_id: str | None, of_call: OfCall) -> Iterator[Measured]:
         """What was not measured of a call before."""
-        if call_id is None or not of_call:
+        if not isinstance(call_id, str) or not of_call:  # whatever Retell says
             return
         with self._lock:
             known = self._calls.pop(call_id, frozenset[str]())
@@ -179,21 +180,27 @@ class Figures:
         yield from (measured for group, measured in of_call if group not in known)
 
     def _of_call(self, call: Any) -> OfCall:
+        """What a call says. Retell's values are of any type: one that is no figure is left out, and the others are measured."""
         found: list[tuple[_Group, Measured]] = []
-        whose = {"agent": self._agent(call.agent_id), "direction": _direction(call)}
-        if call.call_status in _OVER or call.disconnection_reason is not None:
-            reason = self._by_reason(CALLS, call.disconnection_reason or _UNKNOWN)
+
+        def add(group: _Group, metric: Metric, value: object, per: float = 1) -> None:
+            if (figure := _figure(value)) is not None:
+                found.append((group, (metric, figure / per, whose)))
+
+        whose = {"agent": self._agent(text_of(call.agent_id)), "direction": _direction(call)}
+        if text_of(call.call_status) in _OVER or call.disconnection_reason is not None:
+            reason = self._by_reason(CALLS, text_of(call.disconnection_reason) or _UNKNOWN)
             found.append(("ended", (CALLS, 1, {**whose, **reason})))
-            if call.duration_ms is not None:
-                found.append(("ended", (CALL_DURATION, call.duration_ms / 1000, whose)))
-        if call.call_cost is not None and call.call_cost.combined_cost is not None:
-            found.append(("cost", (COST, call.call_cost.combined_cost, whose)))
+            add("ended", CALL_DURATION, call.duration_ms, 1000)
+        add("cost", COST, getattr(call.call_cost, "combined_cost", None))
         for metric, name in ((E2E, "e2e"), (LLM, "llm"), (TTS, "tts")):
             stated = getattr(call.latency, name, None)
-            values: list[float] = [] if stated is None else stated.values or ([] if stated.p50 is None else [stated.p50])
-            found.extend(("latency", (metric, value / 1000, whose)) for value in values)
+            values = getattr(stated, "values", None)
+            some = cast("Sequence[object]", values) if isinstance(values, list) and values else (getattr(stated, "p50", None),)
+            for value in some:
+                add("latency", metric, value, 1000)
         successful = getattr(call.call_analysis, "call_successful", None)
-        if successful is not None:
+        if isinstance(successful, bool):
             found.append(("analyzed", (ANALYZED, 1, whose)))
             if successful:
                 found.append(("analyzed", (SUCCESS, 1, whose)))
@@ -218,17 +225,29 @@ class Figures:
         return labels
 
 
+def _figure(value: object) -> float | None:
+    """A number that can be counted and measured; ``None`` if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        figure = float(value)
+    except OverflowError:
+        return None
+    return figure if 0 <= figure < math.inf else None
+
+
 def _direction(call: Any) -> str:
     if getattr(call, "call_type", None) == "web_call":
         return "web"
-    direction = getattr(call, "direction", None)
+    direction = text_of(getattr(call, "direction", None))
     return direction if direction in {"inbound", "outbound"} else _UNKNOWN
 
 
 def _concurrency(activity: RequestActivity) -> list[Measured]:
     """What the account said of its calls."""
     if activity.answer is not None:
-        with suppress(RetellError, AttributeError, TypeError):
+        with suppress(RetellError, AttributeError):
             said = activity.answer.meaning
-            return [(CONCURRENCY, float(said.current_concurrency), {}), (CONCURRENCY_LIMIT, float(said.concurrency_limit), {})]
+            stated = ((CONCURRENCY, _figure(said.current_concurrency)), (CONCURRENCY_LIMIT, _figure(said.concurrency_limit)))
+            return [(metric, figure, {}) for metric, figure in stated if figure is not None]
     return []

@@ -73,7 +73,7 @@ def _at_end(activity: Activity, write: Callable[[int, str, Attributes], None]) -
     def end() -> None:
         failed = error_type(activity)
         usual = logging.DEBUG if isinstance(activity, AttemptActivity) else logging.INFO
-        fields = {"name": name_of(activity), "seconds": round(activity.seconds, 3), **_plain(at_end(activity))}
+        fields = {"activity": name_of(activity), "seconds": round(activity.seconds, 3), **_plain(at_end(activity))}
         write(logging.WARNING if failed is not None and usual == logging.INFO else usual, kind_of(activity), fields)
 
     ending = ExitStack()

@@ -7,20 +7,22 @@ import contextlib
 import io
 import json
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retell_async import ConfigurationError, webhooks
+from retell_async import AsyncRetell, ConfigurationError, RetellError, webhooks
 from retell_async.archive import Archive
 from retell_async.archive.migrations import VERSIONS
 from retell_async.archive.queries.views import VIEWS
@@ -115,6 +117,39 @@ async def test_events_are_stored_before_they_are_acknowledged_and_handled_after_
         record = await archive.record(got[0])
         assert record is not None
         assert {one["event"] for one in record["deliveries"]} >= {"call_ended", "call_analyzed"}
+
+
+async def test_half_a_pair_and_numbers_that_are_none_lose_no_event_and_stop_no_sync(tmp_path: Path) -> None:
+    call = r'{"call_id":"call_%s","call_type":"web_call","call_status":"ended","end_timestamp":5,%s}'
+    call %= ("%s", r'"transcript":"User: bye \ud83d","metadata":{"n":NaN}')
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        one = (call % 1).encode()
+        content = one if "get-call" in request.url.path else b'{"items":[%s],"has_more":false}' % one
+        return httpx.Response(200, content=content, headers={"content-type": "application/json"})
+
+    got: list[str] = []
+    async with opened(tmp_path) as archive, httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        router = webhooks.Router("key_1", acknowledge_after=5, store=archive.deliveries)
+        archive.receive(router)
+
+        @archive.on("call_ended", "call_\ud83d")
+        async def ended(event: Any) -> None:
+            got.append(event.to_dict()["call"]["transcript"])
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(router), base_url="http://x") as sender:
+            for name in ("call_ended", r"call_\ud83d"):
+                body = f'{{"event":"{name}","call":{call % 0}}}'.encode()
+                assert (await sender.post("/", content=body, headers={webhooks.HEADER: webhooks.sign(body, "key_1")})).status_code < 300
+        async with AsyncRetell(api_key="key_1", http_client=http) as client:
+            assert (await archive.sync(client, kinds=["call"], events=True)).events == 1
+        await archive.drain()
+        assert got == ["User: bye \ud83d"] * 3
+        for id in ("call_0", "call_1"):
+            assert (await archive.raw(id) or {})["metadata"] == {"n": None}
+        assert len(await archive.search("bye")) == 2
+        assert await archive.llm_store.begin("call_1", "sms:\ud83d") is None
+        assert await archive.llm_store.begin("call_1", "sms:\ud83d") == Outcome("begun")
 
 
 @pytest.mark.parametrize("where", ["on", "in_transaction"])
@@ -233,6 +268,52 @@ async def test_a_sync_asks_once_for_each_call_and_goes_on_where_it_was_cut_off(t
         assert (await archive.inbox.counts())["waiting"] == 80
 
 
+def answering(answer: Callable[[httpx.Request], Any], **settings: Any) -> AsyncRetell:
+    async def respond(request: httpx.Request) -> httpx.Response:
+        found = answer(request)
+        return httpx.Response(200, json=await found if isawaitable(found) else found)
+
+    return AsyncRetell(api_key="key_1", http_client=httpx.AsyncClient(transport=httpx.MockTransport(respond)), **settings)
+
+
+async def test_a_list_that_goes_round_ends_the_sync(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> Any:
+        asked.append(request.url.path)
+        return {"items": [{"call_id": "call_1", "call_status": "ongoing"}], "has_more": True, "pagination_key": "again"}
+
+    async with opened(tmp_path) as archive, answering(answer) as client:
+        for _ in range(2):
+            with pytest.raises(ValueError, match="round in a circle"):
+                await archive.sync(client, kinds=["call"])
+        assert len(asked) < 10
+
+
+async def test_a_sync_that_lost_its_lease_says_so_and_one_that_cannot_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retell_async.archive.sync._LEASE", 0.2)
+    listed = {"items": [{"call_id": "call_1", "call_status": "ended", "start_timestamp": 1, "end_timestamp": 5}], "has_more": False}
+
+    async with opened(tmp_path) as archive:
+
+        async def taken_over(_: httpx.Request) -> Any:
+            async with archive.database.write() as connection:
+                await connection.execute(sa.text("UPDATE retell_sync SET holder = 'another'"))
+            await anyio.sleep(5)
+
+        def unreadable(request: httpx.Request) -> Any:
+            return listed if "list" in request.url.path else ["nothing"]
+
+        async with answering(taken_over) as client:
+            with anyio.fail_after(4), pytest.raises(ConfigurationError, match="another process syncs its calls"):
+                await archive.sync(client, kinds=["call"])
+        async with archive.database.write() as connection:
+            await connection.execute(sa.text("UPDATE retell_sync SET holder = NULL"))
+        async with answering(unreadable, max_retries=0) as client:
+            with pytest.raises(RetellError):
+                await archive.sync(client, kinds=["call"])
+
+
 async def test_an_analysis_that_comes_late_is_found_by_a_list(tmp_path: Path) -> None:
     local = LocalRetell(Settings(seed=3, outcomes={"user_hangup": 1}))
     async with opened(tmp_path, local) as archive, local.client() as client:
@@ -297,6 +378,24 @@ async def test_what_is_old_is_forgotten_and_does_not_come_back(tmp_path: Path) -
         assert await archive.view("cost") == []
 
 
+async def test_calls_without_a_time_are_forgotten_too(tmp_path: Path) -> None:
+    call = {"call_type": "phone_call", "call_status": "not_connected", "to_number": PERSON}
+    listed = [{**call, "call_id": "call_1"}, {**call, "call_id": "call_2"}, {**call, "call_id": "call_3", "end_timestamp": 5.0}]
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"items": listed, "has_more": False})
+
+    async with opened(tmp_path) as archive, httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        client = AsyncRetell(api_key="key_1", http_client=http)
+        await archive.inbox.put(event("call_ended", **call))
+        await archive.drain()
+        await archive.sync(client, kinds=["call"])
+        assert await archive.forget(datetime.now(UTC)) == 3
+        await archive.sync(client, kinds=["call"], full=True)
+        assert not await archive.inbox.put(event("call_analyzed", **call))
+        assert [await archive.record(f"call_{number}") for number in (1, 2, 3)] == [None] * 3
+
+
 async def test_functions_and_side_effects_are_tool_calls(tmp_path: Path) -> None:
     async with opened(tmp_path) as archive:
         router = webhooks.Router("key_1", acknowledge_after=5)
@@ -328,6 +427,53 @@ async def test_functions_and_side_effects_are_tool_calls(tmp_path: Path) -> None
         assert rows["functiondone"]["result"] == '{"booked":"ten"}'
         assert rows["functionfailed"]["error"] == "ValueError: full"
         assert rows["oncedone"]["name"] == "sms"
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("네 안녕하세요 감사합니다", "안녕하세요"),
+        ("はい ありがとうございます", "ありがとうございます"),
+        ("नमस्ते आप कैसे हैं", "नमस्ते"),
+        ("মাফ নমস্কার আপনি", "নমস্কার"),
+        ("வணக்கம் நன்றி", "வணக்கம்"),
+        ("สวัสดีครับ", "สวัสดีครับ"),
+        ("мой друг", "МОЙ"),
+        ("καλημέρα σας", "ΚΑΛΗΜΈΡΑ"),
+        ("mañana por la tarde", "manana tarde"),
+        ("İstanbul'a gidiyorum", "istanbul"),
+        ("łódź jest", "ŁÓDŹ"),
+        ("你好 世界", "你好"),
+    ],
+)
+async def test_words_of_any_script_are_found(tmp_path: Path, said: str, asked: str) -> None:
+    async with opened(tmp_path) as archive:
+        await archive.inbox.put(event("call_ended", transcript=f"User: {said}"))
+        await archive.drain()
+        assert [found.text for found in await archive.search(asked)] == [said]
+
+
+async def test_what_is_written_out_can_be_read_by_others(tmp_path: Path) -> None:
+    arguments = ['{"price":NaN}', r'{"text":"\ud83d"}', "[" * 20_000, "[" * 900 + "]" * 900, '{"a":1}', "no JSON"]
+    called = [{"role": "tool_call_invocation", "tool_call_id": f"t{at}", "name": "q", "arguments": one} for at, one in enumerate(arguments)]
+    said = {"role": "user", "content": "one\rtwo\r\nthree, four"}
+    async with opened(tmp_path) as archive:
+        await archive.inbox.put(event("call_ended", transcript_with_tool_calls=[said, *called], metadata={"half": "\ud83d", "n": 10**30}))
+        await archive.drain()
+        lines, table, records = io.StringIO(), io.StringIO(), io.StringIO()
+        assert await archive.export("tool_calls", lines, format="jsonl") == len(arguments)
+        assert await archive.export("utterances", table) == 1
+        assert await archive.export("records", records, format="jsonl") == 1
+
+    def none(constant: str) -> None:
+        raise AssertionError(constant)
+
+    rows = [json.loads(line, parse_constant=none) for line in lines.getvalue().splitlines()]
+    assert [row["arguments"] for row in rows[:3]] == [{"price": None}, {"text": "\ufffd"}, "[" * 20_000]
+    assert [row["arguments"] for row in rows[4:]] == [{"a": 1}, "no JSON"]
+    assert json.loads(records.getvalue().encode())["metadata"] == {"half": "\ufffd", "n": 10**30}
+    assert "\r" not in table.getvalue()
+    assert "one\ntwo\nthree, four" in table.getvalue()
 
 
 async def test_tables_are_written_out(tmp_path: Path) -> None:

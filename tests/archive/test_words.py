@@ -9,11 +9,14 @@ from retell_async.archive.queries.words import match_of, tsquery_of
 @pytest.mark.parametrize(
     ("asked", "match", "tsquery"),
     [
-        ("Half past", '("half") AND ("past")', "(half) & (past)"),
-        ('"half past" Café', '("half past") AND ("cafe")', "(half <-> past) & (cafe)"),
+        ("Half past", '("Half") AND ("past")', "(half) & (past)"),
+        ('"half past" Café', '("half past") AND ("Café")', "(half <-> past) & (cafe)"),
         ("good*", '("good"*)', "(good:*)"),
         ("this or that", '("this" OR "that")', "(this | that)"),
         ("park -car", '("park") NOT "car"', "(park) & !(car)"),
+        ("नमस्ते", '("नमस्ते")', "(नमस्ते)"),
+        ("안녕", '("안녕")', "(안녕)"),
+        ("İstanbul МОЙ", '("İstanbul") AND ("МОЙ")', "(istanbul) & (мои)"),
         ("don't", '("don t")', "(don <-> t)"),
         ('a" ); drop table', '("a") AND ("drop table")', "(a) & (drop <-> table)"),
     ],

@@ -107,14 +107,35 @@ def test_clocks_that_change() -> None:
     early = Hours.parse("2:30-3:30")
     spring = next_open(early, ("America/New_York",), at("2026-03-08T00:00", "America/New_York"))
     assert spring is not None
-    assert (
-        wall(spring, "America/New_York").date().isoformat() == "2026-03-09"
-    )  # between 2 and 3 there is no time on the 8th, and 3:30 is late
+    assert wall(spring, "America/New_York").isoformat() == "2026-03-08T03:00:00-04:00"  # between 2 and 3 there is no time on that day
+    skipped = next_open(Hours.parse("2:10-3"), ("America/New_York",), at("2026-03-08T00:00", "America/New_York"))
+    assert skipped is not None
+    assert wall(skipped, "America/New_York").isoformat() == "2026-03-09T02:10:00-04:00"
     twice = Hours.parse("1-1:30")
     first = next_open(twice, ("America/New_York",), at("2026-11-01T00:00", "America/New_York"))
     assert first is not None
     assert first == at("2026-11-01T01:00", "America/New_York")
     assert next_open(twice, ("America/New_York",), first + 2000) == first + 3600
+    over = at("2026-11-01T01:20", "America/New_York")  # and what was over comes again, from where clocks go back to
+    assert next_open(Hours.parse("0:30-1:15"), ("America/New_York",), over) == first + 3600
+
+
+@pytest.mark.parametrize("name", ["America/New_York", "Europe/London", "Australia/Lord_Howe", "America/Santiago", "Africa/Cairo"])
+@pytest.mark.parametrize("text", ["0-24", "1:40-4", "2:15-3:15", "0:30-1:15", "23-24", "0-0:30", "1:45-2:10"])
+def test_the_first_open_moment_is_found_around_every_change_of_clocks(name: str, text: str) -> None:
+    hours = Hours.parse(text)
+    changes = [
+        moment for moment in range(1_780_000_000 // 900 * 900, 1_812_000_000, 900) if _offset(name, moment) != _offset(name, moment - 900)
+    ]
+    assert len(changes) == 2
+    for change in changes:
+        for moment in range(change - 8 * 3600, change + 5 * 3600, 2700):
+            found = next_open(hours, (name,), moment)
+            assert found == next(later for later in range(moment, moment + 3 * 86400, 300) if is_open(hours, (name,), later))
+
+
+def _offset(name: str, moment: float) -> object:
+    return wall(moment, name).utcoffset()
 
 
 def test_half_hours_count() -> None:

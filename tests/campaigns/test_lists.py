@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from retell_async import ConfigurationError
-from retell_async.campaigns import Contact, Number, Rules, Settings, read_settings
+from retell_async.campaigns import Contact, Number, Rules, Settings, plan, read_settings
 from retell_async.campaigns.contacts import add_numbers, numbers_of, read_numbers
 
 ANN, BOB = "+12125550111", "+14155550112"
@@ -83,3 +83,24 @@ def test_a_contact_has_a_number_that_lists_know(number: str) -> None:
     with pytest.raises(ConfigurationError, match=r"E\.164") as raised:
         Contact(id="ann", number=number, zones=("America/New_York",))
     assert "555011" not in str(raised.value)
+
+
+def test_all_columns_of_numbers_of_a_list_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.csv"
+    path.write_text(
+        "name,phone,Mobile,Home Phone,phone_type,cell 2\nAnn,+12125550111,+12125550122,,mobile,+12125550144\nBob,,+12125550133,,,\n"
+    )
+    assert numbers_of(path) == {"+12125550111", "+12125550122", "+12125550133", "+12125550144"}
+    path.write_text("name,phone,mobile\nAnn,+12125550111,soon\n")
+    with pytest.raises(ConfigurationError, match="line 2"):
+        numbers_of(path)
+    path.write_text("name,phone,mobile\nAnn,,\n")
+    with pytest.raises(ConfigurationError, match="line 2"):
+        numbers_of(path)
+
+
+def test_contacts_have_one_column_of_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "contacts.csv"
+    path.write_text("name,phone,mobile\nAnn,+12125550111,+12125550122\n")
+    with pytest.raises(ConfigurationError, match="'phone' and 'mobile' are both columns of numbers"):
+        plan(path, Rules(numbers=[Number("+14155550100")]), 1.8e9, live=1)

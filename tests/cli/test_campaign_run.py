@@ -97,11 +97,14 @@ async def test_a_campaign_is_paused_and_goes_on(tmp_path: Path) -> None:
         await to_thread.run_sync(Campaign(tmp_path / "spring.db").pause)
         assert (await terminal.run("pause", "spring.db"))[1].startswith("spring: paused")
         out, err = await to_thread.run_sync(child.communicate)
-        assert out.startswith("spring: paused: "), err
+        assert out.startswith("spring: paused (until it is resumed): "), err
         state = json.loads((await terminal.run("status", "spring.db", "--json"))[1])
         assert 0 < state["counts"]["waiting"] < 40
         assert "live" not in state["counts"]
-        code, out, err = await terminal.run("run", "spring.db")
+        code, out, err = await terminal.run("run", "spring.db")  # as one does who starts again whatever ends
+        assert (code, out.startswith("spring: paused (until it is resumed): ")) == (0, True), err
+        assert err.splitlines()[-1] == "Go on with: retell-async campaign run --resume spring.db"
+        code, out, err = await terminal.run("run", "--resume", "spring.db")
         assert (code, out.startswith("spring: done: ")) == (0, True), err
         assert len([call async for call in client.call.list(limit=1000)]) == 40
 

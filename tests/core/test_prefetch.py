@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ from anyio.lowlevel import checkpoint
 from retell_async._client import AsyncRetell
 from retell_async._core.errors import InternalServerError
 from retell_async._core.pages import AsyncPaginator
+from retell_async._core.prefetch import Handover, prefetched
 
 from ..engine.example import KEY, LIST, NO_OPTIONS, get
 
@@ -165,3 +167,63 @@ async def test_the_former_names_work_and_say_so() -> None:
         with pytest.warns(DeprecationWarning, match="concurrency"):
             async with things(client).filled(lambda item: client.send(get(str(item["n"])), {}), at_once=2) as results:
                 assert [thing.thing_id async for thing in results] == ["0", "1"]
+
+
+def test_who_is_cancelled_when_it_comes_has_taken_nothing() -> None:
+    async def main() -> None:
+        handover = Handover[int]()
+        waits = asyncio.ensure_future(handover.take())
+        await asyncio.sleep(0.01)
+        handover.put(1)
+        waits.cancel()  # by asyncio itself: anyio lets go on who has something
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+        handover.put(2)
+        assert [await handover.take(), await handover.take()] == [1, 2]
+
+    asyncio.run(main())
+
+
+def test_who_is_cancelled_when_a_page_comes_gets_it_the_next_time() -> None:
+    async def main() -> None:
+        more = asyncio.Event()
+        waits: asyncio.Future[int] | None = None
+
+        async def source() -> AsyncGenerator[int]:
+            yield 0
+            await more.wait()
+            yield 1
+            assert waits is not None
+            waits.cancel()  # in the turn in which the last one was handed over
+            yield 2
+
+        async with prefetched(source(), 2) as results:
+            assert await anext(results) == 0
+            waits = asyncio.ensure_future(take(results))
+            await asyncio.sleep(0.01)
+            more.set()
+            with pytest.raises(asyncio.CancelledError):
+                await waits
+            assert [result async for result in results] == [1, 2]
+
+    async def take(results: AsyncIterator[int]) -> int:
+        return await anext(results)
+
+    asyncio.run(main())
+
+
+async def test_what_is_given_is_taken_or_taken_back() -> None:
+    handover = Handover[int]()
+    with anyio.move_on_after(0.01):
+        await handover.give(1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(handover.give, 2)
+        assert await handover.take() == 2
+    handover.put(3)
+    handover.close()
+    assert await handover.take() == 3
+    with pytest.raises(anyio.EndOfStream):
+        await handover.take()
+    handover.leave()
+    with pytest.raises(anyio.ClosedResourceError):
+        await handover.take()

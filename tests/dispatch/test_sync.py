@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 
 from retell_async import ConfigurationError, Progress, Retell, RetellError
+from retell_async._blocking.loop import Use
 
 from ..engine.example import BASE_URL, KEY
 from ..sync.example import loops
@@ -110,3 +112,26 @@ def test_a_closed_client_ends_it() -> None:
     client.close()
     with pytest.raises(RetellError, match="closed"), dispatch:
         pass
+
+
+def test_who_is_interrupted_while_an_outcome_comes_gets_it_the_next_time(client: Retell, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, interrupted = Use.run, 0
+
+    def interrupts(use: Use, function: Any, *arguments: Any) -> Any:
+        nonlocal interrupted
+        said = run(use, function, *arguments)
+        interrupted += 1
+        if interrupted % 3 == 0:
+            raise KeyboardInterrupt  # it was done in the loop already
+        return said
+
+    found: list[int] = []
+    with client.dispatch((request(number) for number in range(20)), until="placed") as outcomes:
+        monkeypatch.setattr(Use, "run", interrupts)
+        while len(found) < 20:
+            with suppress(KeyboardInterrupt):
+                found.append(next(outcomes).index)
+        monkeypatch.undo()
+        assert list(outcomes) == []
+    assert sorted(found) == list(range(20))
+    assert interrupted > 20

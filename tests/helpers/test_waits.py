@@ -15,6 +15,7 @@ import pytest
 import trio
 
 from retell_async import AuthenticationError, ConfigurationError, Retell, RetellError, UnprocessableEntityError, WaitTimeoutError, webhooks
+from retell_async._helpers.call import Ends
 
 from ..engine.virtual import Server, run
 
@@ -48,17 +49,20 @@ class Account:
         more: Json = said.get("more", {})
         return call | more
 
+    def is_known(self, name: str, now: float) -> bool:
+        return name in self.calls and now >= self.calls[name].get("known", 0.0)
+
     def answer(self, request: httpx.Request, now: float) -> httpx.Response:
         if (fault := self.fault(request, now)) is not None:
             return fault
         path = request.url.path
         if GET in path:
             name = path.rpartition("/")[2]
-            if name not in self.calls:
+            if not self.is_known(name, now):
                 return httpx.Response(422, json={"status": "error", "message": "no such call"})
             return httpx.Response(200, json=self.call(name, now) | {"transcript": "hello"})
         criteria = json.loads(request.content)["filter_criteria"]
-        found = [self.call(name, now) for name in criteria["call_id"]["value"] if name in self.calls]
+        found = [self.call(name, now) for name in criteria["call_id"]["value"] if self.is_known(name, now)]
         if "call_status" in criteria:
             found = [call for call in found if call["call_status"] in criteria["call_status"]["value"]]
         return httpx.Response(200, json={"items": found, "has_more": False})
@@ -129,6 +133,26 @@ def test_time_runs_out_with_what_was_seen_last() -> None:
         assert pickle.loads(pickle.dumps(caught.value)).name == "call_1"
         with pytest.raises(WaitTimeoutError, match="never seen"):
             await client.call.wait("call_1", within=0.05)
+
+    account.run(main)
+
+
+def test_a_call_that_is_new_need_not_be_known_everywhere() -> None:
+    account = Account({"call_1": {"known": 15, "ends": 12}, "call_2": {"known": 100, "ends": 90}})
+
+    async def main(client: Any) -> None:
+        assert (await client.call.wait("call_1")).call_id == "call_1"
+        ends = Ends(client.call, None, within=None, every=None)  # as those have who placed it
+        assert (await ends.wait("call_2", "ended")).call_id == "call_2"
+        assert trio.current_time() < 110
+        with pytest.raises(UnprocessableEntityError, match="no such call"):
+            await client.call.wait("call_0")
+        assert 120 < trio.current_time() < 140
+        with pytest.raises(UnprocessableEntityError, match="no such call"):
+            await client.call.wait("call_0", within=10)
+        with pytest.raises(UnprocessableEntityError, match="no such call"):
+            await ends.wait("call_0", "ended")
+        assert 250 < trio.current_time() < 290
 
     account.run(main)
 

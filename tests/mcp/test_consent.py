@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -275,6 +276,39 @@ async def test_two_clients_place_two_calls_and_none_with_the_others_state() -> N
 def said(name: str, arguments: Json) -> str:
     tool = named(name)
     return question(tool, arguments, tool.asked(arguments), workspace="practice")
+
+
+UNSEEN = [
+    0x34F,
+    0x115F,
+    0x1160,
+    0x17B4,
+    0x180B,
+    0x180E,
+    0x200B,
+    0x2060,
+    0x2800,
+    0x3000,
+    0x3164,
+    0xFE0F,
+    0xFEFF,
+    0xFFA0,
+    0x1D159,
+    0xE0020,
+    0xE0100,
+]
+
+
+@pytest.mark.parametrize("code", UNSEEN)
+def test_what_cannot_be_seen_is_escaped(code: int) -> None:
+    (line,) = said("create_web_call", {"agent_id": f"agent_1{chr(code)}"}).splitlines()[1:]
+    assert line.startswith('  agent_id: "agent_1\\u')
+    assert json.loads(line.partition(": ")[2]) == f"agent_1{chr(code)}"
+    assert line.isascii()
+
+
+def test_what_can_be_seen_stays() -> None:
+    assert "Zoë 서울 😀" in said("create_web_call", {"agent_id": "Zoë 서울 😀"})
 
 
 def test_a_value_cannot_pretend_to_be_the_question() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import httpx2
 import mcp_types as types
 import pytest
@@ -42,11 +43,13 @@ async def served(work: Workspace) -> AsyncGenerator[httpx2.ASGITransport]:
 
 
 @asynccontextmanager
-async def connected(transport: httpx2.ASGITransport, token: str = TOKEN, human: Human | None = None) -> AsyncGenerator[Client]:
+async def connected(
+    transport: httpx2.ASGITransport, token: str = TOKEN, human: Human | None = None, mode: str = "auto"
+) -> AsyncGenerator[Client]:
     """The official client over HTTP."""
     async with (
         httpx2.AsyncClient(transport=transport, headers={"authorization": f"Bearer {token}"}, timeout=30) as http,
-        Client(streamable_http_client(f"{URL}/mcp", http_client=http), elicitation_callback=human) as session,
+        Client(streamable_http_client(f"{URL}/mcp", http_client=http), elicitation_callback=human, mode=mode) as session,
     ):
         yield session
 
@@ -64,6 +67,24 @@ async def test_the_official_client_asks_its_human_over_http() -> None:
         assert len((await session.list_tools()).tools) == 44
         data(await session.call_tool(CALL, arguments_of(work)[CALL]))
         assert len(human.questions) == 1
+
+
+@pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # on trio the client leaves its stream to the garbage collector, which complains
+async def test_a_session_that_has_ended_watches_no_more() -> None:
+    async with workspace(every=0.02) as work, served(work) as transport:
+        async with connected(transport, mode="legacy") as session, connected(transport, mode="legacy") as other:
+            await session.subscribe_resource("retell://calls/call_1")
+            await session.unsubscribe_resource("retell://calls/call_1")
+            await session.subscribe_resource("retell://calls/call_1")
+            await other.subscribe_resource("retell://calls/call_1")
+            before = len(work.local.requests("listCalls"))
+            await anyio.sleep(0.1)
+            assert len(work.local.requests("listCalls")) > before
+        await anyio.sleep(0.1)
+        before = len(work.local.requests("listCalls"))
+        await anyio.sleep(0.1)
+        assert len(work.local.requests("listCalls")) == before
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,12 @@ async def test_only_numbers_that_are_allowed_are_called() -> None:
     human = Human()
     async with workspace(Policy(allow_to=("+1415*", "+12125550100"))) as work, work.connect("auto", human) as session:
         arguments = arguments_of(work)
-        refused: list[dict[str, Any]] = [
-            {"to_number": number} for number in ("+12015550100", "+121255501001", "+1415555012x", "+1415 5550123", "tel:+14155550123")
-        ]
+        numbers = ("+12015550100", "+121255501001", "+1415555012x", "+1415 5550123", "tel:+14155550123", "+1415\u0665550123", "+14\n", "\n")
+        refused: list[dict[str, Any]] = [{"to_number": number} for number in numbers]
         for wrong in refused:
             told = text(await session.call_tool(CALL, arguments[CALL] | wrong | {"ignore_e164_validation": True}))
             assert "--allow-to +1415* +12125550100" in told
+            assert "\n" not in told
             assert "No consent changes that" in told
         mixed = {"from_number": work.fixtures.phone_number, "tasks": [{"to_number": PEOPLE}, {"to_number": "+12015550100"}]}
         assert "--allow-to" in text(await session.call_tool(BATCH, mixed))
@@ -96,6 +96,7 @@ async def test_while_a_human_is_asked_others_may_use_up_what_is_left() -> None:
         ({"allow_to": ("1415*",)}, "E.164"),
         ({"allow_to": ("*",)}, "E.164"),
         ({"allow_to": ("+1*5",)}, "E.164"),
+        ({"allow_to": ("+1415\u0665*",)}, "E.164"),
         ({"max_calls": -1}, "below 0"),
     ],
 )

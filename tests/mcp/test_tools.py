@@ -10,7 +10,7 @@ import pytest
 from retell_async.mcp.catalog import tools
 
 from .every_tool import call_every_tool
-from .workspace import MODES, Human, workspace
+from .workspace import MODES, Human, text, workspace
 
 pytestmark = pytest.mark.anyio
 
@@ -36,6 +36,14 @@ async def test_every_tool(mode: str) -> None:
         answers = await call_every_tool(session, partial(work.local.advance, 60))
     assert answers.keys() == tools().keys()
     assert len(human.questions) == sum("" in tool.asks for tool in tools().values()) == 14
+
+
+@pytest.mark.parametrize("cursor", ["-5", "+5", " 5", "\u0665", "5.0", "", "x", "9" * 5000])
+async def test_what_is_no_cursor_is_refused(cursor: str) -> None:
+    async with workspace() as work, work.connect() as session:
+        told = await session.call_tool("list_voices", {"cursor": cursor})
+        assert told.is_error
+        assert "is no next_cursor of this list" in text(told)
 
 
 async def test_the_list_of_tools_is_small() -> None:

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.anyio
 
 MONEY = Policy(allow=frozenset({"money"}))
 CALL, BATCH = "create_phone_call", "create_batch_call"
+WAYS = {CALL: "createPhoneCall", BATCH: "createBatchCall"}
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -101,6 +102,74 @@ async def test_the_same_call_twice_at_once_is_placed_once() -> None:
             tasks.start_soon(call)
         work.local.assert_placed(PEOPLE, times=1)
         assert len({*answers}) == 1
+
+
+@pytest.mark.parametrize(("tool", "known"), [(CALL, True), (CALL, False), (BATCH, True)])
+async def test_the_same_twice_at_once_is_sent_once_and_has_one_outcome(tool: str, known: bool) -> None:
+    """Else the one that is known would hide that the other is not, and a repeat would go under another key."""
+    async with workspace(MONEY) as work, work.connect("auto", Human()) as session:
+        if known:
+            work.local.fault("latency", operation=WAYS[tool], seconds=0.05)
+        else:
+            work.local.fault("reset", operation=WAYS[tool], acted=True)
+        answers: list[Any] = []
+
+        async def call() -> None:
+            answers.append(await session.call_tool(tool, arguments_of(work)[tool]))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            tasks.start_soon(call)
+        first, second = answers
+        assert text(first) == text(second)
+        assert first.structured_content == second.structured_content
+        assert first.is_error is not known
+        assert work.server.ledger.placed == len(arguments_of(work)[tool].get("tasks", [1]))
+
+
+async def test_who_waits_for_one_that_is_given_up_sends_it_under_its_key() -> None:
+    async with workspace(MONEY) as work, work.connect("legacy") as session, anyio.create_task_group() as tasks:
+        arguments = arguments_of(work)[CALL]
+        work.local.fault("latency", operation="createPhoneCall", seconds=0.3)
+        given_up = anyio.CancelScope()
+
+        async def give_up() -> None:
+            with given_up:
+                await session.call_tool(CALL, arguments)
+
+        tasks.start_soon(give_up)
+        await anyio.sleep(0.05)
+        work.local.clear_faults()
+
+        async def end() -> None:
+            await anyio.sleep(0.05)
+            given_up.cancel()
+
+        tasks.start_soon(end)
+        data(await session.call_tool(CALL, arguments))
+        assert len({received.body["idempotency_key"] for received in work.local.requests("createPhoneCall")}) == 1
+        work.local.assert_placed(PEOPLE, times=1)
+
+
+async def test_who_waits_for_one_without_a_key_that_is_given_up_does_not_send_it() -> None:
+    async with workspace(MONEY) as work, work.connect("legacy", Human()) as session, anyio.create_task_group() as tasks:
+        arguments = arguments_of(work)[BATCH]
+        work.local.fault("latency", operation="createBatchCall", seconds=0.3)
+        given_up = anyio.CancelScope()
+
+        async def give_up() -> None:
+            with given_up:
+                await session.call_tool(BATCH, arguments)
+
+        async def end() -> None:
+            await anyio.sleep(0.1)
+            given_up.cancel()
+
+        tasks.start_soon(give_up)
+        await anyio.sleep(0.05)
+        tasks.start_soon(end)
+        assert "was given up" in text(await session.call_tool(BATCH, arguments))
+        assert work.changes == ["createBatchCall"]
 
 
 async def test_a_refusal_is_no_unknown_outcome() -> None:

@@ -31,10 +31,10 @@ async def test_lines_of_the_standard_library(caplog: pytest.LogCaptureFixture) -
     lines = [(record.levelname, record.getMessage()) for record in caplog.records if hasattr(record, "retell")]
     assert [level for level, _ in lines] == ["DEBUG", "DEBUG", "INFO"]
     assert "http_response_status_code=503 error_type=503" in lines[0][1]
-    assert lines[2][1].startswith("request: name=call.create_phone_call seconds=0.")
+    assert lines[2][1].startswith("request: activity=call.create_phone_call seconds=0.")
     assert lines[2][1].endswith("attempts=2 call_id=call_1")
     fields: dict[str, Any] = vars(caplog.records[-1])["retell"]
-    assert (fields["name"], fields["attempts"], fields["call_id"]) == ("call.create_phone_call", 2, "call_1")
+    assert (fields["activity"], fields["attempts"], fields["call_id"]) == ("call.create_phone_call", 2, "call_1")
     assert "55501" not in caplog.text
 
 
@@ -62,8 +62,28 @@ async def test_events_of_structlog() -> None:
         ("info", "request"),
     ]
     assert (lines[1]["state"], lines[1]["failures"], lines[1]["operation"]) == ("open", 1, "createPhoneCall")
-    assert (lines[-1]["name"], lines[-1]["call_id"]) == ("call.create_phone_call", "call_1")
+    assert (lines[-1]["activity"], lines[-1]["call_id"]) == ("call.create_phone_call", "call_1")
     assert "55501" not in str(lines)
+
+
+async def test_structlog_may_hand_its_fields_on_to_the_standard_library(caplog: pytest.LogCaptureFixture) -> None:
+    """By its own recipe, fields become attributes of the record, and none may be one that every record has."""
+    caplog.set_level(logging.DEBUG)
+    logger = structlog.wrap_logger(
+        logging.getLogger("mine"),
+        processors=[telemetry.add_context, structlog.stdlib.render_to_log_kwargs],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    retry = RetryPolicy(first_delay=0.0, circuit_breaker=CircuitBreaker(failures=1, open_for=1000.0))
+    with telemetry.instrumented(telemetry.StructlogHook(logger)):
+        async with client_of(serving(httpx.Response(503), PLACED), max_retries=1, retry=retry, hooks=()) as client:
+            await client.call.create_phone_call(**NUMBERS)
+        await deliver(Router(KEY), event_body())
+    lines = [record for record in caplog.records if record.name == "mine"]
+    assert [line.getMessage() for line in lines] == [
+        *("attempt", "circuit breaker", "retry", "attempt", "circuit breaker", "request", "webhook")
+    ]
+    assert vars(lines[-1])["activity"] == "webhook call_ended"
 
 
 async def test_lines_of_the_program_name_the_call_and_the_trace(caplog: pytest.LogCaptureFixture) -> None:

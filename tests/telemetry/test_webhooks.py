@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import anyio
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
+from prometheus_client import CollectorRegistry, generate_latest
 
-from retell_async import webhooks
+from retell_async import telemetry, webhooks
 from retell_async._instrumentation import trace_of
 from retell_async.webhooks import FunctionCall, InboundAnswer, InboundCall, InboundChat, MemoryStore, Router
 
 from ..webhooks.exchanges import deliver
 from ..webhooks.sending import CALL, KEY, body_of, event_body, inbound_body
-from .seeing import attributes_of, seeing
+from .seeing import Seen, attributes_of, seeing
 
 pytestmark = pytest.mark.anyio
 
@@ -276,3 +278,46 @@ async def test_what_was_sent_is_not_kept_while_it_waits() -> None:
         await deliver(router, event_body())
     assert isinstance(sent[0], webhooks.CallEnded)
     assert [activity.sent for activity in activities] == [None]
+
+
+ODD: dict[str, Any] = {
+    "latency": [[], 5, {"e2e": 5}, {"e2e": {"values": [None, "1", True, -1, 10**400]}}, {"e2e": {"values": 5, "p50": "100"}}],
+    "call_cost": [5, [], {"combined_cost": -5}, {"combined_cost": "5"}, {"combined_cost": 10**400}, {"combined_cost": True}],
+    "duration_ms": ["60000", -1, [], {}, 10**400],
+    "agent_id": [5, [], {}, "\ud83d"],
+    "direction": [5, [], {}],
+    "disconnection_reason": [5, [], {}, "\ud83d"],
+    "call_status": [5, [], {}],
+    "call_analysis": [5, [], {"call_successful": []}, {"call_successful": "no"}],
+    "call_id": [5, [], {}, "\ud83d"],
+    "metadata": [5, [], {"traceparent": []}],
+}
+GOOD = {
+    "call_type": "phone_call",
+    "direction": "outbound",
+    "call_status": "ended",
+    "disconnection_reason": "user_hangup",
+    "duration_ms": 60_000,
+    "call_cost": {"combined_cost": 12},
+    "latency": {"e2e": {"values": [1000]}, "llm": {"p50": 500}},
+    "call_analysis": {"call_successful": True},
+}
+FIGURES = {"calls": "call_status", "call.duration": "duration_ms", "call.cost.cents": "call_cost", "call.e2e.latency": "latency"}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in ODD.items() for value in values])
+async def test_an_odd_value_costs_the_figure_that_it_spoils_and_nothing_else(
+    name: str, value: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen, registry = Seen(), CollectorRegistry()
+    with telemetry.instrumented(seen.hook(), telemetry.PrometheusHook(registry)):
+        await deliver(Router(KEY), json.dumps({"event": "call_ended", "call": call(**{**GOOD, name: value})}).encode())
+    assert "hook of the telemetry" not in caplog.text
+    seen.one("webhook call_ended").to_json().encode()
+    measured = {metric for metric, *_ in seen.metrics()}
+    text = generate_latest(registry)
+    assert "retell.webhook.deliveries" in measured
+    assert b"retell_webhook_deliveries_total{" in text
+    if name != "call_id":
+        for figure, of in FIGURES.items():
+            assert f"retell.{figure}" in measured or of == name

@@ -13,6 +13,7 @@ from anyio import to_thread
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._core.errors import ConfigurationError
+from ..rows import dumped
 from ..schema import conversations, costs, inbox, latencies, sessions, tool_calls, utterances
 from .records import JSON_COLUMNS, OWN, records
 from .views import Asked
@@ -141,16 +142,25 @@ class _Csv(_Text):
 
 
 def _cell(value: object) -> object:
+    if isinstance(value, str):
+        return value.replace("\r\n", "\n").replace("\r", "\n")  # which some readers take for the end of a row even in quotes
     return str(value).lower() if isinstance(value, bool) else value
 
 
 class _Lines(_Text):
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self.file.writelines(f"{json.dumps({name: _read(name, value) for name, value in row.items()})}\n" for row in rows)
+        self.file.writelines(f"{_line(row)}\n" for row in rows)
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    """A row as JSON that every parser takes. What is JSON already is no text in it, unless it is none, or nested too deeply."""
+    try:
+        return dumped({name: _read(name, value) for name, value in row.items()}, halves="\ufffd")
+    except RecursionError:
+        return dumped(row, halves="\ufffd")
 
 
 def _read(name: str, value: Any) -> Any:
-    """A value for JSON: what is JSON already is no text in it, unless it only looks like JSON."""
     if name not in JSON_COLUMNS or not isinstance(value, str):
         return value
     try:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import groupby
 
 from ..._core.errors import ConfigurationError
 
 __all__ = ["folded", "match_of", "tsquery_of"]
 
 _PART = re.compile(r'(?P<no>-?)(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
-_WORD = re.compile(r"[^\W_]+")
+_ACCENT = re.compile(r"[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670]")
+"""Of Latin, Greek and Cyrillic letters, and the vowel points of Hebrew and Arabic; the marks of other scripts make other words."""
 
 
 def folded(text: str) -> str:
-    """A text without accents."""
+    """A text in small letters without accents."""
     if text.isascii():
-        return text
-    return "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+        return text.lower()
+    return unicodedata.normalize("NFC", _ACCENT.sub("", unicodedata.normalize("NFKD", text.lower())))
 
 
 def match_of(asked: str) -> str:
@@ -25,7 +27,7 @@ def match_of(asked: str) -> str:
 
     :raises ConfigurationError: there is no word in it, or only words that are not to be there.
     """
-    wanted, unwanted = _parsed(asked)
+    wanted, unwanted = _parsed(unicodedata.normalize("NFC", asked))  # case and accents it folds as those of what was said
     found = " AND ".join(f"({' OR '.join(_fts5(one) for one in group)})" for group in wanted)
     return found + "".join(f" NOT {_fts5(one)}" for one in unwanted)
 
@@ -35,7 +37,7 @@ def tsquery_of(asked: str) -> str:
 
     :raises ConfigurationError: there is no word in it, or only words that are not to be there.
     """
-    wanted, unwanted = _parsed(asked)
+    wanted, unwanted = _parsed(folded(asked))
     found = " & ".join(f"({' | '.join(_tsquery(one) for one in group)})" for group in wanted)
     return found + "".join(f" & !({_tsquery(one)})" for one in unwanted)
 
@@ -48,12 +50,12 @@ def _parsed(asked: str) -> tuple[list[list[tuple[list[str], bool]]], list[tuple[
     wanted: list[list[tuple[list[str], bool]]] = []
     unwanted: list[tuple[list[str], bool]] = []
     joined = False
-    for part in _PART.finditer(folded(asked).lower()):
+    for part in _PART.finditer(asked):
         text = part["phrase"] if part["phrase"] is not None else part["word"]
-        if part["word"] == "or" and wanted:
+        if wanted and part["word"] is not None and part["word"].lower() == "or":
             joined = True
             continue
-        words = _WORD.findall(text)
+        words = ["".join(word) for is_word, word in groupby(text, _is_of_word) if is_word]
         if not words:
             continue
         one = (words, text.endswith("*"))
@@ -67,6 +69,10 @@ def _parsed(asked: str) -> tuple[list[list[tuple[list[str], bool]]], list[tuple[
     if not wanted:
         raise ConfigurationError('there is no word to look for: words, "a phrase", begin*, this or that, -without')
     return wanted, unwanted
+
+
+def _is_of_word(char: str) -> bool:
+    return char.isalnum() or unicodedata.category(char).startswith("M")
 
 
 def _fts5(one: tuple[list[str], bool]) -> str:

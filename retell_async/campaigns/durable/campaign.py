@@ -54,7 +54,7 @@ class State:
     name: str
     status: Status
     note: str
-    """Why it paused by itself, or set one of its numbers aside."""
+    """Why it paused by itself, that somebody paused it until it is resumed, or why one of its numbers was set aside."""
     counts: dict[str, int]
     """How many contacts are ``waiting`` or ``live``, or how they ended."""
 
@@ -165,11 +165,11 @@ class Campaign:
         return None if last is None else last + seconds
 
     def pause(self) -> None:
-        """Place no more calls, whichever process runs it; those that go on are followed to their end."""
-        self._store.set_status("paused", only_from="running")
+        """Place no more calls, whichever process runs it, until `resume`; those that go on are followed to their end."""
+        self._store.hold()
 
     def resume(self) -> None:
-        """Go on, if a process runs it; else `run` does."""
+        """Take a pause back: it goes on with the process that runs it, or else with the next `run`."""
         self._store.set_status("running", only_from="paused")
 
     def cancel(self) -> None:
@@ -207,6 +207,9 @@ class Campaign:
     ) -> State:
         """Place calls by the rules until every contact has come to an end, or until somebody pauses or cancels it, and give how it stands.
 
+        What paused by itself goes on with it, and so does what was done and has contacts again. What somebody paused stays so until
+        `resume`: calls that went on are followed to their end, and no further one is placed.
+
         Under asyncio, and once in a process at a time. After a kill it goes on where it was. On Postgres as many processes as you like run
         it together, on machines of their own.
 
@@ -243,8 +246,7 @@ class Campaign:
             while True:
                 number, token = await patiently(self._store.enter, alone=self._database.path is not None)
                 if is_first:
-                    for before in ("running", "paused", "done"):
-                        await patiently(self._store.set_status, "running", only_from=before)
+                    await patiently(self._store.go_on)
                 is_first = False
                 _, settings, _, _ = await patiently(self._store.campaign)
                 worker = Worker(number, self._store, settings, Placing(client), ends, slots, lease, live, stop)
@@ -308,7 +310,7 @@ class Campaign:
                 continue
             found = await patiently(self._store.next_intent, most)
             if isinstance(found, Intent):
-                await enqueue(found.key, 0, found.delay)
+                await enqueue(found.key, 0)
                 continue
             if on_state is not None and time.monotonic() >= told_at + _TOLD:
                 told_at = time.monotonic()

@@ -20,7 +20,7 @@ from ..numbers import Number
 from ..rules import Retry, Rules
 from ..settings import Settings
 
-__all__ = ["FORMAT", "STEPS", "Step", "case_from", "case_text", "settings_from", "settings_text", "steps_from"]
+__all__ = ["FORMAT", "RANKS", "STEPS", "Step", "case_from", "case_text", "settings_from", "settings_text", "steps_from"]
 
 Json = dict[str, Any]
 
@@ -39,12 +39,21 @@ class Step:
     """Statements of SQL that change the tables, for SQLite and Postgres alike."""
 
 
-FORMAT = 2
+RANKS = 4
+"""By so much the priority of a contact is multiplied in its row, which has an order of its own for those of the same priority."""
+
+FORMAT = 3
 STEPS: dict[int, Step] = {
     1: Step(
         tables=(
             "ALTER TABLE retell_attempt ADD COLUMN ended_at DOUBLE PRECISION",
             "ALTER TABLE retell_attempt ADD COLUMN text VARCHAR",
+        )
+    ),
+    2: Step(
+        tables=(
+            "UPDATE retell_contact SET priority = priority * 4",
+            "UPDATE retell_contact SET priority = priority + 1 WHERE id IN (SELECT contact_id FROM retell_attempt)",
         )
     ),
 }
@@ -74,6 +83,7 @@ def case_text(case: Case) -> str:
             "not_before": None if math.isinf(case.not_before) else case.not_before,
             "end": case.end,
             "earlier": case.earlier,
+            "promised": case.promised,
         }
     )
 
@@ -89,6 +99,7 @@ def case_from(text: str) -> Case:
         math.inf if said["not_before"] is None else said["not_before"],
         said["end"],
         tuple(said.get("earlier", ())),  # which the first format had not
+        said.get("promised", False),  # which the second one had not
     )
 
 

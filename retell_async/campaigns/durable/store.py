@@ -32,9 +32,11 @@ __all__ = ["WAITS", "Begun", "Intent", "LeaseLost", "Nothing", "Status", "Store"
 
 Status = Literal["running", "paused", "cancelled", "done"]
 
+_HELD = "until it is resumed"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
-_SOON = 3.0  # seconds for which a call waits for its number in the queue
+_SOON = 2.0  # seconds for which a call that is begun waits for its number at most: until then it takes the place of another
 _POLL = 0.1  # seconds from one question to the next, where it is not known when there is room
+_AHEAD = 1.0  # seconds by which what is written down may be later than it is now
 _STARTING = 15.0  # seconds that a worker has before its first beat
 _BATCH = 1000
 _ALL = 3  # requests of a number that has placed no call yet, refused alike, after which it is at fault, and no contact is
@@ -54,11 +56,9 @@ class Superseded(Exception):
 
 @attrs.frozen
 class Intent:
-    """A call that is to be placed, and all that decides how."""
+    """A call that is to be placed."""
 
     key: str
-    delay: float
-    """Seconds until its number may place it."""
 
 
 @attrs.frozen
@@ -182,7 +182,7 @@ class Store:
                     raise ConfigurationError(f"two contacts have one id: that of {contact!r}")
                 ids.add(contact.id)
                 case = begin(contact, settings.rules, now)
-                batch.append({"id": contact.id, "number": contact.number, "priority": contact.priority, "place": place, **_columns(case)})
+                batch.append({"id": contact.id, "number": contact.number, "place": place, **_columns(case)})
                 if len(batch) == _BATCH:
                     connection.execute(sa.insert(contacts), batch)
                     batch = []
@@ -217,15 +217,26 @@ class Store:
             row = connection.execute(sa.select(campaigns.c.status, campaigns.c.usage)).one()
             if only_from not in {None, row.status}:
                 return False
-            values = {"status": status, "note": note}
-            if status == "running":  # numbers that were set aside have another chance
-                values["usage"] = json.dumps({number: had[:2] for number, had in json.loads(row.usage).items()})
-            connection.execute(sa.update(campaigns).values(**values))
+            _set_status(connection, row, status, note)
             return True
 
     def pause(self, note: str) -> None:
         """Let it pause, if it runs, and write why."""
         self.set_status("paused", note, only_from="running")
+
+    def hold(self) -> None:
+        """Let it pause, or stay so, until somebody resumes it."""
+        with self._writing(durably=True) as (connection, _):
+            row = connection.execute(sa.select(*_STATUS)).one()
+            if row.status in {"running", "paused"} and not row.note.endswith(_HELD):
+                _set_status(connection, row, "paused", f"{row.note}; {_HELD}" if row.status == "paused" and row.note else _HELD)
+
+    def go_on(self) -> None:
+        """Let it run, unless it is cancelled or somebody has paused it."""
+        with self._writing(durably=True) as (connection, _):
+            row = connection.execute(sa.select(*_STATUS)).one()
+            if row.status != "cancelled" and not row.note.endswith(_HELD):
+                _set_status(connection, row, "running", "")
 
     def finish(self) -> bool:
         """Write that it is done, if it runs and nobody is being called or waits; whether that is so."""
@@ -291,6 +302,10 @@ class Store:
             if not connection.execute(sa.update(workers).where(is_alive).values(beat_at=now)).rowcount:
                 raise LeaseLost
             connection.execute(sa.delete(workers).where(workers.c.beat_at <= now - lease))
+            # Where the clock was ahead and was put right, nobody waits until it is as late as that again.
+            for column, most in ((workers.c.beat_at, _STARTING), (attempts.c.answered_at, 0.0)):
+                ahead = column > now + most + _AHEAD
+                connection.execute(sa.update(column.table).where(ahead).values({column: now}))
 
     def alive(self, lease: float) -> list[int]:
         """The workers that are.
@@ -338,7 +353,7 @@ class Store:
             connection.execute(sa.insert(attempts).values(**values))
             connection.execute(sa.update(campaigns).values(serial=row.serial + 1))
             _write(connection, dialled(case, choice.at, number))
-            return Intent(key, choice.at - now)
+            return Intent(key)
 
     def _next(self, connection: sa.Connection, now: float, most: int) -> tuple[Any, Settings, Case, Choice] | Nothing:
         """Who is called next, from which number and when."""
@@ -372,21 +387,37 @@ class Store:
         return row, settings, case, choice
 
     def _usage(self, connection: sa.Connection, day: Day) -> dict[str, Usage]:
-        """What the numbers have done today and are to do, and when each may place one more after those that wait for it.
-
-        What waits for longer than it should keeps nobody from calling at once: it may be with a worker that is dead.
-        """
-        lately = sa.func.sum(sa.case((attempts.c.at > day.moment - _SOON, 1), else_=0))
-        waits = attempts.c.result.is_(None) & attempts.c.sent_at.is_(None)
-        query = sa.select(attempts.c.from_number, sa.func.count(), lately).where(waits).group_by(attempts.c.from_number)
-        waiting: dict[str, tuple[int, int]] = {row[0]: (row[1], row[2]) for row in connection.execute(query)}
+        """What the numbers have done today and are to do, and when each may place one more after those that wait for it."""
+        waits = attempts.c.sent_at.is_(None)
+        open_ = sa.select(
+            attempts.c.from_number,
+            sa.func.sum(sa.case((waits, 1), else_=0)),
+            sa.func.sum(sa.case((~waits & attempts.c.answered_at.is_(None), 1), else_=0)),
+        )
+        rows = connection.execute(open_.where(attempts.c.result.is_(None)).group_by(attempts.c.from_number))
+        counts: dict[str, tuple[int, int]] = {row[0]: (row[1], row[2]) for row in rows}
         today = day_in(day.rules.zone, day.moment)
         usage: dict[str, Usage] = {}
         for number in day.numbers:
-            all_of_them, soon = waiting.get(number.number, (0, 0))
-            calls = day.by_number.get(number.number, 0) + all_of_them
-            usage[number.number] = Usage(day.moment + soon / number.per_second, today, calls)
+            waiting, sent = counts.get(number.number, (0, 0))
+            free_at = self._free_at(connection, number, day.moment, sent=sent > 0)
+            calls = day.by_number.get(number.number, 0) + waiting
+            usage[number.number] = Usage(free_at + waiting / number.per_second, today, calls)
         return usage
+
+    def _free_at(self, connection: sa.Connection, number: Number, now: float, *, sent: bool) -> float:
+        """When a number may place a call, as far as it has to wait for long: it places less than one a second.
+
+        :param sent: it has sent a request that is not answered.
+        """
+        period = 1 / number.per_second
+        if period <= 1:
+            return now
+        if sent:
+            return now + period
+        lately = (attempts.c.from_number == number.number) & attempts.c.answered_at.between(now - period, now)
+        last = connection.execute(sa.select(sa.func.max(attempts.c.answered_at)).where(lately)).scalar()
+        return now if last is None else last + period
 
     def open_attempts(self) -> list[Begun]:
         """Calls that are begun and not settled."""
@@ -417,7 +448,8 @@ class Store:
         """
         with self._reading() as connection:  # most who ask are to wait, and keep nobody from writing
             found = self._attempt(connection, key)
-            if found is not None and (seconds := self._pause(connection, found, live, self._now(connection))) > 0:
+            is_taken_back = found is not None and stops and found[0].sent_at is None
+            if found is not None and not is_taken_back and (seconds := self._pause(connection, found, live, self._now(connection))) > 0:
                 return Wait(seconds)
         with self._writing(durably=True) as (connection, now):
             self._check_lease(connection, worker, lease, now)
@@ -431,11 +463,12 @@ class Store:
             may_dial = row.status == "running" and self._objection(connection, before, settings, now) is None
             day, number = Day.at(now, row, settings.rules), _number(row, settings)
             is_counted = row.sent_at is not None and day_in(settings.rules.zone, row.tried_at) == day_in(settings.rules.zone, now)
-            if may_dial and not is_counted and day.is_full_for(number):
+            is_taken_back = stops and row.sent_at is None
+            if may_dial and not is_taken_back and not is_counted and day.is_full_for(number):
                 if day.left <= _SOON:
                     return Wait(day.left)
                 may_dial = False
-            if row.sent_at is None and (stops or not may_dial or number not in day.numbers):
+            if is_taken_back or (row.sent_at is None and (not may_dial or number not in day.numbers)):
                 connection.execute(sa.delete(attempts).where(attempts.c.key == key))
                 _write(connection, self._postponed(connection, before, settings, now))
                 return None
@@ -682,7 +715,15 @@ class Store:
 
 
 _ROW = [campaigns.c[name] for name in ("name", "settings", "format", "status", "note")]
+_STATUS = [campaigns.c[name] for name in ("status", "note", "usage")]
 _DAY = [campaigns.c[name] for name in ("day", "calls", "usage")]
+
+
+def _set_status(connection: sa.Connection, row: Any, status: Status, note: str) -> None:
+    values = {"status": status, "note": note}
+    if status == "running":  # numbers that were set aside have another chance
+        values["usage"] = json.dumps({number: had[:2] for number, had in json.loads(row.usage).items()})
+    connection.execute(sa.update(campaigns).values(**values))
 
 
 def _number(row: Any, settings: Settings) -> Number:
@@ -706,7 +747,14 @@ def _begun(row: Any) -> Begun:
 
 def _columns(case: Case) -> dict[str, Any]:
     waits = None if case.end is not None or case.is_live else case.not_before
-    return {"case": formats.case_text(case), "waits_until": waits, "end": case.end}
+    # Of those with one priority, who asked for a call goes first, and who was called before those who were not.
+    rank = 2 if case.promised else 1 if case.attempts else 0
+    return {
+        "case": formats.case_text(case),
+        "waits_until": waits,
+        "end": case.end,
+        "priority": formats.RANKS * case.contact.priority + rank,
+    }
 
 
 def _write(connection: sa.Connection, case: Case) -> None:

@@ -29,7 +29,7 @@ contacts = sa.Table(
     tables,
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("number", sa.String, nullable=False),
-    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),  # and among those with the same one, who goes first
     sa.Column("place", sa.Integer, nullable=False),  # among the contacts
     sa.Column("case", sa.Text, nullable=False),
     sa.Column("waits_until", sa.Float(53)),  # null while a call goes on, and at the end

@@ -54,6 +54,7 @@ _LATEST = 300.0
 _FULL = 2.0  # seconds after which a request is sent again that the server refused for being too much
 _OUTAGE = 1.0  # seconds after which a request is sent again that failed; twice as many after each further one
 _LONGEST_OUTAGE = 30.0
+_LOOK = 1.0  # seconds from one look to the next at whether something is still to be sent
 _COUNTED = 1.0  # seconds after a request has left, after which the server has counted it, answered or not
 _ANALYSIS = 300.0  # seconds after the end of a call for which what its agent left is waited for
 
@@ -165,8 +166,8 @@ class Worker:
                     # Of those that wait for room one asks at a time, and the others do not ask the database. What was sent has its room,
                     # and must not wait for one that waits until it is over.
                     async with nullcontext() if is_sent else self._turns[begun.from_number]:
-                        slot = await self._room(stack)
-                        turn = await self._turn(key, first=first)
+                        slot = await self._room(stack, is_sent=is_sent)
+                        turn = await self._turn(key, first=first, is_sent=is_sent)
                     first = False
                     call_id = None if turn is None else await self._send(key, turn)
                 if call_id is None:
@@ -180,12 +181,12 @@ class Worker:
                     return None
                 is_sent = True
                 await patiently(self.store.arrived, key, turn, self.now())
-                outage = await self._wait(key, error, outage)
+                outage = await self._wait(key, error, outage, is_sent=True)
             except (APIError, ValueError, TypeError) as error:
                 if isinstance(error, CircuitOpenError) or is_transient(error):  # which says nothing of the contact
                     if turn is not None:
                         await patiently(self.store.refused, key, turn, self.now())
-                    outage = await self._wait(key, error, outage)
+                    outage = await self._wait(key, error, outage, is_sent=is_sent)
                     continue
                 await self._pause_for(error)
                 outcome = Outcome(index=0, request=None, status="not_placed", error=error)
@@ -201,17 +202,46 @@ class Worker:
         cause = error.__cause__
         return turn.may_dial and Placing.is_known(turn.age or 0.0) and isinstance(cause, Exception) and is_transient(cause)
 
-    async def _wait(self, key: str, error: Exception, outage: float) -> float:
+    async def _wait(self, key: str, error: Exception, outage: float, *, is_sent: bool) -> float:
         """Wait before a request is sent again; how long the next wait is."""
         if isinstance(error, (RateLimitError, CircuitOpenError)):
-            await anyio.sleep(min(error.retry_after or _FULL, 60.0))
+            await self._rest(min(error.retry_after or _FULL, 60.0), is_sent=is_sent)
             return outage
         _logger.info("campaign: attempt %s is sent again in %g s: %s", key, outage, mask_text(str(error)))
-        await anyio.sleep(outage)
+        await self._rest(outage, is_sent=is_sent)
         return min(2 * outage, _LONGEST_OUTAGE)
 
-    async def _room(self, stack: AsyncExitStack) -> Slot | None:
-        """Wait for room in the account; ``None`` if it does not say whether there is any."""
+    async def _rest(self, seconds: float, *, is_sent: bool) -> None:
+        """Wait for so long. What was not sent yet waits no longer once nothing is to be sent any more, so that it is taken back."""
+        if is_sent:
+            await anyio.sleep(seconds)
+            return
+        with anyio.move_on_after(seconds):
+            await self._halted()
+
+    async def _halted(self) -> None:
+        """Wait until nothing is to be sent any more that was not sent before."""
+        while not self.stop.is_set():
+            with anyio.move_on_after(_LOOK):
+                await self.stop.wait()
+            if (await patiently(self.store.campaign))[2] != "running":
+                return
+
+    async def _room(self, stack: AsyncExitStack, *, is_sent: bool) -> Slot | None:
+        """Wait for room in the account; ``None`` if it does not say whether there is any, or what waits is to be taken back."""
+        slot: Slot | None = None
+        async with anyio.create_task_group() as tasks:
+            if not is_sent:
+                tasks.start_soon(self._cancel_once_halted, tasks.cancel_scope)
+            slot = await self._slot(stack)
+            tasks.cancel_scope.cancel()
+        return slot
+
+    async def _cancel_once_halted(self, scope: anyio.CancelScope) -> None:
+        await self._halted()
+        scope.cancel()
+
+    async def _slot(self, stack: AsyncExitStack) -> Slot | None:
         while True:
             try:
                 return await stack.enter_async_context(self.slots.hold())
@@ -227,13 +257,15 @@ class Worker:
         if isinstance(error, (AuthenticationError, PaymentRequiredError)):
             await patiently(self.store.pause, mask_text(str(error)))
 
-    async def _turn(self, key: str, *, first: bool) -> Turn | None:
+    async def _turn(self, key: str, *, first: bool, is_sent: bool) -> Turn | None:
         """Wait for leave to send a request, which is fresh when it is given."""
         while True:
             asked = time.monotonic(), time.time()
             turn = await patiently(self.store.turn, key, self.id, lease=self.lease, live=self.live, first=first, stops=self.stop.is_set())
             if isinstance(turn, Wait):
-                await anyio.sleep(turn.seconds)
+                # And no longer: a pause, or somebody who sets the clock, may make it another one.
+                with anyio.move_on_after(min(turn.seconds, _LOOK)):
+                    await (anyio.sleep_forever() if is_sent else self.stop.wait())
             elif max(time.monotonic() - asked[0], time.time() - asked[1]) < self.lease / 2:  # else this process may have stood still
                 return turn
 

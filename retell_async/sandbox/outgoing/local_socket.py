@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import anyio
+
+from retell_async._core.prefetch import Handover
 
 from ..common.guard import contain_errors
 
@@ -28,20 +29,19 @@ class LocalSocket:
     """The other side of one."""
 
     def __init__(self) -> None:
-        self._to_app, self._of_app = anyio.create_memory_object_stream[Json](math.inf)
-        self._to_server, self._from_app = anyio.create_memory_object_stream[Json](math.inf)
+        self._to_app, self._to_server = Handover[Json](), Handover[Json]()
         self.left = False
         """Whether the sandbox has closed it."""
 
     # For the application.
 
     async def give(self) -> Json:
-        return await self._of_app.receive()
+        return await self._to_app.take()
 
     async def take(self, message: Json) -> None:
         if self.left:
             raise OSError("the WebSocket is closed")  # as ASGI has it
-        await self._to_server.send(message)
+        self._to_server.put(message)
 
     def ended(self) -> None:
         """The application gives nothing more."""
@@ -50,12 +50,12 @@ class LocalSocket:
     # For the sandbox.
 
     async def send_text(self, text: str) -> None:
-        await self._to_app.send({"type": "websocket.receive", "text": text})
+        self._to_app.put({"type": "websocket.receive", "text": text})
 
     async def next_message(self) -> str | bytes | int:
         """The next message, or the close code if there is none: 1006 when the application has ended without one."""
         try:
-            message = await self._from_app.receive()
+            message = await self._to_server.take()
         except anyio.EndOfStream:
             return 1006
         if message["type"] == "websocket.close":
@@ -65,9 +65,9 @@ class LocalSocket:
 
     async def accepted(self) -> None:
         """:raises NotOpenedError: it refuses, or ends."""
-        await self._to_app.send({"type": "websocket.connect"})
+        self._to_app.put({"type": "websocket.connect"})
         try:
-            message = await self._from_app.receive()
+            message = await self._to_server.take()
         except anyio.EndOfStream:
             raise NotOpenedError("the application has ended") from None
         if message["type"] != "websocket.accept":
@@ -78,12 +78,12 @@ class LocalSocket:
         """Close it, unless that was done."""
         if not self.left:
             self.left = True
-            await self._to_app.send({"type": "websocket.disconnect", "code": code})
+            self._to_app.put({"type": "websocket.disconnect", "code": code})
 
     def release(self) -> None:
         """Nobody reads or writes any more."""
-        for stream in (self._to_app, self._of_app, self._to_server, self._from_app):
-            stream.close()
+        self._to_app.leave()
+        self._to_server.leave()
 
 
 @asynccontextmanager

@@ -133,11 +133,124 @@ def test_priority_and_calls_a_day(make: Campaigns) -> None:
 
 def test_calls_wait_in_the_queue_for_their_number_and_no_longer(make: Campaigns) -> None:
     desk = make(contacts(9), Settings(rules=Rules(numbers=[Number("+14155550100", per_second=1.0)])))
-    delays = [found.delay for _ in range(4) if isinstance(found := desk.store.next_intent(100), Intent)]
-    assert delays == [0.0, 1.0, 2.0, 3.0]
-    assert desk.idle() == 4.0
-    assert desk.idle(most=4) is not None  # so many are begun already
-    assert desk.at(NOW + 10).begin()  # what should have left long ago is with a worker that is dead: others go on
+    for _ in range(3):
+        desk.begin()
+    assert desk.idle() == 3.0
+    assert desk.idle(most=3) is not None  # so many are begun already
+    assert desk.at(NOW + 10).idle() == 3.0  # they wait still, and the next one would too
+
+
+def test_those_who_wait_for_a_slow_number_take_no_place_of_a_fast_one(make: Campaigns) -> None:
+    slow, fast = "+14155550100", "+14155550101"
+    desk = make(contacts(170), Settings(rules=Rules(numbers=[Number(slow, per_second=0.05), Number(fast, per_second=10)])))
+    sent: list[tuple[float, str]] = []
+    for tick in range(42):
+        moment = NOW + tick / 2
+        while isinstance(desk.at(moment).store.next_intent(4), Intent):
+            pass
+        for row in desk.store.attempts():
+            if row["result"] is None and isinstance(desk.turn(row["key"]), Turn):
+                sent.append((tick / 2, row["from_number"]))
+                desk.store.placed(row["key"], "call_1", moment)
+                desk.settle(row["key"], "user_hangup")
+        assert sum(row["result"] is None and row["from_number"] == slow for row in desk.store.attempts()) <= 1
+    assert [at for at, number in sent if number == slow] == [0.0, 20.0]
+    assert len(sent) > 150
+
+
+def test_who_asked_for_a_call_goes_first_and_then_who_was_called_before(make: Campaigns) -> None:
+    people = contacts(6)
+    people[5] = attrs.evolve(people[5], priority=1)
+    desk = make(people)
+    for end in ("", "dial_no_answer", "dial_no_answer"):  # "5" is called first, and then "0" and "1"
+        key = desk.begin()
+        desk.send(key)
+        desk.store.settle(key, Result(end or "user_hangup", connected=not end, callback=None if end else NOW + 30))
+    key = desk.begin()
+    desk.send(key)
+    desk.store.settle(key, Result("user_hangup", connected=True, callback=NOW + 100))
+    desk.at(NOW + 200)
+    for _ in range(5):
+        desk.begin()
+    order = [row["contact_id"] for row in sorted(desk.store.attempts(), key=lambda row: int(row["key"].split("-")[2]))]
+    assert order == ["5", "0", "1", "2", "5", "2", "0", "1", "3"]
+
+
+def test_a_callback_that_is_taken_back_or_refused_is_one_still(make: Campaigns) -> None:
+    desk = make(contacts(2))
+    key = desk.begin()
+    desk.send(key)
+    desk.store.settle(key, Result("user_hangup", connected=True, callback=NOW + 100))
+    for _ in range(2):
+        desk.at(NOW + 200)
+        key = desk.begin()
+        assert desk.store.turn(key, desk.worker, lease=1e9, live=9, first=True, stops=True) is None
+    key = desk.begin()
+    turn = desk.send(key)
+    desk.store.settle(key, Result("not_placed"), turn=turn)
+    key = desk.at(NOW + 900).begin()
+    assert [row["contact_id"] for row in desk.store.attempts() if row["key"] == key] == ["0"]
+
+
+def test_a_clock_that_was_ahead_holds_nobody_up_when_it_is_put_right(make: Campaigns) -> None:
+    desk = make(contacts(3), Settings(rules=Rules(numbers=[Number("+14155550100")])))
+    first, second = desk.begin(), desk.begin()
+    desk.at(NOW + 3600).send(first)
+    desk.store.placed(first, "call_1", make.now)
+    dead, _ = desk.store.enter(alone=False)
+    desk.at(NOW).store.beat(desk.worker, 15.0)
+    wait = desk.turn(second)
+    assert isinstance(wait, Wait)
+    assert wait.seconds <= 1
+    desk.at(NOW + 1.1).send(second)
+    desk.at(NOW + 20).store.beat(desk.worker, 1e9)
+    assert dead not in desk.store.alive(15.0)  # which was written down as alive for an hour
+
+
+def test_what_stops_is_taken_back_whatever_it_waits_for(make: Campaigns) -> None:
+    desk = make(contacts(2))
+    first, second = desk.begin(), desk.begin()
+    desk.send(first)
+    assert isinstance(desk.turn(second, live=1), Wait)
+    assert desk.store.turn(second, desk.worker, lease=15.0, live=1, first=True, stops=True) is None
+    assert [attempt.key for attempt in desk.store.open_attempts()] == [first]
+
+
+def test_a_pause_that_somebody_asked_for_stays_until_it_is_resumed(make: Campaigns) -> None:
+    store = make(contacts(1)).store
+    store.pause("the account cannot pay")
+    store.go_on()
+    assert store.campaign()[2] == "running"
+    store.pause("the account cannot pay")
+    for _ in range(2):
+        store.hold()
+    store.go_on()
+    assert store.campaign()[2:] == ("paused", "the account cannot pay; until it is resumed")
+    store.set_status("running", only_from="paused")
+    assert store.campaign()[2:] == ("running", "")
+    store.hold()
+    assert store.campaign()[2:] == ("paused", "until it is resumed")
+    store.set_status("cancelled")
+    store.go_on()
+    store.hold()
+    assert store.campaign()[2] == "cancelled"
+
+
+def test_contacts_of_the_second_format_keep_their_order(make: Campaigns) -> None:
+    people = contacts(3)
+    people[2] = attrs.evolve(people[2], priority=-3)
+    desk = make(people)
+    key = desk.begin()
+    desk.send(key)
+    desk.settle(key, "dial_no_answer")
+    with closing(sqlite3.connect(make.path)) as former, former:
+        former.execute("UPDATE retell_campaign SET format = 2")
+        former.execute(
+            'UPDATE retell_contact SET priority = CASE id WHEN 2 THEN -3 ELSE 0 END, "case" = json_remove("case", \'$.promised\')'
+        )
+    desk = Desk(Store(desk.store.database, clock=lambda: make.now), make).at(NOW + 100)
+    keys = [desk.begin() for _ in range(3)]
+    assert [{row["key"]: row["contact_id"] for row in desk.store.attempts()}[key] for key in keys] == ["0", "1", "2"]
 
 
 def test_a_number_places_no_more_in_a_second_than_it_may_as_the_server_counts(make: Campaigns) -> None:
@@ -488,6 +601,7 @@ def test_a_campaign_of_the_first_format_goes_on(make: Campaigns) -> None:
         former.execute("ALTER TABLE retell_attempt DROP COLUMN ended_at")
         former.execute("ALTER TABLE retell_attempt DROP COLUMN text")
         former.execute("UPDATE retell_campaign SET format = 1")
+        former.execute("UPDATE retell_contact SET priority = 0")
         former.execute('UPDATE retell_contact SET "case" = json_remove("case", \'$.earlier\')')
     assert Campaign(make.path).attempts() == []
     desk = Desk(Store(store.database, clock=lambda: make.now), make)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import attrs
 import httpx
 import pytest
@@ -38,10 +39,11 @@ class Server:
         self.sent: list[bytes] = []
         self.lose: list[int] = []
         self.acts = True
+        self.room = 20
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if "get-concurrency" in request.url.path:
-            return httpx.Response(200, json={"concurrency_limit": 20, "current_concurrency": 0})
+            return httpx.Response(200, json={"concurrency_limit": 20, "current_concurrency": 20 - self.room})
         if "get-call" in request.url.path:
             call = next(call for call in self.calls.values() if request.url.path.endswith(call["call_id"]))
             return httpx.Response(200, json=self.over(call))
@@ -334,3 +336,28 @@ async def test_a_call_whose_analysis_does_not_come_is_what_it_was(tmp_path: Path
     async with bench.worker() as worker:
         await worker.carry_out(key)
     assert (bench.result, bench.desk.store.counts()) == ("user_hangup", {"reached": 1})
+
+
+@pytest.mark.parametrize("what", ["stop", "pause"])
+@pytest.mark.parametrize("of", ["the account", "the campaign"])
+async def test_what_waits_for_room_is_taken_back_when_nothing_is_to_be_sent_any_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, of: str, what: str
+) -> None:
+    monkeypatch.setattr(worker_module, "_LOOK", 0.02)
+    key = bench.desk.begin()
+    async with bench.worker() as worker:
+        if of == "the account":
+            bench.server.room = 0
+        else:
+            worker.live = 0
+        async with anyio.create_task_group() as tasks:
+            with anyio.fail_after(10):
+                tasks.start_soon(worker.carry_out, key)
+                await anyio.sleep(0.1)
+                if what == "stop":
+                    worker.stop.set()
+                else:
+                    bench.desk.store.hold()
+    assert bench.server.sent == []
+    assert bench.desk.store.open_attempts() == []
+    assert bench.desk.store.counts() == {"waiting": 1}

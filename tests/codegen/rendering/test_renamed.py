@@ -13,12 +13,14 @@ from types import ModuleType
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
 from codegen.canonical import canonical
 from codegen.document import Json
 from codegen.generate import GENERATED, ROOT, Report, generate
 from retell_async._core.operation import Request
+from retell_async._core.response import Answer, RawResponse, StreamedResponse
 
 from ...typing.test_users import Checker, mypy, pyright
 from ..small import STRING, document, object_, operation, posting, refused
@@ -71,9 +73,9 @@ class Sender:
     send_raw = send
 
     @asynccontextmanager
-    async def stream(self, request: Request[Any], _: object) -> AsyncGenerator[None]:
+    async def stream(self, request: Request[Any], _: object) -> AsyncGenerator[StreamedResponse[Any]]:
         self.bodies.append(request.body)
-        yield
+        yield StreamedResponse(RawResponse(Answer(200, b"{}", lambda: httpx.Response(200)), lambda _: None))
 
 
 @pytest.fixture
