@@ -89,7 +89,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.made
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.made
-	$(PIP) install --quiet --editable '.[aiohttp,archive,campaigns,cli,fastapi,http2,llm,mcp,parquet,sandbox,telemetry]' --group dev
+	$(PIP) install --quiet --editable '.[aiohttp,archive,campaigns,cli,config,fastapi,http2,llm,mcp,parquet,sandbox,telemetry]' --group dev
 	@$(BIN)/pyright --version >/dev/null # fetches what it needs, once
 	@touch $@ $(VENV)/.demo
 

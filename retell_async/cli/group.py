@@ -22,6 +22,7 @@ _PARTS = {
     "archive": ("archive", "Keep calls and chats in a database of your own, and ask it."),
     "campaign": ("campaign", "Plan calls to many people by rules, place them, and follow them to their end."),
     "completion": ("programs", "Print what lets a shell complete commands."),
+    "config": ("config", "Keep agents, prompts, flows and tools as files in git."),
     "doctor": ("by_hand.doctor", "Look whether everything is as it has to be: key, connection, clock, limits."),
     "logs": ("by_hand.calls", "Show calls as they end, or the log of one."),
     "mcp": ("mcp", "Serve a workspace to models, as tools and resources."),

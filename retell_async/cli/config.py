@@ -1,0 +1,287 @@
+"""``retell-async config``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import click
+
+from .._core.errors import ConfigurationError
+from ..campaigns.report import plain
+from ..config import Config, Plan, Pulled, report
+from ..config.folder import read_folder
+from .profiles import DEFAULT, Profile
+
+__all__ = ["config"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+_CHANGES = 2
+_NAMES = click.argument("names", nargs=-1, metavar="[NAME]...")
+
+
+@contextmanager
+def _one() -> Generator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.ClickException(f"{error.format_message()} (--help says more)") from None
+
+
+class _Strict(click.Group):
+    """Answers whatever goes wrong with 1: 2 is for changes."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _one():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _one():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Strict)
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("retell"), show_default=True, help="Where the files are."
+)
+@click.option("--env", "environment", default=DEFAULT, show_default=True, metavar="NAME", help="The environment: environments/NAME.yaml.")
+@click.option("--profile", metavar="NAME", help="Whose key, where the environment names no profile: RETELL_API_KEY_NAME.")
+@click.pass_context
+def config(ctx: click.Context, folder: Path, environment: str, profile: str | None) -> None:
+    """Keep agents, prompts, flows and tools as files in git.
+
+    `pull` writes what an account has into files, `plan` shows what would change it to what they say, and `apply` does that, in drafts.
+    Names are paths without their ending: agents/receptionist.
+    """
+    ctx.obj = (folder, environment, profile)
+
+
+def _run(ctx: click.Context, use: Callable[[Config], Awaitable[T]], environment: str | None = None) -> T:
+    folder, named, profile = ctx.obj
+
+    async def run() -> T:
+        async with _opened(folder, environment or named, profile) as opened:
+            return await use(opened)
+
+    return anyio.run(run)
+
+
+class _opened:  # noqa: N801 - used like a function
+    def __init__(self, folder: Path, environment: str, profile: str | None) -> None:
+        read = read_folder(folder, environment)
+        if read.over is None and environment != DEFAULT:
+            raise ConfigurationError(f"there is no environment {environment}: write {folder}/environments/{environment}.yaml")
+        said = read.environment.profile
+        self._client = Profile.named(said or profile).client()
+        self._config = Config(folder, self._client, environment)
+
+    async def __aenter__(self) -> Config:
+        await self._client.__aenter__()
+        return self._config
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._client.close()
+
+
+def _overwrite(text: str) -> Callable[[F], F]:
+    return click.option("--overwrite", multiple=True, metavar="NAME", help=text)
+
+
+_delete = click.option(
+    "--delete",
+    multiple=True,
+    metavar="NAME",
+    help="Delete what has no file any more, after a backup; of a knowledge base a source: 'NAME: url: ...'.",
+)
+_yes = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(plain(line))
+
+
+def _show(plan: Plan) -> None:
+    colours = {"+": "green", "-": "red", "~": "yellow", "!": "magenta"}
+    for line in report(plan).splitlines():
+        text = plain(line)
+        click.secho(text, fg="red" if text.startswith("conflict") else colours.get(text.lstrip()[:1]))
+
+
+@config.command()
+@_NAMES
+@_overwrite("Take the account's, whatever the file says.")
+@click.option("--keys", type=click.Path(dir_okay=False, path_type=Path), help="Write the keys that were found there, for `set -a; . FILE`.")
+@click.pass_context
+def pull(ctx: click.Context, names: Sequence[str], overwrite: Collection[str], keys: Path | None) -> None:
+    """Write what the account has into the files: all, or objects by name or id.
+
+    Keys are never written into them: a file refers to the environment.
+    """
+    folder: Path = ctx.obj[0]
+    if keys is not None and keys.resolve().is_relative_to(folder.resolve()):
+        raise ConfigurationError(f"--keys {keys} is in the folder of the files, which belongs into git: name another place")
+    pulled = _run(ctx, lambda opened: opened.pull(names, overwrite=overwrite))
+    _told(pulled, keys)
+    ctx.exit(1 if pulled.conflicts else 0)
+
+
+def _told(pulled: Pulled, keys: Path | None) -> None:
+    _say(f"wrote {name}" for name in pulled.written)
+    _say(f"conflict: {text}" for text in pulled.conflicts)
+    _say(f"note: {text}" for text in pulled.notes)
+    if keys is not None:
+        _write_keys(keys, pulled.secrets)
+    elif pulled.secrets:
+        _say([f"set in the environment: {', '.join(pulled.secrets)} (their values: pull with --keys FILE)"])
+    _say([f"{len(pulled.written)} files written"])
+
+
+def _write_keys(path: Path, secrets: Mapping[str, str]) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        for name, value in secrets.items():
+            quoted = value.replace("'", "'\\''")
+            file.write(f"{name}='{quoted}'\n")
+
+
+@config.command()
+@_NAMES
+@_overwrite("The file counts, whatever was changed in the account.")
+@_delete
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the plan's digest, for `apply --plan FILE`.")
+@click.pass_context
+def plan(ctx: click.Context, names: Sequence[str], overwrite: Collection[str], delete: Collection[str], out: Path | None) -> None:
+    """Show what `apply` would change. Exit status 0: nothing, 2: something, 1: it cannot be applied."""
+    made = _run(ctx, lambda opened: opened.plan(names, overwrite=overwrite, delete=delete))
+    _show(made)
+    if out is not None:
+        out.write_text(f"{made.digest}\n", encoding="utf-8")
+    ctx.exit(made.status)
+
+
+@config.command()
+@_NAMES
+@_overwrite("The file counts, whatever was changed in the account.")
+@_delete
+@click.option("--plan", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Only what this plan was made of.")
+@_yes
+@click.pass_context
+def apply(
+    ctx: click.Context, names: Sequence[str], overwrite: Collection[str], delete: Collection[str], file: Path | None, yes: bool
+) -> None:
+    """Change the account to what the files say: drafts only, nothing is published."""
+    wanted = None if file is None else file.read_text(encoding="utf-8").strip()
+
+    async def run(opened: Config) -> None:
+        made = await opened.plan(names, overwrite=overwrite, delete=delete)
+        if wanted not in {None, made.digest}:
+            raise ConfigurationError(f"the plan {file} is out of date: plan again")
+        await _carried_out(opened, made, yes or wanted is not None)
+
+    _run(ctx, run)
+
+
+async def _carried_out(opened: Config, made: Plan, yes: bool) -> None:
+    _show(made)
+    if made.status == 1:
+        raise ConfigurationError("nothing was applied: there are conflicts")
+    if made.steps and not yes:
+        click.confirm("Apply this?", abort=True)
+    applied = await opened.apply(made)
+    _say(applied.done)
+    _say(f"warning: {text}" for text in applied.warnings)
+
+
+@config.command()
+@click.argument("source")
+@click.argument("target")
+@_overwrite("The file counts, whatever was changed in the target.")
+@click.option("--canary", metavar="PERCENT", help="Afterwards let the drafts answer this share of the numbers' calls: 10%.")
+@_yes
+@click.pass_context
+def promote(ctx: click.Context, source: str, target: str, overwrite: Collection[str], canary: str | None, yes: bool) -> None:
+    """Bring what was tried in one environment to another: `promote staging prod`. Ids are mapped by names."""
+    share = None if canary is None else _share(canary)
+
+    async def run(opened: Config) -> None:
+        folder, _, profile = ctx.obj
+        async with _opened(folder, target, profile) as other:
+            await _carried_out(other, await opened.promote(other, overwrite=overwrite), yes)
+            if share is not None:
+                _say(await other.canary(share))
+
+    _run(ctx, run, source)
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text.removesuffix("%")) / 100
+    except ValueError:
+        raise ConfigurationError(f"--canary {text!r} is no share: write 10%") from None
+
+
+@config.command()
+@click.argument("names", nargs=-1, metavar="[AGENT]...")
+@click.option("--title", help="What the versions are called.")
+@_yes
+@click.pass_context
+def publish(ctx: click.Context, names: Sequence[str], title: str | None, yes: bool) -> None:
+    """Publish the drafts of agents, with their engines: calls get them from then on."""
+    if not yes:
+        click.confirm(f"Publish {', '.join(names) or 'all drafts'}?", abort=True)
+    _say(_run(ctx, lambda opened: opened.publish(names, title=title)) or ["nothing to publish"])
+
+
+@config.command()
+@click.argument("name", required=False, metavar="[AGENT]")
+@click.option("--version", type=int, metavar="N", help="Make a draft of AGENT with the settings of this version.")
+@click.option("--commit", metavar="COMMIT", help="Put back the files that this commit of git has.")
+@click.pass_context
+def rollback(ctx: click.Context, name: str | None, version: int | None, commit: str | None) -> None:
+    """Go back to a version of an agent, or to a commit. Nothing is published by it."""
+    if (commit is None) == (name is None) or (version is None) == (name is not None):
+        raise click.UsageError("say either AGENT and --version N, or --commit COMMIT")
+    if commit is not None:
+        _say(_run(ctx, lambda opened: _restored(opened, commit)))
+        _say(["look at `plan`, then `apply`"])
+    elif name is not None and version is not None:
+        _told(_run(ctx, lambda opened: opened.restore_version(name, version)), None)
+
+
+async def _restored(opened: Config, commit: str) -> list[str]:
+    return [f"put back {path}" for path in opened.restore_files(commit)]
+
+
+@config.command()
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to; in .backups unless given.")
+@click.pass_context
+def backup(ctx: click.Context, out: Path | None) -> None:
+    """Write all that the account has into one file. There are keys in it: only you may read it."""
+    _say([f"wrote {_run(ctx, lambda opened: opened.backup(out))}"])
+
+
+@config.command()
+@_NAMES
+@click.pass_context
+def drift(ctx: click.Context, names: Sequence[str]) -> None:
+    """Show what was changed in the account since it was last applied or pulled. Exit status 0: nothing, 2: something, 1: error."""
+    made = _run(ctx, lambda opened: opened.plan(names))
+    drifted = made.drift
+    _say(drifted)
+    ctx.exit(_CHANGES if drifted else 0)
+
+
+@config.command("import")
+@click.argument("name")
+@click.argument("id")
+@click.pass_context
+def import_(ctx: click.Context, name: str, id: str) -> None:
+    """Say that a file is about an object that is there already: `import agents/receptionist agent_1f0`. Then pull or plan."""
+    _run(ctx, lambda opened: opened.bind(name, id))
+    _say([f"{name} is {id}"])

@@ -1,0 +1,386 @@
+"""What applying would do: a function of files, account and state."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Literal, TypeAlias, cast
+
+import attrs
+
+from .bodies import TEXT, parts_of, source_of
+from .difference import Change, changes, told
+from .document import is_nullable, known_fields
+from .kinds import KINDS, VOICES, Json, Kind, kind_of, natural, references
+from .merge import Side, compared
+from .state import State, digest
+from .values import OTHER
+
+__all__ = ["Action", "Found", "Plan", "Step", "make_plan", "report"]
+
+Action: TypeAlias = Literal["create", "update", "delete"]
+
+_SIGNS = {"create": "+", "update": "~", "delete": "-"}
+_FREE_TOKENS = 4_000
+_MOST_TOKENS = 32_768
+_CHARACTERS = 4
+"""Of a token, about, in English."""
+_PRICED = (
+    "model",
+    "s2s_model",
+    "model_choice",
+    "model_high_priority",
+    "voice_id",
+    "voice_model",
+    "post_call_analysis_model",
+    "denoising_mode",
+)
+_PLACEHOLDERS: Mapping[str, Any] = {"nodes": []}
+"""What a creation needs, in place of what refers to an object that is not there yet."""
+
+
+@attrs.frozen
+class Found:
+    """An object of the account, as a file would have it.
+
+    :param fields: its settings; of a flow with other names in place of ids.
+    :param published: whether this version can no longer be changed.
+    """
+
+    id: str
+    fields: Json
+    published: bool = False
+    version: int | None = None
+
+
+@attrs.frozen
+class Step:
+    """One object that is created, updated or deleted.
+
+    :param parts: the settings that are written, as the file has them; ``None`` for one that is taken away.
+    :param before: the same as the account has them.
+    :param drafts: agents that get a draft before, since their engine is published with them.
+    """
+
+    action: Action
+    name: str
+    parts: Json
+    before: Json = attrs.field(factory=dict[str, Any])
+    drafts: tuple[str, ...] = ()
+
+    def changes(self) -> list[Change]:
+        """What it changes, place by place."""
+        shown = {name: value for name, value in self.before.items() if value is not None}
+        after = {name: value for name, value in self.parts.items() if value is not None}
+        return list(changes(shown, after))
+
+
+@attrs.frozen
+class Plan:
+    """What applying would do.
+
+    :param steps: in the order in which they are carried out.
+    :param kept: settings that were changed in the account since, by the names of objects; they stay as they are there.
+    :param conflicts: what was changed on both sides, or cannot be done: nothing is applied while there is any.
+    :param warnings: what costs more than it may seem.
+    :param notes: what is left alone.
+    :param account: by name, a digest of what the account has: what this plan is about.
+    """
+
+    environment: str
+    steps: tuple[Step, ...]
+    kept: Mapping[str, tuple[Change, ...]]
+    conflicts: tuple[str, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    account: Mapping[str, Mapping[str, str | None]] = attrs.field(repr=False)
+    clashes: tuple[str, ...] = ()
+    """Of the conflicts, those that somebody made in the account."""
+    only: frozenset[str] = frozenset()
+    overwrite: frozenset[str] = frozenset()
+    delete: frozenset[str] = frozenset()
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 for nothing to do, 2 for changes, 1 for what cannot be applied."""
+        return 1 if self.conflicts else 2 if self.steps else 0
+
+    @property
+    def drift(self) -> list[str]:
+        """What was changed in the account since files and account were last brought together, as lines."""
+        kept = [
+            line for name, changed in self.kept.items() for line in (f"{name}:", *(text for one in changed for text in told(one, "    ")))
+        ]
+        return [*kept, *self.clashes]
+
+    @property
+    def digest(self) -> str:
+        """What tells this plan from any other: it holds no settings, and may be kept anywhere."""
+        steps = [[step.action, step.name, {name: digest(value) for name, value in step.parts.items()}, step.drafts] for step in self.steps]
+        text = json.dumps([self.environment, steps, {name: dict(parts) for name, parts in self.account.items()}], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_plan(
+    environment: str,
+    files: Mapping[str, Json],
+    account: Mapping[str, Found],
+    state: State,
+    *,
+    only: Collection[str] = (),
+    overwrite: Collection[str] = (),
+    delete: Collection[str] = (),
+    doubts: Iterable[str] = (),
+    voices: Collection[str] = (),
+) -> Plan:
+    """Plan what brings an account to what the files say.
+
+    :param account: by name, the objects that files and the state are about.
+    :param only: the names of the objects that it is about; all unless given.
+    :param overwrite: objects of which the file counts, whatever was changed in the account.
+    :param delete: objects without a file that are deleted, and sources of knowledge bases: ``knowledge_bases/faq: url: https://...``.
+    :param doubts: what matching them left open.
+    :param voices: the names of the voices that the account has of its own.
+    """
+    making = _Making(files, account, state, {*overwrite}, {*delete}, {*voices})
+    making.conflicts += doubts
+    names = [name for name in sorted({*files, *state.objects}, key=_order) if not only or name in only]
+    for name in names:
+        making.look_at(name)
+    making.check_named([*only, *overwrite])
+    steps = [*making.ordered(), *making.deletions]
+    shown = {
+        name: {part: digest(value) for part, value in parts_of(kind_of(name), account[name].fields).items()}
+        for name in names
+        if name in account
+    }
+    return Plan(
+        environment,
+        tuple(steps),
+        making.kept,
+        tuple(making.conflicts),
+        tuple(making.warnings),
+        tuple(making.notes),
+        shown,
+        tuple(making.clashes),
+        frozenset(only),
+        frozenset(overwrite),
+        frozenset(delete),
+    )
+
+
+def _order(name: str) -> tuple[Any, ...]:
+    return KINDS.index(kind_of(name)), natural(name)
+
+
+@attrs.define
+class _Making:
+    files: Mapping[str, Json]
+    account: Mapping[str, Found]
+    state: State
+    overwrite: set[str]
+    delete: set[str]
+    voices: set[str]
+    kept: dict[str, tuple[Change, ...]] = attrs.field(factory=dict[str, "tuple[Change, ...]"])
+    conflicts: list[str] = attrs.field(factory=list[str])
+    clashes: list[str] = attrs.field(factory=list[str])
+    warnings: list[str] = attrs.field(factory=list[str])
+    notes: list[str] = attrs.field(factory=list[str])
+    wanted: dict[str, Step] = attrs.field(factory=dict[str, Step])
+    deletions: list[Step] = attrs.field(factory=list[Step])
+
+    def look_at(self, name: str) -> None:
+        kind, found, bound = kind_of(name), self.account.get(name), self.state.objects.get(name)
+        if name not in self.files:
+            self._without_file(name, found)
+        elif found is None:
+            if bound is not None and kind.created and name not in self.overwrite:
+                self._clash(f"{name} was deleted in the account: take its file away, or create it again with --overwrite {name}")
+            elif not kind.created:
+                self.notes.append(f"{name} is left out: the account has no such number, and numbers are bought or imported by people")
+            else:
+                self._create(name, kind)
+        else:
+            self._compare(name, kind, found)
+        if name in self.files:
+            self._check_references(name)
+
+    def check_named(self, names: Iterable[str]) -> None:
+        self.conflicts += [f"there is no {name}" for name in names if name not in self.files and name not in self.state.objects]
+        for name in self.delete:
+            if ": " in name:
+                owner, _, part = name.partition(": ")
+                step = self.wanted.get(owner)
+                if step is None or step.parts.get(part, ()) is not None:
+                    self.conflicts.append(f"--delete {name!r}: the account has no such source, or its file still has it")
+            elif name in self.files:
+                self.conflicts.append(f"--delete {name}: its file is still there")
+            elif not any(step.name == name for step in self.deletions):
+                self.conflicts.append(f"--delete {name}: no file was about it, and it is left alone")
+
+    def _clash(self, text: str) -> None:
+        self.conflicts.append(text)
+        self.clashes.append(text)
+
+    def _without_file(self, name: str, found: Found | None) -> None:
+        if found is None:
+            return
+        if name in self.delete:
+            self.deletions.insert(0, Step("delete", name, {}, parts_of(kind_of(name), found.fields)))
+        else:
+            self.notes.append(f"{name} has no file any more, and stays in the account: --delete {name} deletes it")
+
+    def _create(self, name: str, kind: Kind) -> None:
+        parts = parts_of(kind, self.files[name])
+        for part, value in parts.items():
+            if source_of(part) is not None and value == TEXT:
+                self.conflicts.append(f"{name}: nobody knows what its source {part!r} says: write it into the file, as text")
+        if kind.folder == "knowledge_bases":
+            self.warnings.append(f"{name}: knowledge bases cost money each month, and sources take a while to be read")
+        self.wanted[name] = Step("create", name, parts)
+        self._warn(name, {}, parts)
+
+    def _compare(self, name: str, kind: Kind, found: Found) -> None:
+        bound = self.state.objects.get(name)
+        base = None if bound is None or (bound.id != found.id) else bound.base
+        file, account = parts_of(kind, self.files[name]), parts_of(kind, found.fields)
+        write: Json = {}
+        kept: list[Change] = []
+        for part, side in compared(file, account, base):
+            if part == kind.id or side.verdict == "same":
+                continue
+            if side.verdict != "file" and name not in self.overwrite:
+                if side.verdict == "account":
+                    kept += changes(
+                        {part: side.file} if side.file is not None else {}, {part: side.account} if side.account is not None else {}
+                    )
+                else:
+                    self._clash(
+                        f"{name}: {part} is another in the file and the account since: pull {name}, or --overwrite {name} with the file's"
+                    )
+            elif self._may(name, kind, part, side):
+                write[part] = side.file
+        if kept:
+            self.kept[name] = tuple(kept)
+        if write:
+            self.wanted[name] = Step("update", name, write, {part: account.get(part) for part in write}, self._drafts(name, kind, found))
+            self._warn(name, account, write)
+
+    def _may(self, name: str, kind: Kind, part: str, side: Side) -> bool:
+        """Whether the API can write a setting of an object that is there."""
+        if source_of(part) is not None:
+            if side.file is None and f"{name}: {part}" not in self.delete:
+                self.notes.append(f"{name}: its source {part!r} is in no file any more, and stays: --delete '{name}: {part}' deletes it")
+                return False
+            return bool(side.file != TEXT)
+        field: Mapping[str, Json] = {} if kind.folder == "knowledge_bases" else known_fields(kind, "update")
+        if part not in field:
+            self.conflicts.append(f"{name}: the API cannot change {part} of what is there already: create another one in its place")
+            return False
+        if side.file is None and not is_nullable(field[part]):
+            self.notes.append(
+                f"{name}: {part} is in no file any more, and the API cannot take it away: it stays {json.dumps(side.account)[:60]}"
+            )
+            return False
+        return True
+
+    def _drafts(self, name: str, kind: Kind, found: Found) -> tuple[str, ...]:
+        if kind.folder not in {"llms", "flows"}:
+            return ()
+        users = [other for other, body in self.files.items() if name in body.get("response_engine", {}).values() and other in self.account]
+        users = [other for other in users if not other.startswith("tests/")]
+        if found.published and not users:
+            self.conflicts.append(f"{name} is published, and no agent of these files has it that a draft could be made of")
+        return tuple(sorted(users, key=natural))
+
+    def _check_references(self, name: str) -> None:
+        for reference in references(self.files[name]):
+            folder, _, other = reference.partition("/")
+            if folder == VOICES and other not in self.voices:
+                self.conflicts.append(f"{name}: the account has no voice of its own that is named {other!r}: add it there, or name another")
+        for field, agent, version in _pinned(self.files[name]):
+            found = self.account.get(agent)
+            if found is None or (found.version is not None and version > found.version):
+                self.conflicts.append(
+                    f"{name}: {field}: this account has no version {version} of {agent}: write latest_published, or a tag"
+                )
+
+    def _warn(self, name: str, before: Json, parts: Json) -> None:
+        tokens = {part: count for part, value in parts.items() if (count := _longest(value) // _CHARACTERS) > _FREE_TOKENS}
+        for part, count in tokens.items():
+            limit = " and more than an LLM takes" if count > _MOST_TOKENS else ""
+            self.warnings.append(f"{name}: {part} has about {count:,} tokens{limit}: calls are billed longer from {_FREE_TOKENS:,} on")
+        priced = [part for part in parts if part in _PRICED and before and part in before]
+        if priced:
+            self.warnings.append(f"{name}: {', '.join(priced)} may change what a minute costs")
+
+    def ordered(self) -> Iterator[Step]:
+        """The steps, in the order of the kinds. Settings that refer to what is not there yet are written when it is."""
+        waiting = {name for name, step in self.wanted.items() if step.action == "create"}
+        later: list[Step] = []
+        for name, step in sorted(self.wanted.items(), key=lambda one: _order(one[0])):
+            postponed = {part: value for part, value in step.parts.items() if waiting.intersection(references({part: value}))}
+            if "nodes" in postponed and "start_node_id" in step.parts:
+                postponed["start_node_id"] = step.parts["start_node_id"]
+            first = {part: _PLACEHOLDERS.get(part) if part in postponed else value for part, value in step.parts.items()}
+            first = {
+                part: value for part, value in first.items() if part not in postponed or (part in _PLACEHOLDERS and step.action == "create")
+            }
+            if first:
+                yield attrs.evolve(step, parts=first)
+            waiting.discard(name)
+            if postponed:
+                before = first if step.action == "create" else step.before
+                later.append(attrs.evolve(step, action="update", parts=postponed, before={part: before.get(part) for part in postponed}))
+        yield from later
+
+
+def _pinned(value: Any, field: str = "") -> Iterator[tuple[str, str, int]]:
+    """The versions of agents that are named by numbers, with the agents."""
+    if isinstance(value, dict):
+        found = cast("Json", value)
+        version, agent = found.get("agent_version"), found.get("agent_id")
+        if isinstance(version, int) and isinstance(agent, str) and "/" in agent:
+            yield field, agent, version
+        for name, item in found.items():
+            yield from _pinned(item, field or name)
+    elif isinstance(value, list):
+        for item in cast("list[object]", value):
+            yield from _pinned(item, field)
+
+
+def _longest(value: Any) -> int:
+    """The characters of the longest text in a value."""
+    if isinstance(value, dict):
+        return max(map(_longest, cast("Json", value).values()), default=0)
+    if isinstance(value, list):
+        return max(map(_longest, cast("list[object]", value)), default=0)
+    return len(value.replace(OTHER, "")) if isinstance(value, str) else 0
+
+
+def report(plan: Plan) -> str:
+    """What a plan would do: what is created, changed and deleted, setting by setting, and what it leaves alone."""
+    return "\n".join(_lines(plan))
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    for step in plan.steps:
+        yield f"{_SIGNS[step.action]} {step.action} {step.name}"
+        if step.drafts:
+            yield f"    in the drafts of {', '.join(step.drafts)}"
+        if step.action != "delete":
+            for change in step.changes():
+                yield from told(change, "    ")
+    for name, changed in plan.kept.items():
+        yield f"! {name} was changed in the account, and stays as it is there: pull {name}, or --overwrite {name}"
+        for change in changed:
+            yield from told(change, "    ")
+    for text in plan.conflicts:
+        yield f"conflict: {text}"
+    for text in plan.warnings:
+        yield f"warning: {text}"
+    for text in plan.notes:
+        yield f"note: {text}"
+    counts = [f"{count} to {action}" for action in _SIGNS if (count := sum(step.action == action for step in plan.steps))]
+    yield f"{plan.environment}: {', '.join(counts) or 'nothing to do'}{f', {len(plan.conflicts)} conflicts' if plan.conflicts else ''}"

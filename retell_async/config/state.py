@@ -1,0 +1,136 @@
+"""What was applied last, per environment: one file, which lives in git beside the others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import attrs
+
+from .._core.errors import ConfigurationError
+from .kinds import Json, natural
+
+__all__ = ["FILE", "Base", "Bound", "Pending", "State", "digest", "read_state", "write_state"]
+
+FILE = "retell.state.json"
+_VERSION = 1
+
+Base: TypeAlias = "tuple[str | None, str | None]"
+"""Digests of a setting when both were last brought together: in the file and in the account; ``None`` where it was not."""
+
+
+def digest(value: Any) -> str | None:
+    """What tells a value from others. A number is the same with ``.0`` and without."""
+    if value is None:
+        return None
+    return hashlib.sha256(json.dumps(_plain(value), sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in cast("Json", value).items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in cast("list[object]", value)]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+@attrs.define
+class Bound:
+    """An object of an account that a file is about.
+
+    :param base: by setting, what both had when they were last brought together.
+    """
+
+    id: str
+    base: dict[str, Base] = attrs.field(factory=dict[str, Base])
+
+
+@attrs.frozen
+class Pending:
+    """A creation that was begun.
+
+    :param sent: what was sent, in outline.
+    :param before: the ids of those that were there before, and that no file was about.
+    """
+
+    sent: dict[str, str | None]
+    before: list[str]
+
+
+@attrs.define
+class State:
+    """The state of one environment."""
+
+    objects: dict[str, Bound] = attrs.field(factory=dict[str, Bound])
+    pending: dict[str, Pending] = attrs.field(factory=dict[str, Pending])
+    workspace: str | None = None
+    """Which workspace it is about, where the API said so."""
+
+    def name_of(self, id: str) -> str | None:
+        return next((name for name, bound in self.objects.items() if bound.id == id), None)
+
+
+def read_state(root: Path, environment: str) -> State:
+    """The state of an environment; empty where nothing was applied yet.
+
+    :raises ConfigurationError: the file cannot be read.
+    """
+    said = _read(root).get("environments", {}).get(environment, {})
+    return State(
+        {
+            name: Bound(one["id"], {field: _base(pair) for field, pair in one["fields"].items()})
+            for name, one in said.get("objects", {}).items()
+        },
+        {name: Pending(one["sent"], one["before"]) for name, one in said.get("pending", {}).items()},
+        said.get("workspace"),
+    )
+
+
+def write_state(root: Path, environment: str, state: State) -> None:
+    """Replace the state of an environment, whole or not at all."""
+    whole = _read(root)
+    said: Json = {
+        "objects": {
+            name: {"id": bound.id, "fields": {field: _pair(bound.base[field]) for field in sorted(bound.base)}}
+            for name, bound in sorted(state.objects.items(), key=lambda one: natural(one[0]))
+        }
+    }
+    if state.pending:
+        said["pending"] = {name: attrs.asdict(one) for name, one in sorted(state.pending.items())}
+    if state.workspace:
+        said["workspace"] = state.workspace
+    whole |= {"version": _VERSION, "environments": dict(sorted({**whole.get("environments", {}), environment: said}.items()))}
+    path = root / FILE
+    text = json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    beside = root / f".{FILE}.{os.getpid()}"
+    with beside.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _read(root: Path) -> Json:
+    try:
+        found: Json = json.loads((root / FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(f"{root / FILE} cannot be read ({error}): put back the version that git has") from None
+    if found.get("version") != _VERSION:
+        raise ConfigurationError(f"{root / FILE} is of another version of this package")
+    return found
+
+
+def _pair(base: Base) -> Any:
+    return base[0] if base[0] == base[1] else [*base]
+
+
+def _base(said: Any) -> Base:
+    file, account = cast("list[str | None]", said) if isinstance(said, list) else (said, said)
+    return file, account

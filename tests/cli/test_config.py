@@ -1,0 +1,142 @@
+"""``retell-async config``, as people type it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from retell_async.cli import profiles
+from retell_async.cli.group import retell_async
+from retell_async.testing import LocalRetell
+
+COMMANDS = ("apply", "backup", "drift", "import", "plan", "promote", "publish", "pull", "rollback")
+KEY = "sk-0123456789abcdefghij"
+
+
+def run(*arguments: str, text: str | None = None, **environment: str) -> tuple[int, str]:
+    done = CliRunner().invoke(retell_async, ["config", *arguments], input=text, env={"RETELL_API_KEY": "key", **environment})
+    return done.exit_code, done.output
+
+
+@pytest.fixture
+def local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalRetell:
+    """A sandbox with an agent that has a key in a tool, which the commands speak with."""
+    found = LocalRetell()
+    fixtures = found.create_fixtures()
+    llm = found.sandbox.store.llms.get(fixtures.llm_id)
+    assert llm is not None
+    hidden: Any = {"type": "custom", "name": "crm", "url": "https://crm.example", "headers": {"Authorization": f"Bearer {KEY}"}}
+    llm.write(llm.latest | {"general_tools": [hidden]})
+    monkeypatch.setattr(profiles.Profile, "client", lambda _: found.client())
+    monkeypatch.chdir(tmp_path)
+    return found
+
+
+def test_from_pull_to_publish(local: LocalRetell, tmp_path: Path) -> None:
+    code, output = run("pull", "--keys", str(tmp_path / "keys"))
+    assert (code, output.splitlines()[-1]) == (0, "3 files written")
+    assert KEY not in output
+    assert (tmp_path / "keys").read_text() == f"APPOINTMENTS_CRM_AUTHORIZATION='{KEY}'\n"
+    assert (tmp_path / "keys").stat().st_mode & 0o77 == 0
+    assert run("plan")[0] == 0
+    file = tmp_path / "retell/agents/appointments.yaml"
+    file.write_text(file.read_text() + "voice_speed: 1.25\n")
+    code, output = run("plan", "--out", "p")
+    assert code == 2
+    assert "\x1b" not in output
+    assert "~ update agents/appointments\n    + voice_speed: 1.25\n" in output
+    assert max(map(len, output.splitlines())) <= 120
+    assert run("drift") == (0, "")
+    assert run("apply", text="n\n")[0] == 1
+    file.write_text(file.read_text().replace("1.25", "1.5"))
+    assert run("apply", "--plan", "p") == (1, "Error: the plan p is out of date: plan again\n")
+    file.write_text(file.read_text().replace("1.5", "1.25"))
+    code, output = run("apply", "--plan", "p")
+    assert (code, output.splitlines()[-1]) == (0, "updated agents/appointments: voice_speed")
+    assert run("publish", "--yes", "--title", "Quicker") == (0, "agents/appointments: version 0\n")
+    assert run("publish", "--yes") == (0, "nothing to publish\n")
+    code, output = run("rollback", "agents/appointments", "--version", "0")
+    assert (code, output.splitlines()[-1]) == (0, "0 files written")
+    agent = next(iter(local.sandbox.store.agents))
+    agent.write(agent.latest | {"volume": 0.5})
+    assert run("drift") == (2, "agents/appointments:\n    + volume: 0.5\n")
+    assert run("backup", "--out", "b.json") == (0, "wrote b.json\n")
+    assert (tmp_path / "b.json").stat().st_mode & 0o77 == 0
+
+
+def test_promote(local: LocalRetell, tmp_path: Path) -> None:
+    (tmp_path / "retell/environments").mkdir(parents=True)
+    for name in ("staging", "prod"):
+        (tmp_path / f"retell/environments/{name}.yaml").write_text("")
+    assert run("--env", "staging", "pull")[0] == 0
+    code, output = run("promote", "staging", "prod", "--yes")
+    assert (code, output.splitlines()[-1]) == (0, "prod: nothing to do")
+    assert run("promote", "staging", "prod", "--yes", "--canary", "some")[1] == "Error: --canary 'some' is no share: write 10%\n"
+    assert "no number has an agent with a draft" in run("promote", "staging", "prod", "--yes", "--canary", "10%")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("pull", "agents/nobody"), "there is no agents/nobody"),
+        (("pull", "--keys", "retell/keys"), "belongs into git"),
+        (("import", "agent/x", "agent_1"), "a name begins with knowledge_bases/"),
+        (("import", "agents/x", "agent_1"), "the account has no agent_1 among its agents"),
+        (("plan", "--delete", "agents/x"), "conflict: --delete agents/x"),
+        (("--env", "prod", "plan"), "there is no environment prod: write retell/environments/prod.yaml"),
+        (("rollback",), "either AGENT and --version N, or --commit COMMIT"),
+        (("plan", "--wrong"), "No such option"),
+        (("--folder", __file__, "plan"), "is a file"),
+    ],
+)
+def test_what_is_wrong_is_said_with_status_one(local: LocalRetell, arguments: tuple[str, ...], said: str) -> None:
+    code, output = run(*arguments)
+    assert code == 1
+    assert said in output
+
+
+def test_without_a_key_nothing_is_asked() -> None:
+    code, output = run("plan", RETELL_API_KEY="")
+    assert (code, output) == (1, "Error: the profile default has no API key: set RETELL_API_KEY\n")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_it_does(command: str) -> None:
+    code, output = run(command, "--help")
+    assert code == 0
+    assert max(map(len, output.splitlines())) <= 80
+    assert len(output.splitlines()) > 4
+
+
+_PROGRAM = """
+import sys
+sys.modules[{missing!r}] = None
+from retell_async.cli import main
+sys.argv = ["retell-async", "config", "--help"]
+main()
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("missing", ["ruamel.yaml", "jsonschema_rs"])
+def test_one_line_says_which_extra_to_install(missing: str) -> None:
+    done = subprocess.run([sys.executable, "-c", _PROGRAM.format(missing=missing)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].endswith("pip install 'retell-async[config]'`")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.soak
+def test_other_commands_do_not_load_it() -> None:
+    program = (
+        "import sys; from retell_async.cli.group import retell_async; retell_async(['--help'], standalone_mode=False); "
+        "assert not {'ruamel', 'jsonschema_rs', 'retell_async.config'} & {*sys.modules}"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "config" in done.stdout

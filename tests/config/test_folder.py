@@ -1,0 +1,263 @@
+"""Files: what stands in them is what is meant, and writing leaves the rest as people wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings, strategies as st
+
+from retell_async._core.errors import ConfigurationError
+from retell_async.config.folder import Folder, read_folder
+from retell_async.config.values import Vault, concealed, escape, secrets_in, unescape
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+LONG = st.builds(lambda text, times: text * times, TEXT, st.sampled_from([1, 1, 20]))
+VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | LONG,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def tree(root: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    return tree(root, **{name.replace("/", "__"): text for name, text in files.items()})
+
+
+def checked(root: Path, environment: str = "default") -> Folder:
+    folder = read_folder(root, environment)
+    folder.check()
+    return folder
+
+
+def shown(value: Any) -> Any:
+    """A value of an account as a file holds it."""
+    return concealed(value, None, Vault({}), ("llms/x",))
+
+
+def written_and_read(*values: Any) -> None:
+    with TemporaryDirectory() as name:
+        root = Path(name)
+        for value in values:
+            wanted = {"general_prompt": [shown(value)]}
+            read_folder(root, "default", writing=True).write("llms/x", wanted)
+            folder = read_folder(root, "default")
+            assert folder.problems == []
+            assert folder.wanted["llms/x"] == wanted
+            stamp = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+            assert not read_folder(root, "default", writing=True).write("llms/x", wanted)
+            assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == stamp
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("a\nb", "a\r\nb", "x\x85y\u2028z\ufeff", " a\n b\n", "\n", "a\nb\n\n"),
+        (
+            ["- a", "#", "", " ", "\n", "\t", "null", "0x1", "1e3", "~", "2026-01-01", "012", "yes", ": "],
+            {"": 1e-7, "a b": -0.0, "k": 1e300},
+        ),
+        ("line \n" * 9, ["${{ env.X }}", "$${{ x }}", "${{", "US$${{ vars.a }}"], "other \n" * 9),
+        ([{"name": "a", "text": "\n\n\n\n\n\n\n"}], [{"name": "b"}, {"name": "a", "text": "other"}], [], None),
+        (["a", "b", "c"], ["c", "a"], ["a", "b", "c"]),
+    ],
+)
+def test_what_is_written_is_read_again(values: tuple[Any, ...]) -> None:
+    written_and_read(*values)
+
+
+@pytest.mark.soak
+@pytest.mark.parallel
+@settings(max_examples=20)
+@given(VALUE, VALUE)
+def test_whatever_is_written_is_read_again(first: Any, second: Any) -> None:
+    written_and_read(first, second, first)
+
+
+@settings(max_examples=20)
+@given(TEXT)
+@example("$${{ $$${{")
+def test_a_text_of_the_account_means_itself(text: str) -> None:
+    assert unescape(escape(text)) == text
+
+
+HAND = """\
+# Who answers.
+agent_name: Front desk   # as callers know it
+voice_id: retell-Cimo
+
+response_engine: {type: retell-llm, llm_id: llms/front}
+# how it speaks
+voice_speed: 1.0
+pronunciation_dictionary:
+  # ours
+  - word: actually
+    alphabet: ipa
+    phoneme: x
+  - {word: data, alphabet: ipa, phoneme: "y"}
+"""
+
+
+def test_comments_order_and_styles_stay(tmp_path: Path) -> None:
+    write(tmp_path, {"agents/front.yaml": HAND, "llms/front.yaml": "general_prompt: Hi\n"})
+    folder = read_folder(tmp_path, "default", writing=True)
+    fields = dict(folder.wanted["agents/front"])
+    words = [dict(word) for word in fields["pronunciation_dictionary"]]
+    words[1]["phoneme"] = "z"
+    folder.write("agents/front", {**fields, "pronunciation_dictionary": words, "volume": 0.5})
+    text = (tmp_path / "agents/front.yaml").read_text()
+    assert text == HAND.replace('phoneme: "y"', 'phoneme: "z"') + "volume: 0.5\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "error"),
+    [
+        (
+            {"agents/a.yaml": "voice_id: x\nresponse_engine:\n  type: custom-llm\n  llm_websocket_url: u\nvoice_sped: 1\n"},
+            "agents/a.yaml:5: voice_sped",
+        ),
+        ({"agents/a.yaml": "voice_id: x\n"}, "agents/a.yaml:1: lacks response_engine"),
+        (
+            {"llms/a.yaml": "\nstates:\n  - name: one\n    tools:\n      - type: end_call\n"},
+            "llms/a.yaml:5: states[0].tools[0]: lacks name",
+        ),
+        (
+            {"llms/a.yaml": "states:\n- name: one\n  edgs: []\n"},
+            "llms/a.yaml:3: states[0].edgs: the API has no such field here: near it are edges",
+        ),
+        ({"llms/a.yaml": "model_temperature: warm\n"}, "llms/a.yaml:1: model_temperature"),
+        ({"llms/a.yaml": "a: 1\na: 2\n"}, "llms/a.yaml:2: found duplicate key"),
+        ({"llms/a.yaml": "- a\n"}, "llms/a.yaml:1: holds no settings"),
+        ({"llms/a.yaml": "a: [\n"}, "llms/a.yaml:2: "),
+        (
+            {"llms/a.yaml": "general_prompt: ${{ vars.who }}\n"},
+            "llms/a.yaml:1: general_prompt: the environment default has no variable who",
+        ),
+        ({"llms/a.yaml": "general_prompt: ${{ who }}\n"}, "write $${{"),
+        ({"llms/a.yaml": "general_prompt: ${{ file a.md }}\n"}, "a.md cannot be read: No such file"),
+        ({"llms/a.yaml": "general_prompt: ${{ file ../../../../etc/passwd }}\n"}, "is outside the folder"),
+        (
+            {"llms/a.yaml": "knowledge_base_ids: [knowledge_bases/b]\n"},
+            "llms/a.yaml:1: knowledge_base_ids[0]: there is no file for knowledge_bases/b",
+        ),
+        (
+            {"llms/a.yaml": "mcps:\n  - name: m\n    url: https://m.example\n    headers:\n      X-Api-Key: 0a1b2c\n"},
+            "llms/a.yaml:5: mcps[0].headers.X-Api-Key: holds a key",
+        ),
+        (
+            {"environments/default.yaml": "variables: {key: sk-0123456789abcdefghij01}\n"},
+            "environments/default.yaml:1: variables.key: holds a key",
+        ),
+        ({"environments/default.yaml": "varables: {}\n"}, "environments/default.yaml:1: varables"),
+        (
+            {"environments/default.yaml": "values:\n  agents/b: {volume: 1}\n"},
+            "environments/default.yaml:2: values.agents/b: there is no such file",
+        ),
+        (
+            {"environments/default.yaml": "values:\n  llms/a:\n    model_temperature: hot\n", "llms/a.yaml": "general_prompt: x\n"},
+            "environments/default.yaml:3: model_temperature",
+        ),
+        ({"agents/a.yaml": "extends: _b\n"}, "agents/a.yaml:1: extends: there is no file for agents/_b"),
+        ({"agents/a.yaml": "extends: _b\n", "agents/_b.yaml": "extends: a\n"}, "goes in a circle"),
+    ],
+)
+def test_an_error_names_file_line_and_field(files: dict[str, str], error: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        checked(write(tmp_path, files))
+    assert error in str(refused.value)
+    assert "sk-01" not in str(refused.value)
+
+
+FAMILY = {
+    "agents/_family.yaml": "voice_id: retell-Cimo\nlanguage: de-DE\n"
+    "response_engine: {type: custom-llm, llm_websocket_url: 'wss://${{ vars.host }}/ws'}\n",
+    "agents/one.yaml": "extends: _family\nagent_name: One\n",
+    "agents/two.yaml": "extends: one\nlanguage: en-US\n",
+    "environments/default.yaml": "variables: {host: a.example}\nvalues:\n  agents/two: {volume: 2}\n",
+    "environments/prod.yaml": "profile: prod\nvariables: {host: b.example}\n",
+}
+
+
+def test_families_and_environments(tmp_path: Path) -> None:
+    write(tmp_path, FAMILY)
+    here, prod = checked(tmp_path).wanted, checked(tmp_path, "prod")
+    assert {*here} == {"agents/one", "agents/two"}
+    assert here["agents/two"] == {
+        "voice_id": "retell-Cimo",
+        "language": "en-US",
+        "response_engine": {"type": "custom-llm", "llm_websocket_url": "wss://a.example/ws"},
+        "agent_name": "One",
+        "volume": 2,
+    }
+    assert prod.environment.profile == "prod"
+    assert prod.wanted["agents/one"]["response_engine"]["llm_websocket_url"] == "wss://b.example/ws"
+    assert "volume" not in prod.wanted["agents/two"]
+
+
+def test_writing_touches_the_file_in_which_a_setting_stands(tmp_path: Path) -> None:
+    write(tmp_path, FAMILY)
+    folder = read_folder(tmp_path, "default", writing=True)
+    fields = {name: value for name, value in folder.wanted["agents/two"].items() if name != "agent_name"}
+    folder.write("agents/two", {**fields, "volume": 1, "voice_id": "openai-Echo"})
+    assert {name: (tmp_path / name).read_text() for name in FAMILY} == {
+        **FAMILY,
+        "agents/two.yaml": "extends: one\nlanguage: en-US\nvoice_id: openai-Echo\nagent_name:\n",
+        "environments/default.yaml": "variables: {host: a.example}\nvalues:\n  agents/two: {volume: 1}\n",
+    }
+    again = read_folder(tmp_path, "default", writing=True)
+    assert not again.write("agents/two", {**fields, "volume": 1, "voice_id": "openai-Echo"})
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "found"),
+    [
+        (("headers", "Authorization"), "Bearer abc", ["abc"]),
+        (("headers", "Authorization"), "Bearer {{token}}", []),
+        (("headers", "Authorization"), "${{ env.A }}", []),
+        (("headers", "Authorization"), "Bearer ${{ env.A }}", []),
+        (("headers", "x-api-key"), "abc", ["abc"]),
+        (("headers", "X-Team"), "north", []),
+        (("query_params", "access_token"), "t", ["t"]),
+        (("tools", 0, "cal_api_key"), "cal_live_1", ["cal_live_1"]),
+        (("url",), "https://a.example/x?api_key=abc&y=1", ["abc"]),
+        (("url",), "https://user:pass@a.example/", ["user:pass"]),
+        (("url",), "https://a.example/x?page=2", []),
+        (("general_prompt",), "Say the token={{x}} twice. Authorization is needed.", []),
+        (("code",), 'fetch(u, {headers: {a: "Bearer abcdefghijklmnop"}})', ["abcdefghijklmnop"]),
+        (("general_prompt",), "key sk-ant-0123456789abcdefghij", ["sk-ant-0123456789abcdefghij"]),
+    ],
+)
+def test_keys_are_seen(place: tuple[str | int, ...], text: str, found: list[str]) -> None:
+    assert secrets_in(place, text) == found
+
+
+def test_a_key_of_the_account_becomes_a_reference() -> None:
+    vault = Vault({})
+    tools = [
+        {"name": name, "headers": {"Authorization": f"Bearer {key}"}, "url": f"https://a.example?token={key}"}
+        for name, key in (("a", "k1"), ("b", "k1"), ("c", "k2"))
+    ]
+    said = concealed(tools, None, vault, ("llms/sales", "general_tools"))
+    assert [tool["headers"]["Authorization"] for tool in said] == [
+        "Bearer ${{ env.SALES_A_AUTHORIZATION }}",
+        "Bearer ${{ env.SALES_A_AUTHORIZATION }}",
+        "Bearer ${{ env.SALES_C_AUTHORIZATION }}",
+    ]
+    assert vault.found == {"SALES_A_AUTHORIZATION": "k1", "SALES_C_AUTHORIZATION": "k2"}
+    assert concealed(tools, said, Vault(vault.found), ("llms/sales", "general_tools")) == said
+    lacking, other = Vault({}), Vault({**vault.found, "SALES_C_AUTHORIZATION": "k3"})
+    assert concealed(tools, said, lacking, ("llms/sales", "general_tools")) == said
+    assert lacking.unknown == {*vault.found}
+    assert concealed(tools, said, other, ("llms/sales", "general_tools")) != said
+    assert other.others == {"SALES_C_AUTHORIZATION"}
+    assert "k2" not in f"{said}{vault}{other}"
