@@ -32,6 +32,7 @@ def test_a_line_of_the_guide_is_a_command(line: str) -> None:
     command: click.Command = retell_async
     context = click.Context(command)
     while isinstance(command, click.Group):
+        _, arguments, _ = command.make_parser(context).parse_args(arguments)
         _, found, arguments = command.resolve_command(context, arguments)
         assert found is not None
         command, context = found, click.Context(found, parent=context, info_name=found.name)
