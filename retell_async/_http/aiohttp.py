@@ -75,6 +75,10 @@ class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
         self._closed = False
         _transports.add(self)
 
+    @property
+    def tells(self) -> bool:
+        return not (HTTPCORE.are_replaced() or _BELOW.are_replaced() or _SESSION.are_replaced())
+
     def proxy_to(self, url: httpx.URL) -> httpx.URL | None:  # noqa: ARG002 - it is the same to wherever
         return None if self.proxy is None else self.proxy.url
 

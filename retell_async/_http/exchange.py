@@ -19,18 +19,18 @@ import attrs
 import httpx
 
 from .._core.encode import Encoded
-from .._core.errors import APIConnectionError, APITimeoutError, ConfigurationError, RetellError, WrongKindError, cut_off, reason
+from .._core.errors import APIConnectionError, APIError, APITimeoutError, ConfigurationError, RetellError, WrongKindError, cut_off, reason
 from .._core.masking import cut, mask_text
 from .._core.operation import Omit
 from .._core.response import Answer
-from .files import UnreadableFileError, opened
+from .files import ChangedFileError, UnreadableFileError, opened
 from .given.httpx2 import Httpx2Client, is_httpx2
 from .http1 import BufferedRequest, BufferedResponse, Origin, Times, origin_of
 from .instrumented import Methods
 from .logs import masked_logs
 from .loops import this_process
 from .transport import Transport
-from .way import LEAVES, NOT_SENT, Departure, OwnTransport, bounds_waits, drop_abandoned, proxy_on, sees_to_forks, tells
+from .way import LEAVES, NOT_SENT, Departure, OwnTransport, bounds_waits, drop_abandoned, is_plain, proxy_on, sees_to_forks, tells
 
 __all__ = ["Http", "OwnClient", "no_cookies"]
 
@@ -62,6 +62,14 @@ _USUAL_HEADERS = {
 """What an `httpx.AsyncClient` adds to every request and this package does not: among it the encodings that it can decode."""
 
 _WITH_A_BODY = {"POST", "PUT", "PATCH"}
+
+
+class _OfOthersError(Exception):
+    """An error that looks like the outcome of a request and is that of another one, which code of the user's has sent meanwhile."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
 
 
 _REQUEST = Methods({httpx.AsyncClient: ("request",)})
@@ -279,11 +287,13 @@ class Http:
                 times = bounded
             return await self._go_by_httpx(encoded, times, stream=stream, departure=departure)
         except httpx.TimeoutException as error:
+            sent = self._may_be_sent(error, encoded, departure)
             what = _WAITED_FOR.get(type(error), reason(error))
-            if isinstance(error, httpx.PoolTimeout) and times.get("pool") is not None:
+            if sent and isinstance(error, NOT_SENT):
+                what = reason(error)  # of somebody on the way, who waited for something else
+            elif isinstance(error, httpx.PoolTimeout) and times.get("pool") is not None:
                 what = f"no free connection within {times['pool']:g} s: all that the HTTP client may open are in use"
             message = f"Request timed out: {what}; {self.way(encoded)}"
-            sent = self._may_be_sent(error, encoded, departure)
             raise APITimeoutError(self.build(encoded, timeout), message=message, sent=sent) from error
         except httpx.RequestError as error:
             message = f"Connection error: {reason(error).rstrip('.')}; {self.way(encoded)}{_hint(error, encoded)}"
@@ -298,11 +308,12 @@ class Http:
         except Exception as error:
             if departure.refusal is not None:
                 raise
-            # A transport of the user's own, or something in its way, failed as it should not.
-            message = f"Connection error: {reason(error)}; {self.way(encoded)}"
+            # A transport or a hook of the user's own, or something in its way, failed as it should not.
+            failure = error.error if isinstance(error, _OfOthersError) else error
+            message = f"Connection error: {reason(failure)}; {self.way(encoded)}"
             sent = self.may_have_left(encoded, departure)
             raise APIConnectionError(message=message, request=self.build(encoded, timeout), sent=sent) from cut(
-                error, before, headers=encoded.headers, note=True
+                failure, before, headers=encoded.headers, note=True
             )
 
     async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times, departure: Departure) -> Answer:
@@ -351,12 +362,21 @@ class Http:
         request = self._request(encoded, times, files)
         request.extensions |= {LEAVES: departure, "trace": departure.trace(request.extensions.get("trace"))}
         departure.is_handed_over = True
-        if own is not None:
-            response = await own.handle_async_request(request)
-            response.request = request
-            return response
+        # From here on code of the user's runs: hooks, transports, what gives the body. It may ask others, with this package too.
         try:
+            if own is not None:
+                response = await own.handle_async_request(request)
+                response.request = request
+                return response
             return await self._respond_by_client(encoded, request, files, stream=stream, departure=departure)
+        except httpx.HTTPStatusError as error:
+            if _is_about(error, request):
+                raise
+            raise _OfOthersError(error) from None
+        except RetellError as error:
+            if error is departure.refusal or isinstance(error, ChangedFileError) or not (departure.left or isinstance(error, APIError)):
+                raise
+            raise _OfOthersError(error) from None
         finally:
             if departure.was_seen:
                 self._tells = True
@@ -379,7 +399,7 @@ class Http:
             )
         self._used_in = process
         if not (self._tells or tells(transport)):
-            departure()
+            departure.suppose()
         try:
             return await self._send_by_client(encoded, request, files, stream=stream)
         except BaseException:
@@ -420,7 +440,16 @@ class Http:
 
     def _may_be_sent(self, error: httpx.RequestError, encoded: Encoded, departure: Departure) -> bool:
         """Whether anything of a request may have left before it failed."""
-        return not isinstance(error, NOT_SENT) and self.may_have_left(encoded, departure)
+        if departure.left and not departure.is_supposed:
+            return True
+        return not (isinstance(error, NOT_SENT) and self._is_of_the_way(error, departure)) and self.may_have_left(encoded, departure)
+
+    def _is_of_the_way(self, error: httpx.RequestError, departure: Departure) -> bool:
+        """Whether an error is that of sending a request, and not that of another one which a hook has sent."""
+        request = _request_of(error)
+        if request is None:  # it was raised by hand
+            return not self._client.event_hooks["response"]
+        return request.extensions.get(LEAVES) is departure
 
     def may_have_left(self, encoded: Encoded, departure: Departure) -> bool:
         """Whether anything of a request may have left, however it ended. Where all of its way is known, it would have been said."""
@@ -432,7 +461,7 @@ class Http:
         # Of httpx's own connections all is known: that of a proxy may fail with any error before there is a way to the server.
         transport = self._transport_of(encoded)
         known = type(transport) in {httpx.AsyncHTTPTransport, httpx.HTTPTransport} or isinstance(transport, OwnTransport)
-        return not (known and departure.is_traced)
+        return not (known and (departure.is_traced or is_plain(self._client, transport)))
 
 
 def _hint(error: httpx.RequestError, encoded: Encoded) -> str:
@@ -443,6 +472,19 @@ def _hint(error: httpx.RequestError, encoded: Encoded) -> str:
     if encoded.base_url.startswith("http:") and _TLS.search(text):
         return "; what answers there may speak TLS: is it https:// in place of http://?"
     return ""
+
+
+def _request_of(error: httpx.HTTPError) -> httpx.Request | None:
+    try:
+        return error.request
+    except RuntimeError:
+        return None
+
+
+def _is_about(error: httpx.HTTPStatusError, request: httpx.Request) -> bool:
+    """Whether the status is that of the answer to a request, and not of another one that a hook has sent."""
+    about = _request_of(error)
+    return about is not None and (about is request or (about.method, about.url) == (request.method, request.url))
 
 
 def _refused(response: httpx.Response) -> Answer:

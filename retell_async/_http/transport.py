@@ -234,7 +234,6 @@ class Transport(OwnTransport):
 
     @property
     def tells(self) -> bool:
-        """Whether nobody stands behind it who may send a request without a word."""
         return not _BELOW.are_replaced()
 
     def is_straight(self, origin: Origin) -> bool:

@@ -11,6 +11,8 @@ import anyio
 import httpcore
 import httpx
 
+from .instrumented import Methods
+
 __all__ = [
     "LEAVES",
     "NOT_SENT",
@@ -20,6 +22,7 @@ __all__ = [
     "drop_abandoned",
     "drop_abandoned_blocking",
     "goes_out",
+    "is_plain",
     "leave",
     "not_sent",
     "proxy_on",
@@ -35,6 +38,18 @@ NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.P
 
 _POOLS = (httpcore.AsyncConnectionPool, httpcore.ConnectionPool)
 
+_CLIENT = ("request", "send", "_send_handling_auth", "_send_handling_redirects", "_send_single_request", "_transport_for_url")
+_SENDING = Methods(
+    {
+        httpx.AsyncClient: _CLIENT,
+        httpx.Client: _CLIENT,
+        httpx.AsyncHTTPTransport: ("handle_async_request",),
+        httpx.HTTPTransport: ("handle_request",),
+        **dict.fromkeys((httpcore.AsyncConnectionPool, httpcore.AsyncHTTPConnection), ("handle_async_request",)),
+        **dict.fromkeys((httpcore.ConnectionPool, httpcore.HTTPConnection), ("handle_request",)),
+    }
+)
+
 Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 """The extension ``trace`` of a request, as httpcore has it."""
 
@@ -44,6 +59,11 @@ class OwnTransport(httpx.AsyncBaseTransport, ABC):
 
     bounds_waits = False
     """Whether it bounds the wait for a free connection of its own, together with that for one that is being made."""
+
+    @property
+    @abstractmethod
+    def tells(self) -> bool:
+        """Whether nobody stands behind it who may send a request without a word."""
 
     @abstractmethod
     def proxy_to(self, url: httpx.URL) -> httpx.URL | None:
@@ -67,6 +87,13 @@ class Departure:
         """Whether anybody has it who may send it and not say so."""
         self.left = False
         """Whether anybody has said so, or it was handed over to somebody who does not say."""
+        self.is_supposed = False
+        """Whether it was only handed over."""
+
+    def suppose(self) -> None:
+        """Take it for gone: nobody on its way will say when it goes out."""
+        self()
+        self.is_supposed = True
 
     def __call__(self) -> None:
         if self.refusal is not None:
@@ -79,6 +106,7 @@ class Departure:
             self.refusal = error
             raise
         self.left = True
+        self.is_supposed = False
 
     def trace(self, other: Trace | None) -> Trace:
         """What httpcore is to tell of a request.
@@ -167,6 +195,16 @@ def _is_pool(one: object) -> bool:
         return True
     module = sys.modules.get("httpcore2")
     return module is not None and isinstance(one, (module.AsyncConnectionPool, module.ConnectionPool))
+
+
+def is_plain(client: object, transport: object) -> bool:
+    """Whether all that this client sends goes out by this transport, and not without a word: nobody has put anything in its place."""
+    given = getattr(client, "_given", client)  # in threads
+    base = httpx.Client if isinstance(given, httpx.Client) else httpx.AsyncClient
+    if not isinstance(given, base) or (isinstance(transport, OwnTransport) and not transport.tells):
+        return False
+    seen = _SENDING.stand_in(given) or _SENDING.stand_in(cast("object", transport)) or _SENDING.are_overridden(type(given), base)
+    return not (seen or _SENDING.are_replaced())
 
 
 def bounds_waits(transport: object) -> bool:

@@ -61,8 +61,8 @@ class _Over(httpx.AsyncBaseTransport):
         self._pool, *self._others = _pools(given)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        with _as_of_httpx(request):
-            made = _made(self._given, request, _Content(request))
+        made = _made(self._given, request, _Content(request))
+        with _as_of_httpx(request, made):
             response = await self._given.send(made, stream=True, follow_redirects=False, **_auth(request))
         return _answer(response, _Body(response, request))
 
@@ -73,8 +73,8 @@ class _BlockingOver(httpx.BaseTransport):
         self._pool, *self._others = _pools(given)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        with _as_of_httpx(request):
-            made = _made(self._given, request, _BlockingContent(request))
+        made = _made(self._given, request, _BlockingContent(request))
+        with _as_of_httpx(request, made):
             response = self._given.send(made, stream=True, follow_redirects=False, **_auth(request))
         return _answer(response, _BlockingBody(response, request))
 
@@ -134,7 +134,7 @@ class _Body(httpx.AsyncByteStream):
         self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _as_of_httpx(self._request):
+        with _as_of_httpx(self._request, self._response.request):
             if self._response.is_stream_consumed:
                 yield self._response.content  # a hook has read it, and it was decoded then
                 return
@@ -142,7 +142,7 @@ class _Body(httpx.AsyncByteStream):
                 yield piece
 
     async def aclose(self) -> None:
-        with _as_of_httpx(self._request):
+        with _as_of_httpx(self._request, self._response.request):
             await self._response.aclose()
 
 
@@ -152,14 +152,14 @@ class _BlockingBody(httpx.SyncByteStream):
         self._request = request
 
     def __iter__(self) -> Iterator[bytes]:
-        with _as_of_httpx(self._request):
+        with _as_of_httpx(self._request, self._response.request):
             if self._response.is_stream_consumed:
                 yield self._response.content  # as above
                 return
             yield from self._response.iter_raw()
 
     def close(self) -> None:
-        with _as_of_httpx(self._request):
+        with _as_of_httpx(self._request, self._response.request):
             self._response.close()
 
 
@@ -170,18 +170,22 @@ def _headers(response: httpx2.Response) -> list[tuple[bytes, bytes]]:
 
 
 @contextmanager
-def _as_of_httpx(request: httpx.Request) -> Generator[None]:
-    """Raise an error of httpx2 as the one of httpx that has its name."""
+def _as_of_httpx(request: httpx.Request, made: httpx2.Request) -> Generator[None]:
+    """Raise an error of httpx2 as the one of httpx that has its name, unless it is that of another request, which a hook has sent."""
     import httpx2
 
     before = sys.exception()
     try:
         yield
     except httpx2.HTTPStatusError as error:
+        if error.request.url != made.url or error.request.method != made.method:
+            raise
         answer = error.response
         content = answer.content if answer.is_stream_consumed else b""
         response = httpx.Response(answer.status_code, headers=_headers(answer), content=content, request=request)
         raise httpx.HTTPStatusError(str(error), request=request, response=response) from cut(error, before)
     except httpx2.RequestError as error:
+        if getattr(error, "_request", made) is not made:
+            raise
         kind = next((found for base in type(error).__mro__ if (found := getattr(httpx, base.__name__, None))), httpx.RequestError)
         raise kind(str(error), request=request) from cut(error, before)

@@ -42,6 +42,7 @@ class ThreadedClient(httpx.AsyncClient):
     def __init__(self, given: httpx.Client | httpx2.Client) -> None:
         self._given = given if isinstance(given, httpx.Client) else BlockingHttpx2Client(given)
         super().__init__(transport=httpx.AsyncBaseTransport(), trust_env=False, timeout=self._given.timeout)
+        self._event_hooks = cast("Any", self._given)._event_hooks
         self._transport = cast("Any", self._given)._transport  # which says how many connections there can be
 
     @property
