@@ -30,7 +30,19 @@ from .instrumented import Methods
 from .logs import masked_logs
 from .loops import this_process
 from .transport import Transport
-from .way import LEAVES, NOT_SENT, Departure, OwnTransport, bounds_waits, drop_abandoned, is_plain, proxy_on, sees_to_forks, tells
+from .way import (
+    LEAVES,
+    NOT_SENT,
+    Departure,
+    OfOthersError,
+    OwnTransport,
+    bounds_waits,
+    drop_abandoned,
+    is_plain,
+    proxy_on,
+    sees_to_forks,
+    tells,
+)
 
 __all__ = ["Http", "OwnClient", "no_cookies"]
 
@@ -62,14 +74,6 @@ _USUAL_HEADERS = {
 """What an `httpx.AsyncClient` adds to every request and this package does not: among it the encodings that it can decode."""
 
 _WITH_A_BODY = {"POST", "PUT", "PATCH"}
-
-
-class _OfOthersError(Exception):
-    """An error that looks like the outcome of a request and is that of another one, which code of the user's has sent meanwhile."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error = error
 
 
 _REQUEST = Methods({httpx.AsyncClient: ("request",)})
@@ -309,7 +313,7 @@ class Http:
             if departure.refusal is not None:
                 raise
             # A transport or a hook of the user's own, or something in its way, failed as it should not.
-            failure = error.error if isinstance(error, _OfOthersError) else error
+            failure = error.error if isinstance(error, OfOthersError) else error
             message = f"Connection error: {reason(failure)}; {self.way(encoded)}"
             sent = self.may_have_left(encoded, departure)
             raise APIConnectionError(message=message, request=self.build(encoded, timeout), sent=sent) from cut(
@@ -372,11 +376,11 @@ class Http:
         except httpx.HTTPStatusError as error:
             if _is_about(error, request):
                 raise
-            raise _OfOthersError(error) from None
+            raise OfOthersError(error) from None
         except RetellError as error:
             if error is departure.refusal or isinstance(error, ChangedFileError) or not (departure.left or isinstance(error, APIError)):
                 raise
-            raise _OfOthersError(error) from None
+            raise OfOthersError(error) from None
         finally:
             if departure.was_seen:
                 self._tells = True

@@ -17,6 +17,7 @@ __all__ = [
     "LEAVES",
     "NOT_SENT",
     "Departure",
+    "OfOthersError",
     "OwnTransport",
     "bounds_waits",
     "drop_abandoned",
@@ -52,6 +53,14 @@ _SENDING = Methods(
 
 Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 """The extension ``trace`` of a request, as httpcore has it."""
+
+
+class OfOthersError(Exception):
+    """An error that looks like the outcome of a request and is that of another one, which code of the user's has sent meanwhile."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
 
 
 class OwnTransport(httpx.AsyncBaseTransport, ABC):
@@ -203,7 +212,7 @@ def is_plain(client: object, transport: object) -> bool:
     base = httpx.Client if isinstance(given, httpx.Client) else httpx.AsyncClient
     if not isinstance(given, base) or (isinstance(transport, OwnTransport) and not transport.tells):
         return False
-    seen = _SENDING.stand_in(given) or _SENDING.stand_in(cast("object", transport)) or _SENDING.are_overridden(type(given), base)
+    seen = _SENDING.stand_in(given) or _SENDING.stand_in(transport) or _SENDING.are_overridden(type(given), base)
     return not (seen or _SENDING.are_replaced())
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from ..._core.masking import cut
+from ..way import OfOthersError
 
 if TYPE_CHECKING:
     import httpx2
@@ -177,6 +178,8 @@ def _as_of_httpx(request: httpx.Request, made: httpx2.Request) -> Generator[None
     before = sys.exception()
     try:
         yield
+    except httpx.RequestError as error:
+        raise OfOthersError(error) from None
     except httpx2.HTTPStatusError as error:
         if error.request.url != made.url or error.request.method != made.method:
             raise
