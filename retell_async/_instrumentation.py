@@ -220,9 +220,9 @@ def tell(event: object) -> None:
 
 
 def _log(error: Exception) -> None:
-    import logging
+    from ._logs import Log
 
-    logging.getLogger("retell_async").error("a hook of the telemetry failed", exc_info=error)
+    Log("retell_async").error("a hook of the telemetry failed", exc_info=error)
 
 
 def is_traceparent(value: object) -> bool:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
@@ -35,6 +35,17 @@ settings.load_profile("repository")
 def pytest_report_header() -> list[str]:
     missing = [name for name, there in NEEDS.items() if not there]
     return [f"deselected, since this system has none of it: tests that need {', '.join(missing)}"] if missing else []
+
+
+@pytest.fixture(autouse=True)
+def lost_lines(monkeypatch: pytest.MonkeyPatch) -> Generator[list[Exception]]:
+    """Why lines of the log could not be written. A test that has some such is to take them out."""
+    from retell_async import _logs
+
+    lost: list[Exception] = []
+    monkeypatch.setattr(_logs, "show", lost.append)
+    yield lost
+    assert not lost
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
@@ -25,6 +24,7 @@ from .._core.errors import (
 from .._core.masking import Hidden, cut, mask_text
 from .._core.prefetch import Handover
 from .._helpers.watch import is_transient
+from .._logs import Log
 from .numbers import Numbers
 from .outcome import Outcome, Progress, Until
 
@@ -46,7 +46,7 @@ _TAKEN = 4  # for each call that may be live, so many requests may have no outco
 _ASK_AGAIN = 2.0  # seconds after which an account that did not answer is asked again
 _SURE = 1.0  # seconds within which an event that came before the answer to a request is still known
 
-_logger = logging.getLogger("retell_async")
+_logger = Log("retell_async")
 
 
 @attrs.frozen

@@ -462,11 +462,11 @@ class Call:
         for hook in self.hooks:
             try:
                 hook(event)
-            except Exception:
+            except Exception:  # noqa: BLE001
                 # No call is lost because somebody could not count it.
-                import logging
+                from .._logs import Log
 
-                logging.getLogger("retell_async").exception("a hook failed")
+                Log("retell_async").exception("a hook failed")
         if _instrumentation.hooks:
             _instrumentation.tell(event)
 

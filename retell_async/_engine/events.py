@@ -84,7 +84,9 @@ def log(event: Event | CircuitEvent) -> None:
     """
     import logging
 
-    logger = logging.getLogger("retell_async")
+    from .._logs import Log
+
+    logger = Log("retell_async")
     if isinstance(event, RetryEvent):
         level = logging.INFO
     elif isinstance(event, CircuitEvent):

@@ -64,7 +64,7 @@ async def find(
 
 
 async def _look(send: Send, operation: Operation[T], token: str, since: float) -> RawResponse[T] | None:
-    import logging
+    from .._logs import Log
 
     try:
         raw = await send(look(token))
@@ -79,9 +79,9 @@ async def _look(send: Send, operation: Operation[T], token: str, since: float) -
         # The account may not list calls, the outage goes on, the client was closed, the answer is something else altogether: what was
         # asked for stays unknown, and that is what is reported.
         reason = mask_text(f"{type(error).__name__}: {error}")
-        logging.getLogger("retell_async").info("%s: could not look whether it was carried out (%s)", operation.id, reason)
+        Log("retell_async").info("%s: could not look whether it was carried out (%s)", operation.id, reason)
         return None
-    logging.getLogger("retell_async").info("%s: it was carried out, the list of calls has %s", operation.id, found["call_id"])
+    Log("retell_async").info("%s: it was carried out, the list of calls has %s", operation.id, found["call_id"])
     return answer
 
 

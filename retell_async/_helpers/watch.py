@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
@@ -25,6 +24,7 @@ from .._core.errors import (
 )
 from .._core.masking import mask_text
 from .._http.loops import Loop, running_loop
+from .._logs import Log
 
 __all__ = ["EVERY", "EVERY_WITH_EVENTS", "MOST", "FetchMany", "Client", "Events", "Watch", "listed", "is_transient", "one_by_one"]
 
@@ -47,7 +47,7 @@ _LOOK_AGAIN = 30  # questions from one that asks for all things, done or not, to
 _NONE = (BadRequestError, NotFoundError, UnprocessableEntityError)
 """With each of them the API may say that there is no such thing."""
 
-_logger = logging.getLogger("retell_async")
+_logger = Log("retell_async")
 
 FetchMany = Callable[[Sequence[str], bool], Awaitable[Mapping[str, T]]]
 """Takes ids, and whether things that are not done are wanted too; gives what there is, by id."""

@@ -23,6 +23,7 @@ from .._core.errors import APIConnectionError, APIError, APITimeoutError, Config
 from .._core.masking import cut, mask_text
 from .._core.operation import Omit
 from .._core.response import Answer
+from .._logs import Log
 from .files import ChangedFileError, UnreadableFileError, opened
 from .given.httpx2 import Httpx2Client, is_httpx2
 from .http1 import BufferedRequest, BufferedResponse, Origin, Times, origin_of
@@ -46,7 +47,7 @@ from .way import (
 
 __all__ = ["Http", "OwnClient", "no_cookies"]
 
-_logger = logging.getLogger("retell_async")
+_logger = Log("retell_async")
 
 # Waiting for a free connection of one's own is no failure, so there is no limit to it, unless an `httpx.Timeout` sets one.
 _TIMEOUT = 60.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,6 +11,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from retell_async._logs import Log
 from retell_async.webhooks import FunctionCall
 
 from .._core.masking import mask_text
@@ -23,7 +23,7 @@ from .writing import Writer
 
 __all__ = ["ToolLog"]
 
-_logger = logging.getLogger("retell_async.archive")
+_logger = Log("retell_async.archive")
 
 
 class ToolLog:

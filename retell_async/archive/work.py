@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -16,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from .._core.attempt import Done, Failed, attempt, first_of
 from .._core.errors import ConfigurationError
 from .._core.masking import mask_text, masked_traceback
+from .._logs import Log
 from .database import Database
 from .inbox import Inbox, LeaseLostError, Taken, observation_in
 from .upkeep import forget, tidy
@@ -28,7 +28,7 @@ _LONGEST_WAIT = 30.0  # while the database does not answer
 _TIDY_EVERY = 600.0
 _SETTLE_WITHIN = 5.0
 
-_logger = logging.getLogger("retell_async.archive")
+_logger = Log("retell_async.archive")
 
 
 Plain: TypeAlias = Callable[[Any], Awaitable[object]]

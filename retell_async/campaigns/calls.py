@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -11,6 +10,7 @@ from .._core.errors import APIError, BadRequestError, NotFoundError, OutcomeUnkn
 from .._core.masking import mask_text
 from .._engine.idempotency import MARK
 from .._helpers.watch import is_transient
+from .._logs import Log
 from .case import Result
 from .contact import Contact
 from .hours import zone
@@ -27,7 +27,7 @@ _NOT_CALLED = ("do_not_call", "do not call", "dnc")
 
 _NO = frozenset(("", "no", "false", "0", "none", "null", "unknown", "n/a", "undefined"))
 
-_logger = logging.getLogger("retell_async")
+_logger = Log("retell_async")
 
 
 def request_of(contact: Contact, settings: Settings, from_number: str, key: str) -> dict[str, Any]:

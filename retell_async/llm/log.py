@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import math
 from typing import Any, NoReturn, cast
 
 import anyio
 
 from retell_async._core.json import well_formed
+from retell_async._logs import Log
 
 __all__ = ["as_json", "is_ending", "is_json", "is_stray", "log", "object_of", "parsed", "stated_of", "text_of"]
 
-log = logging.getLogger("retell_async.llm")
+log = Log("retell_async.llm")
 
 
 def is_stray(error: BaseException) -> bool:

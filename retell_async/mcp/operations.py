@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from .._client import AsyncRetell
 from .._core.errors import OutcomeUnknownError, RetellError
 from .._core.model import Model
 from .._core.pages import Page
+from .._logs import Log
 from .addresses import links_of
 from .catalog import Json, Tool
 from .ledger import Ledger, Sending
@@ -22,7 +22,7 @@ __all__ = ["carry_out"]
 _LIMIT = 20
 _CURSOR = re.compile("[0-9]{1,9}")
 
-_logger = logging.getLogger("retell_async")
+_logger = Log("retell_async")
 
 
 async def carry_out(

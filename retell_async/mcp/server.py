@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -26,6 +25,7 @@ from .._client import AsyncRetell
 from .._core.errors import RetellError
 from .._core.masking import mask_text, masked_traceback
 from .._core.operation import omit
+from .._logs import Log
 from .._version import __version__
 from .addresses import TEMPLATES, links_of, read_address
 from .catalog import Json, Tool, tools
@@ -46,7 +46,7 @@ R = TypeVar("R")
 Fetch = Callable[[str], Awaitable[tuple[bytes, str]]]
 """Takes the URL of a recording, and gives its bytes and their type."""
 
-_logger = logging.getLogger("retell_async")
+_logger = Log("retell_async")
 
 _QUESTION = "consent"
 _RECENT = 20

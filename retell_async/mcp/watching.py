@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ import attrs
 from .._client import AsyncRetell
 from .._core.errors import RetellError
 from .._core.masking import mask_text
+from .._logs import Log
 from .addresses import read_address
 from .consent import digest
 
@@ -23,7 +23,7 @@ EVERY = 3.0
 
 _MOST = 1000  # calls that one page of a list holds
 
-_logger = logging.getLogger("retell_async")
+_logger = Log("retell_async")
 
 
 @attrs.define(eq=False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from http import HTTPStatus
+
+from .._logs import Log
 
 try:
     from aiohttp import web
@@ -19,7 +20,7 @@ from .router import Router
 
 __all__ = ["mount"]
 
-_logger = logging.getLogger("retell_async.webhooks")
+_logger = Log("retell_async.webhooks")
 
 
 def mount(app: web.Application, prefix: str, router: Router) -> None:

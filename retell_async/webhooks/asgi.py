@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import anyio
 
+from .._logs import Log
 from .http import IncomingRequest, Respond, Response
 
 __all__ = ["Receive", "Send", "serve"]
@@ -18,7 +18,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-_logger = logging.getLogger("retell_async.webhooks")
+_logger = Log("retell_async.webhooks")
 
 
 class Handler(AbstractAsyncContextManager[object, bool | None], Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 import warnings
@@ -22,6 +21,7 @@ from retell_async._core.attempt import Failed
 from retell_async._core.errors import ConfigurationError, WebhookVerificationError
 from retell_async._core.masking import Hidden, mask_text
 from retell_async._instrumentation import DeliveryActivity, DeliveryOutcome, Observed, trace_in
+from retell_async._logs import Log
 
 from . import asgi
 from ._dispatch.event_dispatcher import Delivery, EventDispatcher
@@ -72,7 +72,7 @@ _NAMES = (*EVENT_NAMES, InboundCall.event, InboundChat.event)
 _NEAR = 0.85
 """How similar an event's name is to the one that was meant: call_endd is, call_paused is not."""
 
-_logger = logging.getLogger("retell_async.webhooks")
+_logger = Log("retell_async.webhooks")
 
 _FAILED = Response(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: a handler raised", "text/plain")
 

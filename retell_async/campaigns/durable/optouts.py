@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from anyio import to_thread
 from ..._core.attempt import Failed, attempt
 from ..._core.errors import ConfigurationError
 from ..._core.masking import mask, mask_text, masked_traceback
+from ..._logs import Log
 from ..calls import opted_out
 from ..contacts import add_numbers, read_numbers
 from ..settings import Settings
@@ -33,7 +33,7 @@ _EVENTS = ("call_ended", "call_analyzed")
 
 _Seen = tuple[int, int]
 
-_logger = logging.getLogger("retell_async")
+_logger = Log("retell_async")
 
 _listeners: MutableMapping[Events, WeakSet[OptOuts]] = WeakKeyDictionary()
 

@@ -6,7 +6,6 @@ Each is one short transaction, or several of them where there is much to write, 
 from __future__ import annotations
 
 import json
-import logging
 import math
 import re
 import threading
@@ -21,6 +20,7 @@ import sqlalchemy as sa
 
 from ..._core.errors import ConfigurationError
 from ..._core.masking import mask
+from ..._logs import Log
 from ..calls import request_of
 from ..case import Case, Result, begin, dialled, due, is_given_up, objection, renewed, settled
 from ..contact import Contact
@@ -50,7 +50,7 @@ _ALL = 3  # requests of a number that has placed no call yet, refused alike, aft
 _ALIKE = 10  # the same, in a row, of one that has
 WAITS = 4  # for each call that may be begun, so many may be over and wait for what their agents left
 
-_logger = logging.getLogger("retell_async")
+_logger = Log("retell_async")
 
 
 class LeaseLost(Exception):

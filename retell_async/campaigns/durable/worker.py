@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections import defaultdict
@@ -31,6 +30,7 @@ from ..._core.masking import mask_text
 from ..._dispatch.outcome import Outcome
 from ..._helpers.watch import is_transient
 from ..._instrumentation import CampaignAttemptActivity, trace_of
+from ..._logs import Log
 from ..calls import result_of
 from ..case import Result
 from .database import is_passing, why
@@ -60,7 +60,7 @@ _LOOK = 1.0  # seconds from one look to the next at whether something is still t
 _COUNTED = 1.0  # seconds after a request has left, after which the server has counted it, answered or not
 _ANALYSIS = 300.0  # seconds after the end of a call for which what its agent left is waited for
 
-_logger = logging.getLogger("retell_async")
+_logger = Log("retell_async")
 
 
 async def patiently(function: Callable[..., T], *args: Any, limiter: CapacityLimiter | None = None, **kwargs: Any) -> T:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 
 from retell_async._core.masking import masked_traceback
+from retell_async._logs import Log
 
 __all__ = ["contain_errors", "log_warning"]
 
-_logger = logging.getLogger("retell_async.sandbox")
+_logger = Log("retell_async.sandbox")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -13,6 +12,7 @@ import anyio
 from retell_async._core.attempt import Done, Failed, attempt, attempt_here
 from retell_async._core.errors import ConfigurationError
 from retell_async._core.masking import mask_text
+from retell_async._logs import Log
 
 from .store import LEASE, Claim, DeliveryStore, LegacyStore
 
@@ -22,7 +22,7 @@ ResultT = TypeVar("ResultT")
 
 _SETTLE_TIMEOUT = 5.0
 
-_logger = logging.getLogger("retell_async.webhooks")
+_logger = Log("retell_async.webhooks")
 
 
 class Claims:
@@ -66,6 +66,8 @@ class Claims:
         async def ask() -> None:
             try:
                 _log_failure("claim", await attempt_here(claim))
+            except GeneratorExit as error:  # of the store, or since the event loop is gone
+                _log_failure("claim", Failed(error))
             finally:
                 answered.set()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +11,7 @@ import attrs
 
 from retell_async._core.attempt import Failed
 from retell_async._core.errors import ConfigurationError
+from retell_async._logs import Log
 
 from ..events import Event, parse_event
 from ..http import Respond, Response
@@ -29,7 +29,7 @@ _FULL = Response(HTTPStatus.SERVICE_UNAVAILABLE, b"late: too many events are wai
 _IN_PROGRESS = Response(HTTPStatus.SERVICE_UNAVAILABLE, b"in progress: this delivery is being handled, and not done yet", "text/plain")
 _NO_STORE = Response(HTTPStatus.SERVICE_UNAVAILABLE, b"failed: the store of deliveries does not answer", "text/plain")
 
-_logger = logging.getLogger("retell_async.webhooks")
+_logger = Log("retell_async.webhooks")
 
 
 @attrs.define

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from uuid import uuid4
@@ -12,6 +11,7 @@ import anyio
 import attrs
 
 from retell_async._core.attempt import Done, Failed
+from retell_async._logs import Log
 
 from ..http import Respond, Response
 from ..inbound import InboundAnswer, InboundCall, InboundChat
@@ -25,7 +25,7 @@ InboundHandler = Callable[[InboundCall | InboundChat], Awaitable[InboundAnswer]]
 _FAILED = Response(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: the handler of the inbound request raised", "text/plain")
 _LATE = Response(HTTPStatus.SERVICE_UNAVAILABLE, b"late: the handler of the inbound request is not done", "text/plain")
 
-_logger = logging.getLogger("retell_async.webhooks")
+_logger = Log("retell_async.webhooks")
 
 
 @attrs.define

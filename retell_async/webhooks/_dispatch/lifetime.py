@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -13,6 +12,7 @@ from anyio.abc import TaskGroup
 
 from retell_async._core.errors import ConfigurationError
 from retell_async._core.masking import masked_traceback
+from retell_async._logs import Log
 
 from ..http import Respond, Response
 
@@ -24,7 +24,7 @@ _FAILED = Response(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: an unexpected err
 Work = Callable[[Respond], Awaitable[object]]
 """Answers a request, by the function that it gets, and does what is left to do after that."""
 
-_logger = logging.getLogger("retell_async.webhooks")
+_logger = Log("retell_async.webhooks")
 
 
 @attrs.frozen(eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -12,6 +11,7 @@ import attrs
 
 from retell_async._core.attempt import Done, Failed, attempt
 from retell_async._core.masking import masked_traceback
+from retell_async._logs import Log
 
 __all__ = ["Runner", "Stats", "require_async"]
 
@@ -19,7 +19,7 @@ HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 ArgumentT = TypeVar("ArgumentT")
 ResultT = TypeVar("ResultT")
 
-_logger = logging.getLogger("retell_async.webhooks")
+_logger = Log("retell_async.webhooks")
 
 
 @attrs.define

@@ -372,6 +372,20 @@ async def test_a_store_that_is_cancelled_on_its_own_has_failed(
     assert store.log[-1] == "done"
 
 
+async def test_a_store_that_exits_as_a_generator_does_has_failed(caplog: pytest.LogCaptureFixture) -> None:
+    async def leave() -> None:
+        raise GeneratorExit
+
+    router = Router(KEY, store=Cancelling("claim", leave))
+    handled = Handled()
+    router.on()(handled)
+    async with router:
+        assert (await deliver(router, event_body())).status == 503
+        assert (await deliver(router, event_body(call_id="call_2"))).status == 204
+    assert "the store of deliveries failed at a claim: GeneratorExit" in caplog.text
+    assert len(handled) == 1
+
+
 @pytest.mark.parametrize(("anyio_backend", "ending"), OWN_CANCELLATIONS)
 async def test_a_renewal_that_is_cancelled_on_its_own_is_tried_again(
     ending: Callable[[], Awaitable[None]], anyio_backend: str, caplog: pytest.LogCaptureFixture
