@@ -6,11 +6,13 @@ Those that still work warn, those that do not say what to use instead.
 from __future__ import annotations
 
 import inspect
+import os
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import wraps
+from functools import cached_property, wraps
 from inspect import isfunction
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast, overload
 
 from .errors import RetellError
@@ -23,13 +25,48 @@ from .response import RawResponse, StreamedResponse, keep, let_go
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["RawSender", "Resource", "StreamSender", "deprecated", "gone", "raw", "raw_pages", "renamed", "streamed", "streamed_pages"]
+__all__ = [
+    "RawSender",
+    "Resource",
+    "StreamSender",
+    "deprecated",
+    "gone",
+    "namespace",
+    "raw",
+    "raw_pages",
+    "renamed",
+    "streamed",
+    "streamed_pages",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _HERE = __name__.partition(".")[0]
 _PAGINATORS = (AsyncPaginator.__name__, AsyncListPaginator.__name__)
+
+_making = RLock()
+
+if hasattr(os, "register_at_fork"):
+    # Not while another thread imports one: what Python imports at that moment would stay locked in the child.
+    os.register_at_fork(before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release)
+
+if TYPE_CHECKING:
+    namespace = cached_property
+else:
+
+    class namespace(cached_property):  # noqa: N801 - as it is used
+        """A resource of a client, imported and made at its first use. That of Python 3.11 takes a lock that a fork would inherit."""
+
+        def __get__(self, instance: Any, owner: Any = None) -> Any:
+            if instance is None:
+                return self
+            made = vars(instance)
+            with _making:
+                if self.attrname not in made:
+                    made[self.attrname] = self.func(instance)
+                return made[self.attrname]
+
 
 if TYPE_CHECKING:
     # Every type checker brings the stub along, and marks the calls; nothing needs to be installed.

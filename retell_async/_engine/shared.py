@@ -107,7 +107,8 @@ class SharedState:
         self._accounts: dict[tuple[str, str], Account] = {}
         self._clock = Clock()
         self._place: _Place | None = None
-        self._lock = threading.Lock()
+        self._locks: dict[object, threading.Lock] = {}
+        """By process: another thread of the parent may have held that of the parent as this one was forked."""
         self._http: Http | None = None if given is None else self._open()
         self._patched: Patched | None = None
         self._closed = False
@@ -123,6 +124,10 @@ class SharedState:
     def timeout(self) -> httpx.Timeout:
         """The timeout of a client that was given none: that of the user's own HTTP client, or the default."""
         return (self._http or self._open()).usual_timeout
+
+    def _lock(self) -> threading.Lock:
+        process = this_process()
+        return self._locks.get(process) or self._locks.setdefault(process, threading.Lock())
 
     def _open(self) -> Http:
         from .._http.exchange import Http
@@ -148,9 +153,7 @@ class SharedState:
         if self._closed:
             raise RetellError("the client is closed")
         process = this_process()
-        if self._place is not None and self._place.process is not process:
-            self._lock = threading.Lock()  # another thread of the parent may have held it
-        with self._lock:
+        with self._lock():
             if self._http is None:
                 self._http = self._open()
             http = self._instead() or self._http
@@ -171,7 +174,7 @@ class SharedState:
 
     def leave(self, use: Use) -> None:
         """End a request. Accounts that nobody needs are forgotten with their keys."""
-        with self._lock:
+        with self._lock():
             use.place.under_way -= 1
             if use.place is not self._place:
                 return  # the rest of an event loop that is gone

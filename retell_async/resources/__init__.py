@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from .._core.resource import namespace
 
 if TYPE_CHECKING:
     from .._core.operation import Request, RequestOptions
@@ -174,127 +175,127 @@ class Resources:
 
         def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]: ...
 
-    @cached_property
+    @namespace
     def agent(self) -> AsyncAgentResource:
         from .agent import AsyncAgentResource
 
         return AsyncAgentResource(self)
 
-    @cached_property
+    @namespace
     def app(self) -> AsyncAppResource:
         from .app import AsyncAppResource
 
         return AsyncAppResource(self)
 
-    @cached_property
+    @namespace
     def asset(self) -> AsyncAssetResource:
         from .asset import AsyncAssetResource
 
         return AsyncAssetResource(self)
 
-    @cached_property
+    @namespace
     def batch_call(self) -> AsyncBatchCallResource:
         from .batch_call import AsyncBatchCallResource
 
         return AsyncBatchCallResource(self)
 
-    @cached_property
+    @namespace
     def call(self) -> AsyncCallResource:
         from .call import AsyncCallResource
 
         return AsyncCallResource(self)
 
-    @cached_property
+    @namespace
     def chat(self) -> AsyncChatResource:
         from .chat import AsyncChatResource
 
         return AsyncChatResource(self)
 
-    @cached_property
+    @namespace
     def chat_agent(self) -> AsyncChatAgentResource:
         from .chat_agent import AsyncChatAgentResource
 
         return AsyncChatAgentResource(self)
 
-    @cached_property
+    @namespace
     def concurrency(self) -> AsyncConcurrencyResource:
         from .concurrency import AsyncConcurrencyResource
 
         return AsyncConcurrencyResource(self)
 
-    @cached_property
+    @namespace
     def contact(self) -> AsyncContactResource:
         from .contact import AsyncContactResource
 
         return AsyncContactResource(self)
 
-    @cached_property
+    @namespace
     def conversation_flow(self) -> AsyncConversationFlowResource:
         from .conversation_flow import AsyncConversationFlowResource
 
         return AsyncConversationFlowResource(self)
 
-    @cached_property
+    @namespace
     def conversation_flow_component(self) -> AsyncConversationFlowComponentResource:
         from .conversation_flow_component import AsyncConversationFlowComponentResource
 
         return AsyncConversationFlowComponentResource(self)
 
-    @cached_property
+    @namespace
     def crm(self) -> AsyncCRMResource:
         from .crm import AsyncCRMResource
 
         return AsyncCRMResource(self)
 
-    @cached_property
+    @namespace
     def export_request(self) -> AsyncExportRequestResource:
         from .export_request import AsyncExportRequestResource
 
         return AsyncExportRequestResource(self)
 
-    @cached_property
+    @namespace
     def identity(self) -> AsyncIdentityResource:
         from .identity import AsyncIdentityResource
 
         return AsyncIdentityResource(self)
 
-    @cached_property
+    @namespace
     def knowledge_base(self) -> AsyncKnowledgeBaseResource:
         from .knowledge_base import AsyncKnowledgeBaseResource
 
         return AsyncKnowledgeBaseResource(self)
 
-    @cached_property
+    @namespace
     def llm(self) -> AsyncLlmResource:
         from .llm import AsyncLlmResource
 
         return AsyncLlmResource(self)
 
-    @cached_property
+    @namespace
     def mcp_tool(self) -> AsyncMcpToolResource:
         from .mcp_tool import AsyncMcpToolResource
 
         return AsyncMcpToolResource(self)
 
-    @cached_property
+    @namespace
     def phone_number(self) -> AsyncPhoneNumberResource:
         from .phone_number import AsyncPhoneNumberResource
 
         return AsyncPhoneNumberResource(self)
 
-    @cached_property
+    @namespace
     def playground(self) -> AsyncPlaygroundResource:
         from .playground import AsyncPlaygroundResource
 
         return AsyncPlaygroundResource(self)
 
-    @cached_property
+    @namespace
     def tests(self) -> AsyncTestsResource:
         from .tests import AsyncTestsResource
 
         return AsyncTestsResource(self)
 
-    @cached_property
+    @namespace
     def voice(self) -> AsyncVoiceResource:
         from .voice import AsyncVoiceResource
 

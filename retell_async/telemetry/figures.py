@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -112,7 +113,11 @@ class Figures:
         self._most_calls = most_calls
         self._calls: dict[str, frozenset[str]] = {}
         self._circuits: dict[int, str] = {}
-        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}
+        """By process: one that is forked while another thread holds that of the parent goes on."""
+
+    def _lock(self) -> threading.Lock:
+        return self._locks.setdefault(os.getpid(), threading.Lock())
 
     def of_event(self, event: Told) -> list[Measured]:
         """What an event of a client says."""
@@ -124,7 +129,7 @@ class Figures:
             case WaitEvent():
                 return [(WAITS, event.seconds, self._by_reason(WAITS, event.limit))]
             case CircuitEvent():
-                with self._lock:
+                with self._lock():
                     self._circuits.pop(event.circuit, None)
                     if event.state != "closed":
                         self._circuits[event.circuit] = event.state
@@ -172,7 +177,7 @@ class Figures:
         """What was not measured of a call before."""
         if not isinstance(call_id, str) or not of_call:  # whatever Retell says
             return
-        with self._lock:
+        with self._lock():
             known = self._calls.pop(call_id, frozenset[str]())
             self._calls[call_id] = known.union(group for group, _ in of_call)
             if len(self._calls) > self._most_calls:

@@ -125,3 +125,43 @@ def test_an_http_client_that_cannot_be_told_is_refused_in_the_child(kind: str) -
     assert seen["child"] == "ConfigurationError"
     assert seen["seconds"] < 2
     assert all(len(processes) == 1 for processes in used_by.values())
+
+
+IMPORTING = """
+import os, signal, sys, threading
+from retell_async import AsyncRetell, Retell
+from retell_async.telemetry.figures import Figures
+
+begun, go = threading.Event(), threading.Event()
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name.endswith(".call") and threading.current_thread() is not threading.main_thread():
+            begun.set()
+            go.wait()
+
+sys.meta_path.insert(0, Slow())
+kind = {"AsyncRetell": AsyncRetell, "Retell": Retell}[sys.argv[1]]
+client, figures = kind("key_1"), Figures()
+thread = threading.Thread(target=lambda: client.call)
+thread.start()
+begun.wait()
+threading.Timer(0.2, go.set).start()
+with client._shared._lock(), figures._lock():
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        with client._shared._lock(), figures._lock():
+            client.call, client.agent, kind("key_2").call
+        os._exit(0)
+thread.join()
+client.agent
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("kind", ["AsyncRetell", "Retell"])
+def test_a_fork_waits_until_another_thread_has_its_resource(kind: str) -> None:
+    quiet = ["-W", "ignore::DeprecationWarning", "-W", "ignore::ResourceWarning"]
+    ended = subprocess.run([sys.executable, *quiet, "-c", IMPORTING, kind], check=False, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
+
+from ..._core.resource import namespace
 
 if TYPE_CHECKING:
     from ..._blocking.resource import Sender
@@ -45,127 +46,127 @@ class Resources:
     if TYPE_CHECKING:
         _sender: Sender
 
-    @cached_property
+    @namespace
     def agent(self) -> AgentResource:
         from .agent import AgentResource
 
         return AgentResource(self._sender)
 
-    @cached_property
+    @namespace
     def app(self) -> AppResource:
         from .app import AppResource
 
         return AppResource(self._sender)
 
-    @cached_property
+    @namespace
     def asset(self) -> AssetResource:
         from .asset import AssetResource
 
         return AssetResource(self._sender)
 
-    @cached_property
+    @namespace
     def batch_call(self) -> BatchCallResource:
         from .batch_call import BatchCallResource
 
         return BatchCallResource(self._sender)
 
-    @cached_property
+    @namespace
     def call(self) -> CallResource:
         from .call import CallResource
 
         return CallResource(self._sender)
 
-    @cached_property
+    @namespace
     def chat(self) -> ChatResource:
         from .chat import ChatResource
 
         return ChatResource(self._sender)
 
-    @cached_property
+    @namespace
     def chat_agent(self) -> ChatAgentResource:
         from .chat_agent import ChatAgentResource
 
         return ChatAgentResource(self._sender)
 
-    @cached_property
+    @namespace
     def concurrency(self) -> ConcurrencyResource:
         from .concurrency import ConcurrencyResource
 
         return ConcurrencyResource(self._sender)
 
-    @cached_property
+    @namespace
     def contact(self) -> ContactResource:
         from .contact import ContactResource
 
         return ContactResource(self._sender)
 
-    @cached_property
+    @namespace
     def conversation_flow(self) -> ConversationFlowResource:
         from .conversation_flow import ConversationFlowResource
 
         return ConversationFlowResource(self._sender)
 
-    @cached_property
+    @namespace
     def conversation_flow_component(self) -> ConversationFlowComponentResource:
         from .conversation_flow_component import ConversationFlowComponentResource
 
         return ConversationFlowComponentResource(self._sender)
 
-    @cached_property
+    @namespace
     def crm(self) -> CRMResource:
         from .crm import CRMResource
 
         return CRMResource(self._sender)
 
-    @cached_property
+    @namespace
     def export_request(self) -> ExportRequestResource:
         from .export_request import ExportRequestResource
 
         return ExportRequestResource(self._sender)
 
-    @cached_property
+    @namespace
     def identity(self) -> IdentityResource:
         from .identity import IdentityResource
 
         return IdentityResource(self._sender)
 
-    @cached_property
+    @namespace
     def knowledge_base(self) -> KnowledgeBaseResource:
         from .knowledge_base import KnowledgeBaseResource
 
         return KnowledgeBaseResource(self._sender)
 
-    @cached_property
+    @namespace
     def llm(self) -> LlmResource:
         from .llm import LlmResource
 
         return LlmResource(self._sender)
 
-    @cached_property
+    @namespace
     def mcp_tool(self) -> McpToolResource:
         from .mcp_tool import McpToolResource
 
         return McpToolResource(self._sender)
 
-    @cached_property
+    @namespace
     def phone_number(self) -> PhoneNumberResource:
         from .phone_number import PhoneNumberResource
 
         return PhoneNumberResource(self._sender)
 
-    @cached_property
+    @namespace
     def playground(self) -> PlaygroundResource:
         from .playground import PlaygroundResource
 
         return PlaygroundResource(self._sender)
 
-    @cached_property
+    @namespace
     def tests(self) -> TestsResource:
         from .tests import TestsResource
 
         return TestsResource(self._sender)
 
-    @cached_property
+    @namespace
     def voice(self) -> VoiceResource:
         from .voice import VoiceResource
 
