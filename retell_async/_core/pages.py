@@ -380,7 +380,7 @@ class _Paginator(Coroutine[Any, Any, PageT], Generic[T, PageT]):
     def _fetch(self) -> Coroutine[Any, Any, PageT]:
         return cast("Coroutine[Any, Any, PageT]", _fetch(self._sender, self._request, self._options))
 
-    def __aiter__(self) -> AsyncIterator[T]:
+    def __aiter__(self) -> _Items[T]:
         return _Items(self.pages())
 
     def pages(self) -> AsyncIterator[AsyncPage[T]]:
@@ -494,12 +494,18 @@ class _Items(AsyncIterator[T]):
     def __init__(self, pages: AsyncIterator[AsyncPage[T]]) -> None:
         self._pages = pages
         self._items: Iterator[T] = iter(())
+        self._is_closed = False
 
     async def __anext__(self) -> T:
-        while True:
+        while not self._is_closed:
             for item in self._items:
                 return item
             self._items = iter((await anext(self._pages)).items)
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Give no more, as a generator that is closed: for `contextlib.aclosing`."""
+        self._is_closed = True
 
 
 class AsyncPages(_Items[T]):

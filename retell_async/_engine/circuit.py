@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from itertools import count
 from typing import Any, Literal, TypeAlias, cast
 
@@ -41,7 +41,7 @@ class CircuitBreaker:
         failures, seconds = cast("tuple[Any, Any]", (self.failures, self.open_for))
         if not isinstance(failures, int) or isinstance(failures, bool) or failures < 1:
             raise ConfigurationError(f"failures of a CircuitBreaker must be a whole number, 1 or more, not {failures!r}")
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= sys.float_info.max:
             raise ConfigurationError(f"open_for of a CircuitBreaker must be above 0 seconds, not {seconds!r}")
 
 

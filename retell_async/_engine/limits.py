@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import deque
 from collections.abc import Collection
 
@@ -118,7 +119,7 @@ class RateLimit:
 
 
 def _is_number(value: object, *, above: float) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and above < value < math.inf
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and above < value <= sys.float_info.max
 
 
 @attrs.define(eq=False)

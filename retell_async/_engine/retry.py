@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable
 from typing import Literal, cast
 
@@ -77,7 +77,7 @@ class RetryPolicy:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 @attrs.frozen(kw_only=True)
@@ -115,7 +115,8 @@ def may_have_acted(fault: Fault) -> bool:
     if fault.status is None:
         return fault.sent
     # 303 sends away from where something was done, to where its result can be read; other redirects come before anything is done.
-    return fault.status < 300 or fault.status in {303, 408} or is_failure(fault.status)
+    # 499 is what gateways say of a request that was broken off.
+    return fault.status < 300 or fault.status in {303, 408, 499} or is_failure(fault.status)
 
 
 def backoff(policy: RetryPolicy, number: int, retry_after: float | None, random: Callable[[], float]) -> float:

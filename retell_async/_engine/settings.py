@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -140,7 +142,7 @@ def check_timeout(timeout: object) -> float | httpx.Timeout | None:
     if timeout is None:
         return None
     if isinstance(timeout, (int, float)) and not isinstance(timeout, bool):
-        if timeout > 0:
+        if _is_time(timeout):
             return timeout
     else:
         import httpx
@@ -152,6 +154,11 @@ def check_timeout(timeout: object) -> float | httpx.Timeout | None:
         if all(part is None or part >= 0 for part in timeout.as_dict().values()):
             return timeout
     raise ConfigurationError(f"a timeout must be above 0 seconds, not {timeout!r}")
+
+
+def _is_time(seconds: float) -> bool:
+    """Whether it is above 0, and no whole number that is too large to be reckoned with."""
+    return 0 < seconds <= sys.float_info.max or seconds == math.inf
 
 
 def _timeout_of(parts: tuple[object, ...]) -> httpx.Timeout:
@@ -174,7 +181,7 @@ def check_retries(number: object) -> int:
 
 def check_deadline(deadline: object) -> float | None:
     """Seconds for a call with all its attempts and waits, or ``None`` for as long as it takes."""
-    if deadline is None or (isinstance(deadline, (int, float)) and not isinstance(deadline, bool) and deadline > 0):
+    if deadline is None or (isinstance(deadline, (int, float)) and not isinstance(deadline, bool) and _is_time(deadline)):
         return deadline
     raise ConfigurationError(f"a deadline must be a number of seconds above 0 or None, not {deadline!r}")
 

@@ -29,7 +29,7 @@ class ChangedFileError(RetellError, ValueError):
 class UnreadableFileError(Exception):
     """A file to upload cannot be read, and nothing was sent: `error` says why."""
 
-    def __init__(self, error: OSError) -> None:
+    def __init__(self, error: Exception) -> None:
         super().__init__()
         self.error = error
 
@@ -69,7 +69,7 @@ async def opened(form: Sequence[Part] | None) -> AsyncGenerator[list[tuple[str, 
     with ExitStack() as files:
         try:
             parts = None if form is None else [(name, await _part(value, files)) for name, value in form]
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - of a file that is a class of the user's
             raise UnreadableFileError(error) from None
         yield parts
 

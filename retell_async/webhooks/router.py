@@ -74,7 +74,7 @@ _NEAR = 0.85
 
 _logger = Log("retell_async.webhooks")
 
-_FAILED = Response(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: a handler raised", "text/plain")
+_FAILED = Response(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: the handler raised, or gave what is no JSON", "text/plain")
 
 
 class Router:
@@ -271,7 +271,7 @@ class Router:
         """Take no new requests, and wait until those that are under way are done, at most for `shutdown_timeout`.
 
         What is not done by then is cancelled, and logged as lost if it was acknowledged. New requests are answered with 503, until the
-        router is entered again.
+        router is entered again. A handler that calls this is not waited for.
         """
         await self._lifetime.close()
 

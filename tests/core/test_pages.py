@@ -5,6 +5,7 @@ import json
 import pickle
 import traceback
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any, cast
 
 import httpx
@@ -76,6 +77,9 @@ async def test_every_item_of_every_page_lazily(request_: Request[Any]) -> None:
         assert seen == list(range(6))
         assert all(request.headers["a"] == "b" for request in requests)
         assert [len(page) async for page in client.paginate(request_, {}).pages()] == [2, 2, 2]
+        async with aclosing(aiter(client.paginate(request_, {}))) as items:
+            assert (await anext(items))["n"] == 0
+        assert [item async for item in items] == []
 
 
 @pytest.mark.anyio

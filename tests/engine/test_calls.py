@@ -415,6 +415,8 @@ async def test_a_deadline_ends_an_attempt(request_: Any, kind: type[Exception]) 
             await client.with_options(retry=RetryPolicy(deadline=0.02)).send(request_, {})
         with pytest.raises(errors.ConfigurationError, match="deadline"):
             await client.send(request_, {"deadline": 0})
+        with pytest.raises(errors.ConfigurationError, match="deadline"):
+            await client.send(request_, {"deadline": 10**400})
 
 
 async def test_a_deadline_ends_a_wait_before_anything_is_sent() -> None:

@@ -91,7 +91,9 @@ def test_any_answer_closes_it() -> None:
     assert circuit.is_blank
 
 
-@pytest.mark.parametrize("settings", [{"failures": 0}, {"failures": 1.5}, {"failures": True}, {"open_for": 0}, {"open_for": float("inf")}])
+@pytest.mark.parametrize(
+    "settings", [{"failures": 0}, {"failures": 1.5}, {"failures": True}, {"open_for": 0}, {"open_for": float("inf")}, {"open_for": 10**400}]
+)
 def test_settings_that_cannot_work(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=f"{next(iter(settings))} of a CircuitBreaker must be"):
         CircuitBreaker(**settings)

@@ -256,9 +256,9 @@ def test_turns_that_were_not_taken_do_not_pile_up() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        *({"requests": value} for value in (0, -1, math.inf, True, "5")),
-        *({"per": value} for value in (0, math.nan)),
-        *({"max_wait": value} for value in (-1, math.inf, "no")),
+        *({"requests": value} for value in (0, -1, math.inf, True, "5", 10**400)),
+        *({"per": value} for value in (0, math.nan, 10**400)),
+        *({"max_wait": value} for value in (-1, math.inf, "no", 10**400)),
     ],
 )
 def test_a_limit_that_cannot_work_is_refused(settings: dict[str, Any]) -> None:

@@ -44,6 +44,7 @@ def again(state: RetryState, fault: Fault, now: float = 0.0) -> bool:
         (Fault(status=404), False, False, False),
         (Fault(status=422), False, False, False),
         (Fault(status=429), False, False, False),  # waited for elsewhere
+        (Fault(status=499), False, False, False),
         (Fault(status=501), False, False, False),
         (Fault(status=505), False, False, False),
         (Fault(status=302), False, False, False),
@@ -57,7 +58,8 @@ def test_what_is_sent_again(fault: Fault, safe: bool, keyed: bool, unsafe: bool)
     ("fault", "acted"),
     [(SILENCE, True), (NOT_SENT, False), (CUT_OFF, True), (LOCKED, False)]
     + [
-        (Fault(status=status), acted) for status, acted in ((408, True), (500, True), (504, True), (501, False), (429, False), (422, False))
+        (Fault(status=status), acted)
+        for status, acted in ((408, True), (499, True), (500, True), (504, True), (501, False), (429, False), (422, False))
     ],
 )
 def test_what_may_have_been_carried_out(fault: Fault, acted: bool) -> None:
@@ -159,6 +161,7 @@ def test_the_budget_has_a_top_and_can_be_left_out() -> None:
     "settings",
     [{"first_delay": -1}, {"max_delay": float("nan")}, {"max_retry_after": -1}, {"deadline": 0}, {"budget": -1}, {"reconcile_within": -1},
      {"first_delay": "1"}, {"budget": 1.5}, {"budget": "1"}, {"deadline": "1"}, {"max_delay": True}, {"max_retry_after": float("inf")},
+     {"deadline": 10**400}, {"max_delay": 10**400}, {"budget": 10**400},
      {"on_unknown_outcome": "retry"}],
 )  # fmt: skip
 def test_a_policy_that_cannot_work_is_refused(settings: dict[str, Any]) -> None:

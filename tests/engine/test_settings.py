@@ -57,7 +57,22 @@ def test_a_base_url_may_be_an_httpx_url() -> None:
 
 @pytest.mark.parametrize(
     "timeout",
-    [-1, 0, -0.5, math.nan, "5", True, (), (5,), (1, 2, 3, 4, 5), (1, "2"), (1, -2), httpx.Timeout(-1), httpx.Timeout(5, connect=-1)],
+    [
+        -1,
+        0,
+        -0.5,
+        math.nan,
+        10**400,
+        "5",
+        True,
+        (),
+        (5,),
+        (1, 2, 3, 4, 5),
+        (1, "2"),
+        (1, -2),
+        httpx.Timeout(-1),
+        httpx.Timeout(5, connect=-1),
+    ],
 )
 def test_a_timeout_that_cannot_work_is_refused(timeout: Any) -> None:
     with pytest.raises(ConfigurationError, match="timeout"):

@@ -20,6 +20,7 @@ import anyio
 import httpx
 import pytest
 
+from retell_async import RetellError
 from retell_async._client import AsyncRetell
 from retell_async._core.encode import encode
 from retell_async._http import files as _files
@@ -220,3 +221,16 @@ async def test_files_that_are_read_with_await_or_closed_are_refused_with_their_p
         await uploaded(closed)
     with path.open() as text, pytest.raises(TypeError, match=r"knowledge_base_files\[0\]: TextIOWrapper is not a file"):
         await uploaded(text)
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), KeyError("no"), EOFError("no"), httpx.ConnectError("no"), RetellError("no"), OSError("no")]
+)
+async def test_what_a_file_raises_comes_out_as_it_is(error: Exception) -> None:
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        await uploaded(Failing())
+    assert caught.value is error

@@ -567,7 +567,7 @@ async def test_a_body_for_one_function_does_not_reach_another(shop: Router) -> N
 
 async def test_a_function_that_raises(shop: Router, caplog: pytest.LogCaptureFixture) -> None:
     exchange = await deliver(shop, body_of({}), path="/functions/say")
-    assert (exchange.status, exchange.body) == (500, b"failed: a handler raised")
+    assert (exchange.status, exchange.body) == (500, b"failed: the handler raised, or gave what is no JSON")
     exchange = await deliver(shop, body_of({}), path="/functions/bad")
     assert exchange.status == 500
     assert "items[0]: object cannot be sent" in caplog.text

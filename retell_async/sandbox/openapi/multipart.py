@@ -103,8 +103,8 @@ def _fields(content: bytes, content_type: str) -> list[tuple[str, str | Upload]]
         fields.append(((file.field_name or b"").decode(), upload))
         file.close()
 
-    parser = FormParser("multipart/form-data", on_field, on_file, boundary=boundary, config={"MAX_MEMORY_FILE_SIZE": 1 << 30})
     try:
+        parser = FormParser("multipart/form-data", on_field, on_file, boundary=boundary, config={"MAX_MEMORY_FILE_SIZE": 1 << 30})
         parser.write(content)
         parser.finalize()
     except (FormParserError, UnicodeDecodeError):

@@ -27,11 +27,13 @@ Work = Callable[[Respond], Awaitable[object]]
 _logger = Log("retell_async.webhooks")
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class _UnderWay:
     """Some work, in an event loop."""
 
     loop: object
+    task: int | None = None
+    """The task that does it, once it has begun."""
     scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope)
     ended: anyio.Event = attrs.field(factory=anyio.Event)
 
@@ -82,23 +84,24 @@ class Lifetime:
             raise failure
 
     async def close(self) -> None:
-        """Let nothing new begin, wait for what is under way, and cancel what is not done in time."""
+        """Let nothing new begin, wait for what is under way, and cancel what is not done in time. The work that calls this goes on."""
         self.is_closed = True
+        callers = _callers()
         with anyio.move_on_after(self._timeout):
-            await self._wait()
-        for work in self._here():
+            await self._wait(callers)
+        for work in self._here(callers):
             work.scope.cancel()
-        await self._wait()
+        await self._wait(callers)
 
-    async def _wait(self) -> None:
-        while here := self._here():
+    async def _wait(self, callers: set[int]) -> None:
+        while here := self._here(callers):
             for work in here:
                 await work.ended.wait()
 
-    def _here(self) -> list[_UnderWay]:
-        """What is under way in this event loop: what another one has is out of reach, or over with it."""
+    def _here(self, callers: set[int]) -> list[_UnderWay]:
+        """What is under way in this event loop beside the callers: what another one has is out of reach, or over with it."""
         loop = anyio.lowlevel.current_token()
-        return [work for work in self._under_way if work.loop == loop]
+        return [work for work in self._under_way if work.loop == loop and work.task not in callers]
 
     async def carry_out(self, work: Work, respond: Respond) -> None:
         """Do some work, and return when it is done; while this is open, when its request is answered."""
@@ -117,6 +120,7 @@ class Lifetime:
             answered = True
             await respond(response)
 
+        mine.task = anyio.get_current_task().id
         try:
             with mine.scope:
                 await work(respond_at_once)
@@ -126,6 +130,7 @@ class Lifetime:
             await respond(CLOSED)
 
     async def _go_on(self, work: Work, mine: _UnderWay, answer: _Answer) -> None:
+        mine.task = anyio.get_current_task().id
         try:
             with mine.scope:
                 await work(answer.give)
@@ -139,6 +144,17 @@ class Lifetime:
     def _end(self, mine: _UnderWay) -> None:
         del self._under_way[mine]
         mine.ended.set()
+
+
+def _callers() -> set[int]:
+    """This task, and those that wait for it to end."""
+    parents = {task.id: task.parent_id for task in anyio.get_running_tasks()}
+    task: int | None = anyio.get_current_task().id
+    callers = set[int]()
+    while task is not None:
+        callers.add(task)
+        task = parents.get(task)
+    return callers
 
 
 @attrs.define(eq=False)

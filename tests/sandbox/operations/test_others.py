@@ -76,6 +76,8 @@ def test_forms_that_are_none(content: bytes) -> None:
         "POST", "/create-asset", authorization="Bearer k", content_type="multipart/form-data; boundary=x", content=content
     )
     assert answer.status == 400
+    long = f"multipart/form-data; boundary={'x' * 300}"
+    assert Sandbox().answer("POST", "/create-asset", authorization="Bearer k", content_type=long, content=content).status == 400
     assert Sandbox().answer("POST", "/create-asset", authorization="Bearer k", content_type="application/json", content=b"{}").status == 400
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,32 @@ async def test_what_is_not_acknowledged_is_answered_at_the_end_and_not_lost(ente
     assert (exchange.status, exchange.body) == (503, b"closed: this server is shutting down")
     assert store.log == ["claim", "release"]
     assert "lost" not in caplog.text
+
+
+@pytest.mark.parametrize("entered", [True, False])
+@pytest.mark.parametrize("acknowledge_after", [0, 5])
+async def test_a_handler_that_closes_its_router_waits_for_the_others_alone(acknowledge_after: float, entered: bool) -> None:
+    router = Router(KEY, acknowledge_after=acknowledge_after)
+    order: list[str] = []
+
+    async def stop(_: object) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(router.aclose)
+        order.append("closed")
+
+    async def take_long(_: object) -> None:
+        await anyio.sleep(0.05)
+        order.append("done")
+
+    router.on("call_ended")(stop)
+    router.on("call_started")(take_long)
+    with anyio.fail_after(5):
+        async with router if entered else nullcontext(), anyio.create_task_group() as tasks:
+            tasks.start_soon(deliver, router, event_body("call_started"))
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(deliver, router, event_body("call_ended"))
+    assert order == ["done", "closed"]
+    assert router.stats.handled == 2
 
 
 async def test_a_router_that_was_not_entered_waits_for_its_calls(caplog: pytest.LogCaptureFixture) -> None:
