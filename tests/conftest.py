@@ -39,13 +39,14 @@ def pytest_report_header() -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def lost_lines(monkeypatch: pytest.MonkeyPatch) -> Generator[list[Exception]]:
+def lost_lines() -> Generator[list[Exception]]:
     """Why lines of the log could not be written. A test that has some such is to take them out."""
     from retell_async import _logs
 
     lost: list[Exception] = []
-    monkeypatch.setattr(_logs, "show", lost.append)
-    yield lost
+    with pytest.MonkeyPatch.context() as patch:  # not the test's own, which is to end before what else it uses
+        patch.setattr(_logs, "show", lost.append)
+        yield lost
     assert not lost
 
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 import retell_async
-from retell_async import AsyncRetell, OutcomeUnknownError, RetryPolicy, _logs
-from retell_async._logs import Log
+from retell_async import AsyncRetell, OutcomeUnknownError, RetryPolicy
+from retell_async._logs import Log, show
 from retell_async.webhooks import Router
 
 from ..webhooks.exchanges import Handled, deliver
@@ -92,16 +92,15 @@ async def test_a_handler_that_fails_ends_no_other(failing: list[Exception]) -> N
 
 def test_it_is_shown_and_masked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, failing: list[Exception]) -> None:
     Log("retell_async").warning("a line")
-    monkeypatch.undo()  # which shows them
-    _logs.show(failing[0])
+    show(failing[0])
     shown = capsys.readouterr().err
     assert "LookupError: no request id for +141******23 in retell_async" in shown
     monkeypatch.setattr(logging, "raiseExceptions", False)
-    _logs.show(failing[0])
+    show(failing[0])
     assert not capsys.readouterr().err
     monkeypatch.setattr(logging, "raiseExceptions", True)
     monkeypatch.setattr("sys.stderr", None)
-    _logs.show(failing[0])
+    show(failing[0])
 
 
 def test_a_line_says_who_wrote_it(caplog: pytest.LogCaptureFixture) -> None:
