@@ -78,7 +78,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
 
     _user_agent = _USER_AGENT
     _face: Callable[[], OfficialSettings | None] | None = None
-    """The client that a user has of it, whose class may say other headers: it may be gone."""
+    """The client that a user has of it, whose class may say other headers. It may be gone if its class does not."""
     _settings: Settings
     _shared: SharedState
 
