@@ -257,7 +257,7 @@ class StreamedResponse(Received[T]):
     """A successful answer whose body is still on its way, for ``async with``: it is read with one of the methods here, once.
 
     It keeps a connection until the block ends. Reading raises `APITimeoutError` when the body stops coming,
-    `APIResponseValidationError` when it breaks off, and `RetellError` when it was read before or the block has ended.
+    `APIConnectionError` when it breaks off, and `RetellError` when it was read before or the block has ended.
     """
 
     def __init__(self, raw: RawResponse[T]) -> None:

@@ -232,7 +232,6 @@ class Http:
             as it is. It is not called for an answer that comes from somewhere nearer, such as a fake one.
         :param pool: seconds at most in which a pool must have a free connection.
         :raises APIConnectionError: no whole answer arrived.
-        :raises APIResponseValidationError: a successful answer began to arrive and ended before its end.
         """
         if self.is_closed:
             raise RetellError("the client is closed")
