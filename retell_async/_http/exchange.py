@@ -250,9 +250,9 @@ class Http:
                 raise
             raise cut(refusal, before) from None  # whatever somebody on the way made of it
         answer.seconds = perf_counter() - start
-        if _logger.isEnabledFor(logging.DEBUG):
+        if _logger.isEnabledFor(logging.INFO):
             path = mask_text(httpx.URL(encoded.url).path)
-            _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, answer.seconds)
+            _logger.info("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, answer.seconds)
         return answer
 
     async def _exchange(

@@ -96,6 +96,7 @@ async def test_a_body_of_another_shape_gives_one_error_that_carries_it(body: Any
 async def test_strict_mode_refuses_what_the_document_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
     strict = ModuleType("retell_async._core.strict")
     strict.check = lambda operation, data, status: [f"{operation.id} {name}: unknown" for name in data]  # type: ignore[attr-defined]
+    strict.UNKNOWN_FIELD = ": unknown field"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, strict.__name__, strict)
     async with answering(json={"a": 1, "b": 2}) as client:
         await client.send(get(), {})
