@@ -155,7 +155,7 @@ class APIResponseValidationError(AnsweredError):
     def __init__(
         self, response: httpx.Response, body: object | None, *, message: str | None = None, problems: tuple[str, ...] = ()
     ) -> None:
-        super().__init__(message or "the answer is not what it should be", response.request, body=body, response=response)
+        super().__init__(message or "Data returned by API invalid for expected schema.", response.request, body=body, response=response)
         self.problems = problems
 
 

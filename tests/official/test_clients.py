@@ -262,9 +262,8 @@ async def test_strict_validation_lets_fields_pass_that_came_later() -> None:
                         one.voice.retrieve("v")
     with Retell(
         "k", strict=True, http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={**voice, "new": 1})))
-    ) as here:
-        with pytest.raises(retell_async.APIResponseValidationError, match="new: unknown field"):
-            here.voice.retrieve("v")
+    ) as here, pytest.raises(retell_async.APIResponseValidationError, match="new: unknown field"):
+        here.voice.retrieve("v")
 
 
 async def test_a_verb_follows_redirects_within_its_origin() -> None:
