@@ -174,7 +174,7 @@ async def test_webhooks_arrive_in_the_same_process(local: LocalRetell) -> None:
 
 @pytest.mark.parametrize("agent", [{}, {"webhook_url": "http://service/events"}])
 async def test_an_application_that_gets_nothing_for_want_of_a_webhook_is_told_of(
-    local: LocalRetell, agent: dict[str, Any], caplog: pytest.LogCaptureFixture
+    local: LocalRetell, agent: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     local.send_to(webhooks.Router(local.api_key))
     number = local.create_fixtures(**agent).phone_number
