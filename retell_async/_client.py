@@ -78,7 +78,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
 
     _user_agent = _USER_AGENT
     _face: Callable[[], OfficialSettings | None] | None = None
-    """The client that a user has of it, whose class may say other headers: it may be gone."""
+    """The client that a user has of it, whose class may say other headers. It may be gone if its class does not."""
     _settings: Settings
     _shared: SharedState
 
@@ -492,8 +492,8 @@ class AsyncRetell(_AsyncRetell):
         every request has.
     :param default_query: query parameters added to every request.
     :param hooks: called with each retry, limit and wait; by default they are logged under ``retell_async``.
-    :param strict: compare every answer with the API's document and refuse any difference; for tests. ``_strict_response_validation`` is
-        its name in the official SDK.
+    :param strict: compare every answer with the API's document and refuse any difference; for tests. ``_strict_response_validation`` of the
+        official SDK lets fields pass that the document does not have.
     :raises ConfigurationError: a setting cannot work.
     """
 
@@ -530,7 +530,7 @@ class AsyncRetell(_AsyncRetell):
             retry=retry or RetryPolicy(),
             default_headers={**headers_of_environment(), **check_headers(headers.value)},
             default_query=check_query(default_query, "default_query"),
-            strict=strict or _strict_response_validation,
+            strict=strict or ("known" if _strict_response_validation else False),
             rate_limits=(known := _known(rate_limits)),
             known=tuple(known.items()),
             max_wait=DEFAULT_MAX_WAIT if rate_limit is None or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,

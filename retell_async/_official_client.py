@@ -150,6 +150,12 @@ class OfficialSettings:
             return dict(self._settings.default_headers)
         return check_headers({name: text for name, text in self.default_headers.items() if name.lower() not in _OF_A_BODY})
 
+    @property
+    def _says_what_is_sent(self) -> bool:
+        """Whether a class of the user's says who asks, and other headers and parameters, in place of the settings."""
+        names = ("auth_headers", "default_headers", "default_query", "platform_headers", "user_agent")
+        return any(getattr(type(self), name) is not getattr(OfficialSettings, name) for name in names)
+
     @staticmethod
     def verify(body: str | bytes, api_key: str, signature: str) -> bool:
         """Whether a webhook is from Retell, as `retell_async.lib.webhook_auth.verify` has it."""

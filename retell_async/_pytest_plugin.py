@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def retell_sandbox(request: pytest.FixtureRequest) -> LocalRetell:
     """A sandbox for this test alone. Its time stands still until it is moved."""
     from .sandbox import RunningClock, Settings
+    from .sandbox.openapi.names import check_field
     from .testing import LocalRetell
 
     marker = request.node.get_closest_marker("retell_sandbox")
     if marker is not None and marker.args:
         raise TypeError(f"the mark retell_sandbox takes settings by name, as retell_sandbox(seed=7); it has {len(marker.args)} without one")
     settings = {} if marker is None else dict(marker.kwargs)
+    for name in settings:
+        check_field(name, ("speed", *inspect.signature(Settings).parameters), "the mark retell_sandbox")
     speed = settings.pop("speed", None)
     return LocalRetell(Settings(**settings), None if speed is None else RunningClock(speed))
 

@@ -118,7 +118,8 @@ class _Retell(OfficialSettings, SyncVerbs, Resources):
 
     def _hold(self, client: AsyncRetell, has_given: bool, background: Background | None = None) -> None:
         self._client = client
-        client._face = weakref.ref(self)  # pyright: ignore[reportPrivateUsage]
+        # What its class says is asked for as long as anything of it is in use. It is then collected with what it keeps, and not at once.
+        client._face = (lambda: self) if self._says_what_is_sent else weakref.ref(self)  # pyright: ignore[reportPrivateUsage]
         client._shared.awaits = False  # pyright: ignore[reportPrivateUsage]
         self._has_given = has_given
         self._background = Background(client.aclose, always=has_given) if background is None else background

@@ -29,6 +29,7 @@ from ._client import AsyncRetell
 from ._core.masking import mask, mask_text
 from ._engine.retry import RetryPolicy
 from .sandbox import Clock, Sandbox, Settings, SteppedClock
+from .sandbox.common.guard import log_warning
 from .sandbox.faults.active import ActiveFault
 from .sandbox.faults.fault import Fault, FaultKind
 from .sandbox.faults.replies import Reply
@@ -113,14 +114,19 @@ class LocalRetell:
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
         self.sandbox = Sandbox(settings, SteppedClock() if clock is None else clock)
         self._sender = Sender(self.sandbox)
+        self._app_is_silent = False  # and nobody was told
 
     def send_to(self, app: Callable[..., Any] | httpx.AsyncBaseTransport) -> None:
         """Send webhooks and the like to an application in this process, or over a transport, whatever their URLs.
+
+        Events are sent where an agent or the account has a webhook: ``create_fixtures(webhook_url="http://any.example/retell/events")``, or
+        `webhook_url` of the `Settings`. The path is that of the application, and `api_key` has signed them.
 
         WebSockets of custom LLMs go there too: the agent's ``llm_websocket_url`` needs the application's path and secret, and any host.
 
         :param app: an ASGI application, such as a `retell_async.webhooks.Router`, a `retell_async.llm.App`, or one with both.
         """
+        self._app_is_silent = True
         if isinstance(app, httpx.AsyncBaseTransport):
             self._sender = Sender(self.sandbox, app)
         else:
@@ -187,6 +193,13 @@ class LocalRetell:
         :raises TypeError: the clock runs by itself.
         """
         await self._sender.advance(seconds)
+        calls = self.sandbox.store.calls.newest_first() if self._app_is_silent else []
+        if any(call.params.endpoints is None for call in calls) and not self.sandbox.outbox.log:
+            self._app_is_silent = False
+            log_warning(
+                "send_to: nothing was sent to the application, since neither the agent nor the account has a webhook: "
+                'give one, such as create_fixtures(webhook_url="http://any.example/retell/events")'
+            )
 
     def fault(self, kind: FaultKind, /, **fields: Any) -> ActiveFault:
         """Set a fault from now on; its ``count`` tells how often it struck.

@@ -128,9 +128,9 @@ class Background:
         self._thread = None
         thread.soon(end)
 
-    def __del__(self) -> None:
+    def __del__(self, *, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:  # modules lose their names before
         thread = self._thread
-        if thread is None or self.closed or sys.is_finalizing():
+        if thread is None or self.closed or is_finalizing():
             return
         self._end_soon(thread)
         warnings.warn(

@@ -58,7 +58,7 @@ class SyncStreamedResponse(Received[T]):
     """A `StreamedResponse` of a `Retell`, for ``with``: its body is still on its way, and is read with one of the methods here, once.
 
     It keeps a connection until the block ends. Reading raises `APITimeoutError` when the body stops coming, and
-    `APIResponseValidationError` when it breaks off.
+    `APIConnectionError` when it breaks off.
     """
 
     def __init__(self, use: Use, response: StreamedResponse[T]) -> None:

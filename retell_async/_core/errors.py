@@ -80,7 +80,7 @@ class APIError(RetellError):
     """A request that did not end with a usable answer.
 
     `response` and `status_code` are ``None`` when no answer arrived. `body` is the parsed JSON of the answer, or its text when it is not
-    JSON, or ``None``. `idempotency_key` is the key under which the request was sent, if it was one that carries a key.
+    JSON; ``None`` when there is none. `idempotency_key` is the key under which the request was sent, if it was one that carries a key.
     """
 
     idempotency_key: str | None = None
@@ -147,7 +147,7 @@ class AnsweredError(APIError):
 
 
 class APIResponseValidationError(AnsweredError):
-    """An answer that says success but whose body is not what it should be: not JSON, cut off, or of another shape.
+    """An answer that says success but whose body is not what it should be: not JSON, or of another shape.
 
     `problems` lists what strict mode found, each with its place in the body; it is empty otherwise.
     """
@@ -155,14 +155,15 @@ class APIResponseValidationError(AnsweredError):
     def __init__(
         self, response: httpx.Response, body: object | None, *, message: str | None = None, problems: tuple[str, ...] = ()
     ) -> None:
-        super().__init__(message or "the answer is not what it should be", response.request, body=body, response=response)
+        super().__init__(message or "Data returned by API invalid for expected schema.", response.request, body=body, response=response)
         self.problems = problems
 
 
 class APIConnectionError(APIError):
     """No whole answer arrived: no connection, or one that broke.
 
-    `sent` is ``False`` when nothing of the request can have reached the server.
+    `sent` is ``False`` when nothing of the request can have reached the server. `response` has the status and the headers of an answer that
+    says success and whose body broke off.
     """
 
     def __init__(self, *, message: str = "Connection error.", request: httpx.Request, sent: bool | None = None) -> None:
@@ -339,12 +340,15 @@ def outcome_unknown(last: Exception | None, **known: Any) -> OutcomeUnknownError
 
     :param known: what `OutcomeUnknownError` takes.
     """
-    return _UNKNOWN.get(type(last), OutcomeUnknownError)(**known)
+    kind = type(last)
+    if kind is APIConnectionError and known.get("response") is not None:
+        kind = APIResponseValidationError  # it was done: who tries again where there is no connection would do it twice
+    return _UNKNOWN.get(kind, OutcomeUnknownError)(**known)
 
 
 def status_error(response: httpx.Response) -> APIStatusError:
     """The error that stands for an answer whose body is read and whose status is not 2xx."""
-    body = _body(response)
+    body, is_json = _body(response)
     kind = InternalServerError if response.status_code >= 500 else _BY_STATUS.get(response.status_code, APIStatusError)
     shown = _shown(response, body)
     redirect = response.extensions.get("redirect")
@@ -352,7 +356,7 @@ def status_error(response: httpx.Response) -> APIStatusError:
         shown = f"{shown}; a redirect {redirect}"
     error = by_client(kind(shown, response=response, body=body))
     code = f"Error code: {response.status_code}"
-    error.message = (body.strip() if isinstance(body, str) else "" if body is None else f"{code} - {body}") or code
+    error.message = f"{code} - {body}" if is_json else str(body) or code
     return error
 
 
@@ -377,13 +381,16 @@ def said(error: APIError) -> str:
 
 
 def cut_off(response: httpx.Response, error: Exception) -> APIError:
-    """The error for a successful answer whose body is cut off. The part that came is left out of it."""
+    """The error for a successful answer whose body broke off. The part that came is left out of it."""
     import httpx
 
     if isinstance(error, httpx.TimeoutException):
         return APITimeoutError(response.request, message="the answer did not arrive whole in time", sent=True)
-    response = httpx.Response(response.status_code, headers=response.headers, request=response.request, extensions=response.extensions)
-    return unusable(response, None, message=f"the answer could not be read whole: {reason(error)}")
+    broken = APIConnectionError(message=f"the answer could not be read whole: {reason(error)}", request=response.request, sent=True)
+    broken._response = httpx.Response(  # pyright: ignore[reportPrivateUsage]
+        response.status_code, headers=response.headers, request=response.request, extensions=response.extensions
+    )
+    return by_client(broken)
 
 
 def reason(error: Exception) -> str:
@@ -391,13 +398,12 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _body(response: httpx.Response) -> object | None:
-    if not response.content:
-        return None
+def _body(response: httpx.Response) -> tuple[object, bool]:
+    """The body, and whether it is JSON."""
     try:
-        return cast("object", response.json())
+        return cast("object", response.json()), True
     except (ValueError, RecursionError):
-        return text_of(response)
+        return text_of(response).strip(), False
 
 
 def text_of(response: httpx.Response) -> str:
@@ -414,7 +420,7 @@ def _shown(response: httpx.Response, body: object | None) -> str:
     if stated := stated_reason(body):
         return stated
     phrase = response.reason_phrase or "no reason given"
-    if body is None:
+    if not response.content:
         return f"{phrase}, with an empty body"
     if not isinstance(body, str):
         return phrase

@@ -194,7 +194,7 @@ class Operation(Generic[T_co]):
             if value in {".", ".."}:
                 raise ValueError(f"{name} is {value!r}, which would make another path of {self.method} {self.path}")
             try:
-                url = url.replace(f"{{{name}}}", quote(value, safe=""))
+                url = url.replace(f"{{{name}}}", quote(value, safe=_PLAIN_IN_A_SEGMENT))
             except UnicodeEncodeError:
                 raise ValueError(f"{name}: a text with half a surrogate pair cannot be sent") from None
         fields = None if body is None else given(_fields(body))
@@ -227,6 +227,10 @@ class Operation(Generic[T_co]):
             return next(iter(ids))
         made = next(part for part in reversed(self.path.split("/")) if not part.startswith("{")).replace("-", "_")
         return next((name for name in sorted(ids) if f"_{made}".endswith(f"_{name.removesuffix('_id')}")), None)
+
+
+_PLAIN_IN_A_SEGMENT = "!$&'()*+,;=:@"
+"""What stands for itself in a segment of a path (RFC 3986): a phone number is ``+1...``, as in recorded requests of the official SDK."""
 
 
 @attrs.frozen

@@ -28,6 +28,9 @@ _PLACES = ("loc", "field", "param", "path", "pointer", "property", "instancepath
 _SILENT = frozenset(
     ("status", "statuscode", "status_code", "timestamp", "type", "path", "url", "instance", "trace", "stack", "input", "ctx")
 )
+_CODES = frozenset(("code", "error_code", "errorcode", "error_type", "errortype", "type"))
+"""Names of what stands for a reason in programs."""
+_LONGEST_CODE = 80
 _SECRET = re.compile(r"key|token|secret|password|auth|credential|cookie|session", re.IGNORECASE)
 
 _ESCAPES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]")
@@ -37,13 +40,31 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 def stated_reason(body: object) -> str:
-    """The reason in a parsed body or a text, on one line and short; empty if there is none.
+    """The reason in a parsed body or a text, on one line and short, and the codes that go with it; empty if there is none.
 
     Nothing in it can move a cursor, colour a terminal or begin a line of a log. Numbers and keys are in it as they came.
     """
     parts = _parts(_markup(body) if isinstance(body, str) else body, "", 0, iter(range(_MOST_LOOKED_AT)))
     text = "; ".join(dict.fromkeys(islice(parts, _MOST_PARTS)))
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip()}…"
+    codes = [one for one in islice(_codes(body, 0, iter(range(_MOST_LOOKED_AT))), _MOST_PARTS) if text and one not in text]
+    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip()}…"
+    return f"{text} [{', '.join(dict.fromkeys(codes))}]" if codes else text
+
+
+def _codes(value: object, depth: int, left: Iterator[object]) -> Iterator[str]:
+    """The codes in an object and in objects in it. Those of lists belong to single reasons."""
+    if not isinstance(value, dict) or depth >= _DEEPEST:
+        return
+    for name, item in islice(cast("dict[str, object]", value).items(), _MOST_OF_ONE):
+        if next(left, None) is None:
+            return
+        if isinstance(item, dict):
+            if name.lower() not in _SILENT and not _SECRET.search(name):
+                yield from _codes(cast("object", item), depth + 1, left)
+        elif name.lower() in _CODES and isinstance(item, (str, int)) and not isinstance(item, bool):
+            text = _folded(str(item))
+            if 0 < len(text) <= _LONGEST_CODE:
+                yield text
 
 
 def _parts(value: object, place: str, depth: int, left: Iterator[object]) -> Iterator[str]:

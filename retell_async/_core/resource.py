@@ -15,7 +15,6 @@ from inspect import isfunction
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast, overload
 
-from .errors import RetellError
 from .hints import readable
 from .interop.awaited import Nothing
 from .operation import Request, RequestOptions, Sender
@@ -241,10 +240,11 @@ def streamed_pages(method: Callable[P, Any]) -> Callable[P, Any]:
     return streamed(method)
 
 
-def gone(message: str) -> Callable[..., NoReturn]:
-    """Make a method that raises `RetellError` with a message, whatever it is called with."""
+def gone(messages: Mapping[str, str]) -> Callable[[object, str], NoReturn]:
+    """Make a `__getattr__` that says of names that are gone what became of them."""
 
-    def fail(*_arguments: object, **_options: object) -> NoReturn:
-        raise RetellError(message)
+    def missing(self: object, name: str) -> NoReturn:
+        message = messages.get(name, f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise AttributeError(message, name=name, obj=self)
 
-    return fail
+    return missing

@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 import anyio
 
@@ -257,7 +257,7 @@ class StreamedResponse(Received[T]):
     """A successful answer whose body is still on its way, for ``async with``: it is read with one of the methods here, once.
 
     It keeps a connection until the block ends. Reading raises `APITimeoutError` when the body stops coming,
-    `APIResponseValidationError` when it breaks off, and `RetellError` when it was read before or the block has ended.
+    `APIConnectionError` when it breaks off, and `RetellError` when it was read before or the block has ended.
     """
 
     def __init__(self, raw: RawResponse[T]) -> None:
@@ -396,10 +396,10 @@ def is_empty(answer: Answer, operation: Operation[Any]) -> bool:
     return operation.empty or (not answer.content and (operation.response is None or operation.optional or operation.nullable))
 
 
-def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> T:
+def decode(answer: Answer, operation: Operation[T], *, strict: bool | Literal["known"] = False) -> T:
     """Read a successful answer to an operation as the operation says: models, plain JSON, ``None`` where there is no body, a text or bytes.
 
-    :param strict: compare the body with the document and refuse any difference; for tests.
+    :param strict: compare the body with the document and refuse any difference; for tests. ``"known"`` lets unknown fields pass.
     :raises APIResponseValidationError: the body is not JSON, or of another shape.
     """
     if operation.media != "json":
@@ -408,9 +408,10 @@ def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> 
         return operation.decode({}) if operation.optional else cast("T", None)
     data = answer.take()
     if strict:
-        from .strict import check
+        from .strict import UNKNOWN_FIELD, check
 
-        problems = tuple(check(operation, data, answer.status_code))
+        found = check(operation, data, answer.status_code)
+        problems = tuple(one for one in found if strict != "known" or not one.endswith(UNKNOWN_FIELD))
         if problems:
             message = f"the answer is not as the document says: {'; '.join(problems)}"
             wrong = unusable(answer.response, data, message=message, problems=problems)

@@ -13,7 +13,10 @@ from .interop.dump import names
 from .model import Keyed, Many, Mapped, Model, One, Spec, Tagged, UnknownObject, choose, lookup
 from .operation import Operation
 
-__all__ = ["check", "problems"]
+__all__ = ["UNKNOWN_FIELD", "check", "problems"]
+
+UNKNOWN_FIELD = ": unknown field"
+"""How the line for a field ends that the document does not have."""
 
 
 def check(operation: Operation[Any], data: Any, status: int = 200) -> Iterator[str]:
@@ -106,7 +109,7 @@ def _object(cls: type[Model], data: Mapping[str, Any], path: str) -> Iterator[st
         elif field.required:
             yield f"{path}.{name}: missing"
     for name in data.keys() - fields.keys():
-        yield f"{path}.{name}: unknown field"
+        yield f"{path}.{name}{UNKNOWN_FIELD}"
 
 
 def _value(annotation: ast.expr, value: Any, path: str) -> Iterator[str]:

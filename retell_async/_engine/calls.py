@@ -500,5 +500,5 @@ def fault(error: APIError) -> Fault:
         locked = error.status_code == 409 and (wait is not None or any(word in error.message.lower() for word in _LOCKED))
         return Fault(status=error.status_code, locked=locked, retry_after=wait)
     if isinstance(error, APIConnectionError):
-        return Fault(sent=error.sent, refused=isinstance(error, CircuitOpenError))
+        return Fault(status=error.status_code, sent=error.sent, refused=isinstance(error, CircuitOpenError))
     return Fault(status=error.status_code)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
 import attrs
@@ -67,7 +67,8 @@ class Settings:
     retry: RetryPolicy
     default_headers: Mapping[str, str | Omit] = attrs.field(repr=False)
     default_query: Mapping[str, object] = attrs.field(repr=False)
-    strict: bool
+    strict: bool | Literal["known"]
+    """Whether answers are compared with the document: ``"known"`` for what it knows of them alone."""
     rate_limits: Mapping[str, RateLimit]
     """Limits of operations that are known, by the names of limits."""
     max_wait: float | None

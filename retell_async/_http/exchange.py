@@ -245,7 +245,6 @@ class Http:
             as it is. It is not called for an answer that comes from somewhere nearer, such as a fake one.
         :param pool: seconds at most in which a pool must have a free connection.
         :raises APIConnectionError: no whole answer arrived.
-        :raises APIResponseValidationError: a successful answer began to arrive and ended before its end.
         """
         if self.is_closed:
             raise RetellError("the client is closed")
@@ -264,9 +263,9 @@ class Http:
                 raise
             raise cut(refusal, before) from None  # whatever somebody on the way made of it
         answer.seconds = perf_counter() - start
-        if _logger.isEnabledFor(logging.DEBUG):
+        if _logger.isEnabledFor(logging.INFO):
             path = mask_text(httpx.URL(encoded.url).path)
-            _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, answer.seconds)
+            _logger.info("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, answer.seconds)
         return answer
 
     async def _exchange(

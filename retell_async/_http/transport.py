@@ -369,8 +369,8 @@ class Transport(OwnTransport):
         pools, self._pools = self._pools, {}
         return [pool for pool in pools.values() if pool.process is this_process()]
 
-    def __del__(self) -> None:
-        if sys.is_finalizing():
+    def __del__(self, *, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:  # modules lose their names before
+        if is_finalizing():
             return
         open_ = [pool for pool in self._take_pools() if pool.idle or (self.http2 and pool.shared)]
         for pool in open_:

@@ -116,51 +116,111 @@ if TYPE_CHECKING:
         VoiceResourceWithRawResponse as VoiceResourceWithRawResponse,
         VoiceResourceWithStreamingResponse as VoiceResourceWithStreamingResponse,
     )
-    from .agent import AsyncAgentResource, AsyncAgentResourceWithRawResponse, AsyncAgentResourceWithStreamingResponse
-    from .app import AsyncAppResource, AsyncAppResourceWithRawResponse, AsyncAppResourceWithStreamingResponse
-    from .asset import AsyncAssetResource, AsyncAssetResourceWithRawResponse, AsyncAssetResourceWithStreamingResponse
-    from .batch_call import AsyncBatchCallResource, AsyncBatchCallResourceWithRawResponse, AsyncBatchCallResourceWithStreamingResponse
-    from .call import AsyncCallResource, AsyncCallResourceWithRawResponse, AsyncCallResourceWithStreamingResponse
-    from .chat import AsyncChatResource, AsyncChatResourceWithRawResponse, AsyncChatResourceWithStreamingResponse
-    from .chat_agent import AsyncChatAgentResource, AsyncChatAgentResourceWithRawResponse, AsyncChatAgentResourceWithStreamingResponse
-    from .concurrency import (
-        AsyncConcurrencyResource,
-        AsyncConcurrencyResourceWithRawResponse,
-        AsyncConcurrencyResourceWithStreamingResponse,
+    from .agent import (
+        AsyncAgentResource as AsyncAgentResource,
+        AsyncAgentResourceWithRawResponse as AsyncAgentResourceWithRawResponse,
+        AsyncAgentResourceWithStreamingResponse as AsyncAgentResourceWithStreamingResponse,
     )
-    from .contact import AsyncContactResource, AsyncContactResourceWithRawResponse, AsyncContactResourceWithStreamingResponse
+    from .app import (
+        AsyncAppResource as AsyncAppResource,
+        AsyncAppResourceWithRawResponse as AsyncAppResourceWithRawResponse,
+        AsyncAppResourceWithStreamingResponse as AsyncAppResourceWithStreamingResponse,
+    )
+    from .asset import (
+        AsyncAssetResource as AsyncAssetResource,
+        AsyncAssetResourceWithRawResponse as AsyncAssetResourceWithRawResponse,
+        AsyncAssetResourceWithStreamingResponse as AsyncAssetResourceWithStreamingResponse,
+    )
+    from .batch_call import (
+        AsyncBatchCallResource as AsyncBatchCallResource,
+        AsyncBatchCallResourceWithRawResponse as AsyncBatchCallResourceWithRawResponse,
+        AsyncBatchCallResourceWithStreamingResponse as AsyncBatchCallResourceWithStreamingResponse,
+    )
+    from .call import (
+        AsyncCallResource as AsyncCallResource,
+        AsyncCallResourceWithRawResponse as AsyncCallResourceWithRawResponse,
+        AsyncCallResourceWithStreamingResponse as AsyncCallResourceWithStreamingResponse,
+    )
+    from .chat import (
+        AsyncChatResource as AsyncChatResource,
+        AsyncChatResourceWithRawResponse as AsyncChatResourceWithRawResponse,
+        AsyncChatResourceWithStreamingResponse as AsyncChatResourceWithStreamingResponse,
+    )
+    from .chat_agent import (
+        AsyncChatAgentResource as AsyncChatAgentResource,
+        AsyncChatAgentResourceWithRawResponse as AsyncChatAgentResourceWithRawResponse,
+        AsyncChatAgentResourceWithStreamingResponse as AsyncChatAgentResourceWithStreamingResponse,
+    )
+    from .concurrency import (
+        AsyncConcurrencyResource as AsyncConcurrencyResource,
+        AsyncConcurrencyResourceWithRawResponse as AsyncConcurrencyResourceWithRawResponse,
+        AsyncConcurrencyResourceWithStreamingResponse as AsyncConcurrencyResourceWithStreamingResponse,
+    )
+    from .contact import (
+        AsyncContactResource as AsyncContactResource,
+        AsyncContactResourceWithRawResponse as AsyncContactResourceWithRawResponse,
+        AsyncContactResourceWithStreamingResponse as AsyncContactResourceWithStreamingResponse,
+    )
     from .conversation_flow import (
-        AsyncConversationFlowResource,
-        AsyncConversationFlowResourceWithRawResponse,
-        AsyncConversationFlowResourceWithStreamingResponse,
+        AsyncConversationFlowResource as AsyncConversationFlowResource,
+        AsyncConversationFlowResourceWithRawResponse as AsyncConversationFlowResourceWithRawResponse,
+        AsyncConversationFlowResourceWithStreamingResponse as AsyncConversationFlowResourceWithStreamingResponse,
     )
     from .conversation_flow_component import (
-        AsyncConversationFlowComponentResource,
-        AsyncConversationFlowComponentResourceWithRawResponse,
-        AsyncConversationFlowComponentResourceWithStreamingResponse,
+        AsyncConversationFlowComponentResource as AsyncConversationFlowComponentResource,
+        AsyncConversationFlowComponentResourceWithRawResponse as AsyncConversationFlowComponentResourceWithRawResponse,
+        AsyncConversationFlowComponentResourceWithStreamingResponse as AsyncConversationFlowComponentResourceWithStreamingResponse,
     )
-    from .crm import AsyncCRMResource, AsyncCRMResourceWithRawResponse, AsyncCRMResourceWithStreamingResponse
+    from .crm import (
+        AsyncCRMResource as AsyncCRMResource,
+        AsyncCRMResourceWithRawResponse as AsyncCRMResourceWithRawResponse,
+        AsyncCRMResourceWithStreamingResponse as AsyncCRMResourceWithStreamingResponse,
+    )
     from .export_request import (
-        AsyncExportRequestResource,
-        AsyncExportRequestResourceWithRawResponse,
-        AsyncExportRequestResourceWithStreamingResponse,
+        AsyncExportRequestResource as AsyncExportRequestResource,
+        AsyncExportRequestResourceWithRawResponse as AsyncExportRequestResourceWithRawResponse,
+        AsyncExportRequestResourceWithStreamingResponse as AsyncExportRequestResourceWithStreamingResponse,
     )
-    from .identity import AsyncIdentityResource, AsyncIdentityResourceWithRawResponse, AsyncIdentityResourceWithStreamingResponse
+    from .identity import (
+        AsyncIdentityResource as AsyncIdentityResource,
+        AsyncIdentityResourceWithRawResponse as AsyncIdentityResourceWithRawResponse,
+        AsyncIdentityResourceWithStreamingResponse as AsyncIdentityResourceWithStreamingResponse,
+    )
     from .knowledge_base import (
-        AsyncKnowledgeBaseResource,
-        AsyncKnowledgeBaseResourceWithRawResponse,
-        AsyncKnowledgeBaseResourceWithStreamingResponse,
+        AsyncKnowledgeBaseResource as AsyncKnowledgeBaseResource,
+        AsyncKnowledgeBaseResourceWithRawResponse as AsyncKnowledgeBaseResourceWithRawResponse,
+        AsyncKnowledgeBaseResourceWithStreamingResponse as AsyncKnowledgeBaseResourceWithStreamingResponse,
     )
-    from .llm import AsyncLlmResource, AsyncLlmResourceWithRawResponse, AsyncLlmResourceWithStreamingResponse
-    from .mcp_tool import AsyncMcpToolResource, AsyncMcpToolResourceWithRawResponse, AsyncMcpToolResourceWithStreamingResponse
+    from .llm import (
+        AsyncLlmResource as AsyncLlmResource,
+        AsyncLlmResourceWithRawResponse as AsyncLlmResourceWithRawResponse,
+        AsyncLlmResourceWithStreamingResponse as AsyncLlmResourceWithStreamingResponse,
+    )
+    from .mcp_tool import (
+        AsyncMcpToolResource as AsyncMcpToolResource,
+        AsyncMcpToolResourceWithRawResponse as AsyncMcpToolResourceWithRawResponse,
+        AsyncMcpToolResourceWithStreamingResponse as AsyncMcpToolResourceWithStreamingResponse,
+    )
     from .phone_number import (
-        AsyncPhoneNumberResource,
-        AsyncPhoneNumberResourceWithRawResponse,
-        AsyncPhoneNumberResourceWithStreamingResponse,
+        AsyncPhoneNumberResource as AsyncPhoneNumberResource,
+        AsyncPhoneNumberResourceWithRawResponse as AsyncPhoneNumberResourceWithRawResponse,
+        AsyncPhoneNumberResourceWithStreamingResponse as AsyncPhoneNumberResourceWithStreamingResponse,
     )
-    from .playground import AsyncPlaygroundResource, AsyncPlaygroundResourceWithRawResponse, AsyncPlaygroundResourceWithStreamingResponse
-    from .tests import AsyncTestsResource, AsyncTestsResourceWithRawResponse, AsyncTestsResourceWithStreamingResponse
-    from .voice import AsyncVoiceResource, AsyncVoiceResourceWithRawResponse, AsyncVoiceResourceWithStreamingResponse
+    from .playground import (
+        AsyncPlaygroundResource as AsyncPlaygroundResource,
+        AsyncPlaygroundResourceWithRawResponse as AsyncPlaygroundResourceWithRawResponse,
+        AsyncPlaygroundResourceWithStreamingResponse as AsyncPlaygroundResourceWithStreamingResponse,
+    )
+    from .tests import (
+        AsyncTestsResource as AsyncTestsResource,
+        AsyncTestsResourceWithRawResponse as AsyncTestsResourceWithRawResponse,
+        AsyncTestsResourceWithStreamingResponse as AsyncTestsResourceWithStreamingResponse,
+    )
+    from .voice import (
+        AsyncVoiceResource as AsyncVoiceResource,
+        AsyncVoiceResourceWithRawResponse as AsyncVoiceResourceWithRawResponse,
+        AsyncVoiceResourceWithStreamingResponse as AsyncVoiceResourceWithStreamingResponse,
+    )
 
 
 T = TypeVar("T")

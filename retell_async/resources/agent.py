@@ -730,8 +730,10 @@ class AsyncAgentResource(Resource):
         )
 
     if not TYPE_CHECKING:
-        get_versions = gone(
-            "client.agent.get_versions is gone: the API no longer has GET /get-agent-versions/{agent_id}. Use client.agent.list_versions instead."
+        __getattr__ = gone(
+            {
+                "get_versions": "client.agent.get_versions is gone: the API no longer has GET /get-agent-versions/{agent_id}. Use client.agent.list_versions instead."
+            }
         )
 
     @property
@@ -759,8 +761,9 @@ class AsyncAgentResourceWithRawResponse:
         self.repair = raw(resource.repair)
         self.retrieve = raw(resource.retrieve)
         self.update = raw(resource.update)
-        if not TYPE_CHECKING:
-            self.get_versions = resource.get_versions
+
+    if not TYPE_CHECKING:
+        __getattr__ = AsyncAgentResource.__getattr__
 
 
 class AsyncAgentResourceWithStreamingResponse:
@@ -777,8 +780,9 @@ class AsyncAgentResourceWithStreamingResponse:
         self.repair = streamed(resource.repair)
         self.retrieve = streamed(resource.retrieve)
         self.update = streamed(resource.update)
-        if not TYPE_CHECKING:
-            self.get_versions = resource.get_versions
+
+    if not TYPE_CHECKING:
+        __getattr__ = AsyncAgentResource.__getattr__
 
 
 if TYPE_CHECKING:

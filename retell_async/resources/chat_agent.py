@@ -371,8 +371,10 @@ class AsyncChatAgentResource(Resource):
         )
 
     if not TYPE_CHECKING:
-        get_versions = gone(
-            "client.chat_agent.get_versions is gone: the API no longer has GET /get-chat-agent-versions/{agent_id}. Use client.agent.list_versions instead."
+        __getattr__ = gone(
+            {
+                "get_versions": "client.chat_agent.get_versions is gone: the API no longer has GET /get-chat-agent-versions/{agent_id}. Use client.agent.list_versions instead."
+            }
         )
 
     @property
@@ -398,8 +400,9 @@ class AsyncChatAgentResourceWithRawResponse:
         self.publish = raw(resource.publish)
         self.retrieve = raw(resource.retrieve)
         self.update = raw(resource.update)
-        if not TYPE_CHECKING:
-            self.get_versions = resource.get_versions
+
+    if not TYPE_CHECKING:
+        __getattr__ = AsyncChatAgentResource.__getattr__
 
 
 class AsyncChatAgentResourceWithStreamingResponse:
@@ -414,8 +417,9 @@ class AsyncChatAgentResourceWithStreamingResponse:
         self.publish = streamed(resource.publish)
         self.retrieve = streamed(resource.retrieve)
         self.update = streamed(resource.update)
-        if not TYPE_CHECKING:
-            self.get_versions = resource.get_versions
+
+    if not TYPE_CHECKING:
+        __getattr__ = AsyncChatAgentResource.__getattr__
 
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None, *, program: str = _PROGRAM) -> int:
     try:
         settings = Settings(
             seed=asked.seed,
-            concurrency_limit=asked.concurrency,
+            concurrency_limit=asked.concurrency_limit,
             api_key=asked.api_key,
             webhook_url=asked.webhook_url,
             webhook_key=asked.webhook_key,
@@ -77,7 +77,9 @@ def _parser(program: str = _PROGRAM) -> argparse.ArgumentParser:
     pace.add_argument("--speed", type=float, default=1.0, help="how many times as fast as real time calls go (default: 1)")
     pace.add_argument("--still", action="store_true", help="let the clock stand still until the page or POST /sandbox/clock moves it")
     parser.add_argument("--seed", type=int, default=0, help="decides how calls go (default: %(default)s)")
-    parser.add_argument("--concurrency", type=int, default=1_000, help="how many calls may be going on at a time (default: %(default)s)")
+    parser.add_argument(
+        "--concurrency-limit", type=int, default=1_000, help="how many calls may be going on at a time (default: %(default)s)"
+    )
     parser.add_argument("--api-key", help="the one key that is let in (default: any)")
     parser.add_argument("--webhook-url", help="the account's webhook, for agents that have none of their own")
     parser.add_argument("--webhook-key", help="the key that webhooks are signed with (default: the API key, or the first that is let in)")

@@ -204,7 +204,13 @@ def test_omit_takes_a_header_out_whatever_its_case() -> None:
 
 
 def test_a_path_keeps_its_parameter_in_one_piece() -> None:
-    assert encoded(get("a/b?c#d é+1")).url == "http://retell.test/prefix/get-thing/a%2Fb%3Fc%23d%20%C3%A9%2B1"
+    assert encoded(get("a/b?c#d é%2F")).url == "http://retell.test/prefix/get-thing/a%2Fb%3Fc%23d%20%C3%A9%252F"
+
+
+def test_what_stands_for_itself_in_a_path_is_sent_as_it_is_as_by_the_official_sdk() -> None:
+    for plain in ("+14155550100", "a:b@c,d;e=f!g$h&i'j(k)l*m~n-o._", "..a"):
+        assert encoded(get(plain)).url == f"http://retell.test/prefix/get-thing/{plain}"
+    assert encoded(get('"<>`{}|\\^[]\t')).url == "http://retell.test/prefix/get-thing/%22%3C%3E%60%7B%7D%7C%5C%5E%5B%5D%09"
 
 
 @pytest.mark.parametrize("given", [5, True, 1.5, b"thing", uuid4(), ["thing"]])

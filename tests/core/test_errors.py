@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+import retell
 
 from retell_async._core import errors
 from retell_async._core.errors import APIStatusError, status_error
@@ -64,7 +65,10 @@ def test_each_status_has_its_error(status: int, kind: type[APIStatusError]) -> N
         ({"content": b'{"mess'}, '{"mess', '{"mess'),
         ({"content": b"[" * 3000}, "[" * 499 + "…", "[" * 3000),
         ({"content": b"\xff\xfe"}, "Bad Gateway, with a body of unknown type in place of JSON", "��"),
-        ({}, "Bad Gateway, with an empty body", None),
+        ({}, "Bad Gateway, with an empty body", ""),
+        ({"content": b"null"}, "Bad Gateway", None),
+        ({"json": {"error": {"message": "no", "code": "no_funds"}}}, "no [no_funds]", {"error": {"message": "no", "code": "no_funds"}}),
+        ({"json": {"message": "no", "error_code": 7, "a": []}}, "no [7]", {"message": "no", "error_code": 7, "a": []}),
     ],
 )
 def test_any_body_gives_a_short_text(parts: dict[str, Any], message: str, body: object) -> None:
@@ -72,6 +76,13 @@ def test_any_body_gives_a_short_text(parts: dict[str, Any], message: str, body: 
     assert (error.args[0], error.body) == (f"Error code: 502 - {message}", body)
     assert "Error code: 502" in repr(error)
     assert str(error).startswith(f"Error code: 502 - {message} (")
+
+
+@pytest.mark.parametrize("parts", [{}, {"content": b"null"}, {"json": "plain"}, {"json": []}, {"text": " <h1> "}, {"content": b'{"a"'}])
+def test_message_and_body_are_those_of_the_official_sdk(parts: dict[str, Any]) -> None:
+    there = retell.Retell(api_key="k")._make_status_error_from_response(answer(502, **parts))
+    here = status_error(answer(502, **parts))
+    assert (here.message, here.body) == (there.message, there.body)
 
 
 def test_no_secret_is_printed() -> None:

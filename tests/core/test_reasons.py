@@ -23,7 +23,7 @@ REQUEST = httpx.Request("GET", "https://api.retellai.com/get-agent/agent_1")
         ({"Message": "User is not authorized"}, "User is not authorized"),
         ({"message": {"text": "deep", "code": 7}}, "text: deep; code: 7"),
         ({"error": "invalid", "error_description": "the voice is gone"}, "the voice is gone; invalid"),
-        ({"error": {"code": "bad_model", "message": "no such model"}}, "no such model"),
+        ({"error": {"code": "bad_model", "message": "no such model"}}, "no such model [bad_model]"),
         ({"error": {"code": "bad_model"}}, "code: bad_model"),
         ({"error": {"errors": [{"reason": "quota"}, {"reason": "rate"}]}}, "quota; rate"),
         ({"detail": "the number is not in E.164 form"}, "the number is not in E.164 form"),

@@ -252,7 +252,7 @@ def test_publishing(account: Account) -> None:
 
 def test_tests_with_pytest(account: Account) -> None:
     said = account.run_tests("pytest")
-    assert re.search(r"=+ 2 passed in ", said), said
+    assert re.search(r"=+ 3 passed in ", said), said
 
 
 def test_a_service(account: Account) -> None:

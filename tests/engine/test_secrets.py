@@ -548,6 +548,6 @@ async def test_the_lines_of_httpx_about_requests_of_others_are_left_alone(caplog
         await client.send(get(PHONE), {})
         await http_client.get(f"http://other.test/{PHONE}")
     assert [record.getMessage() for record in caplog.records if record.name == "httpx"] == [
-        'HTTP Request: GET http://retell.test/get-thing/%2B141******23 "HTTP/1.1 200 OK"',
+        'HTTP Request: GET http://retell.test/get-thing/+141******23 "HTTP/1.1 200 OK"',
         f'HTTP Request: GET http://other.test/{PHONE} "HTTP/1.1 200 OK"',
     ]

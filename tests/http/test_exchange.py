@@ -96,6 +96,7 @@ async def test_a_body_of_another_shape_gives_one_error_that_carries_it(body: Any
 async def test_strict_mode_refuses_what_the_document_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
     strict = ModuleType("retell_async._core.strict")
     strict.check = lambda operation, data, status: [f"{operation.id} {name}: unknown" for name in data]  # type: ignore[attr-defined]
+    strict.UNKNOWN_FIELD = ": unknown field"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, strict.__name__, strict)
     async with answering(json={"a": 1, "b": 2}) as client:
         await client.send(get(), {})
@@ -121,17 +122,26 @@ class CutOff(httpx.AsyncByteStream):
 async def test_an_answer_that_is_cut_off_gives_one_error_with_its_status(error: type[httpx.RequestError]) -> None:
     stream = CutOff(error)
     async with answering(stream=stream, headers={"x-request-id": "r1"}) as client:
-        with pytest.raises(errors.APIResponseValidationError, match=r"not be read whole: .*cut off") as caught:
+        with pytest.raises(errors.APIConnectionError, match=r"not be read whole: .*cut off") as caught:
             await client.send(get(), {})
+    assert caught.value.response is not None
     assert (caught.value.status_code, caught.value.request_id, caught.value.response.content) == (200, "r1", b"")
     assert stream.closed
+
+
+async def test_what_was_created_by_an_answer_that_is_cut_off_is_no_connection_error() -> None:
+    async with answering(stream=CutOff(httpx.ReadError)) as client:
+        with pytest.raises(errors.OutcomeUnknownError, match="not be read whole") as caught:
+            await client.call.create_web_call(agent_id="agent_1")
+    assert caught.value.status_code == 200
+    assert not isinstance(caught.value, errors.APIConnectionError)
 
 
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (httpx.ReadError, errors.APIResponseValidationError),
-        (ConnectionResetError, errors.APIResponseValidationError),
+        (httpx.ReadError, errors.APIConnectionError),
+        (ConnectionResetError, errors.APIConnectionError),
         (httpx.ReadTimeout, errors.APITimeoutError),
     ],
 )

@@ -247,6 +247,25 @@ async def test_what_is_cast_to() -> None:
         assert isinstance(caught.value.__cause__, pydantic.ValidationError)
 
 
+async def test_strict_validation_lets_fields_pass_that_came_later() -> None:
+    voice = {"voice_id": "v", "voice_name": "n", "provider": "elevenlabs", "gender": "male"}
+    missing = {name: text for name, text in voice.items() if name != "gender"}
+    for body, passes in (({**voice, "brand_new": 1}, True), (missing, False), ({**voice, "gender": 1}, False)):
+        transport = httpx.MockTransport(lambda _, body=body: httpx.Response(200, json=body))
+        for package in (retell, retell_async):
+            one: Any = package.Retell(api_key="k", http_client=httpx.Client(transport=transport), _strict_response_validation=True)
+            with one:
+                if passes:
+                    assert one.voice.retrieve("v").voice_id == "v"
+                else:
+                    with pytest.raises(package.APIResponseValidationError):
+                        one.voice.retrieve("v")
+    with Retell(
+        "k", strict=True, http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={**voice, "new": 1})))
+    ) as here, pytest.raises(retell_async.APIResponseValidationError, match="new: unknown field"):
+        here.voice.retrieve("v")
+
+
 async def test_a_verb_follows_redirects_within_its_origin() -> None:
     seen: list[tuple[str, str, str | None]] = []
 

@@ -8,7 +8,7 @@ import pickle
 import pkgutil
 import subprocess
 import sys
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -40,6 +40,18 @@ def test_all_that_a_star_import_gives(name: str) -> None:
     wanted = {one for one in theirs if one[0] != "_" and not inspect.ismodule(theirs[one])}
     assert len(wanted) > 30
     assert wanted - gone() - {"annotations"} <= ours.keys()
+
+
+def test_a_method_that_is_gone_is_missing_and_says_what_to_use() -> None:
+    with retell_async.Retell("key_1") as client:
+        for resource in (client.agent, client.chat_agent, retell_async.AsyncRetell("key_1").agent):
+            for one in (resource, resource.with_raw_response, resource.with_streaming_response):
+                assert not hasattr(one, "get_versions")
+                assert "get_versions" not in dir(one)
+                with pytest.raises(AttributeError, match=r"get_versions is gone: .* Use client\.agent\.list_versions instead"):
+                    cast("Any", one).get_versions()
+                with pytest.raises(AttributeError, match="object has no attribute 'nothing'"):
+                    cast("Any", one).nothing()
 
 
 def test_what_has_a_public_name_is_known_by_it() -> None:

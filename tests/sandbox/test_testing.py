@@ -172,6 +172,19 @@ async def test_webhooks_arrive_in_the_same_process(local: LocalRetell) -> None:
     assert router.stats.duplicates in {1, 2}
 
 
+@pytest.mark.parametrize("agent", [{}, {"webhook_url": "http://service/events"}])
+async def test_an_application_that_gets_nothing_for_want_of_a_webhook_is_told_of(
+    local: LocalRetell, agent: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    local.send_to(webhooks.Router(local.api_key))
+    number = local.create_fixtures(**agent).phone_number
+    for _ in range(2):
+        await local.client().call.create_phone_call(from_number=number, to_number=PERSON)
+        await local.advance(3600)
+    told = [record.getMessage() for record in caplog.records if "has a webhook" in record.getMessage()]
+    assert len(told) == (not agent)
+
+
 PROGRAM = """
 import pytest
 
@@ -209,7 +222,7 @@ def test_the_plugin(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.soak
-def test_settings_without_a_name_are_refused(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_without_a_name_or_with_a_wrong_one_are_refused(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTHONPATH", str(Path(retell_async.__file__).parents[1]))
     pytester.makepyfile("""
@@ -218,11 +231,18 @@ def test_settings_without_a_name_are_refused(pytester: pytest.Pytester, monkeypa
         @pytest.mark.retell_sandbox(7, outcomes={"dial_busy": 1})
         def test_a(retell_sandbox):
             pass
+
+        @pytest.mark.retell_sandbox(concurrency=7)
+        def test_b(retell_sandbox):
+            pass
     """)
     result = pytester.runpytest_subprocess("-q", "-p", "retell_async._pytest_plugin")
-    result.assert_outcomes(errors=1)
+    result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(
-        "*TypeError: the mark retell_sandbox takes settings by name, as retell_sandbox(seed=7); it has 1 without one"
+        [
+            "*TypeError: the mark retell_sandbox takes settings by name, as retell_sandbox(seed=7); it has 1 without one",
+            "*ValueError: the mark retell_sandbox takes no field 'concurrency': near it are concurrency_limit*",
+        ]
     )
 
 

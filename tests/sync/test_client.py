@@ -8,6 +8,7 @@ import gc
 import io
 import json
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -35,6 +36,8 @@ from retell_async import (
     RetryPolicy,
     SyncPage,
 )
+from retell_async._blocking.loop import Background
+from retell_async._http.transport import Transport
 
 from ..engine.example import BASE_URL, KEY
 from ..engine.test_secrets import KEY as SECRET, every_error
@@ -383,6 +386,20 @@ def test_a_dropped_client_ends_its_loop_at_once_and_says_so() -> None:
     finally:
         gc.enable()
     assert closed == [True]
+
+
+@pytest.mark.parametrize("kind", [Background, Transport])
+def test_what_is_dropped_at_the_end_of_a_program_needs_no_name_of_its_module_which_are_gone(
+    kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped: Any = object.__new__(kind)
+    dropped._thread = object()
+    dropped.closed = False
+    module = sys.modules[kind.__module__]
+    monkeypatch.setitem(dropped.__del__.__func__.__kwdefaults__, "is_finalizing", lambda: True)
+    for name in [name for name in vars(module) if not name.startswith("__")]:
+        monkeypatch.setattr(module, name, None)
+    del dropped
 
 
 def test_a_client_that_is_closed_or_was_never_used_goes_without_a_word() -> None:

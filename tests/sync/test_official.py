@@ -6,6 +6,7 @@ import gc
 import inspect
 import io
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, cast
@@ -100,13 +101,45 @@ def test_headers_of_a_class_of_ones_own_are_sent() -> None:
             client.get("/a", cast_to=object)
 
 
-def test_a_resource_goes_on_without_its_client() -> None:
-    agents = Tenant(
-        KEY, http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"agent_id": "a"})))
-    ).agent
+@pytest.mark.parametrize(
+    "held",
+    [
+        lambda client: client.agent,
+        lambda client: client.with_options(timeout=3).agent,
+        lambda client: client.copy(http_client=client._given).agent,
+    ],
+)
+def test_a_resource_goes_on_without_its_client_and_asks_its_class(held: Callable[[Any], Any]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        said = (request.headers["x-auth"], request.headers["x-tenant"], request.url.params["tenant"])
+        return httpx.Response(200, json={"agent_id": " ".join(said)})
+
+    http_client = httpx.Client(transport=httpx.MockTransport(answer))
+    client = Tenant(KEY, http_client=http_client)
+    cast("Any", client)._given = http_client
+    agents = held(client)
+    del client
     gc.collect()
-    assert agents.retrieve("a").agent_id == "a"
-    cast("Any", agents)._sender.background.close()
+    for one in (agents, agents.with_raw_response):
+        found = one.retrieve("a")
+        assert (found.parse() if one is not agents else found).agent_id == "t1 t1 t1"
+    agents._sender.background.close()
+
+
+def test_a_client_that_nobody_has_is_let_go_at_once_unless_its_class_is_asked() -> None:
+    class Named(Retell):
+        """One that says nothing of what is sent."""
+
+    for kind in (Retell, Named):
+        with kind(KEY) as client:
+            held = weakref.ref(client)
+        del client
+        assert held() is None
+    with Tenant(KEY) as client:
+        held = weakref.ref(client)
+    del client
+    gc.collect()
+    assert held() is None
 
 
 def test_a_view_with_an_http_client_of_its_own_is_closed_by_itself() -> None:

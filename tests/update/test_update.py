@@ -85,7 +85,7 @@ def test_there_and_back_leaves_everything_as_it_was(tree: Path) -> None:
 USE = """
 import asyncio, json, warnings
 import httpx
-from retell_async import AsyncRetell, RetellError
+from retell_async import AsyncRetell
 
 pages = [
     {"items": [{"widget_id": "a"}, {"widget_id": "b"}], "has_more": True, "pagination_key": "k"},
@@ -111,7 +111,7 @@ async def use():
         for gone in (client.concurrency, client.concurrency.with_raw_response, client.voice):
             try:
                 gone.retrieve("voice_1", timeout=5)
-            except RetellError as error:
+            except AttributeError as error:
                 print(type(error).__name__, error)
 
 asyncio.run(use())
@@ -138,13 +138,13 @@ def test_what_came_works_and_what_goes_says_so(small: Path) -> None:
     assert update(spec, root=small).report is None
     assert state(small) == between
     warned = "client.voice.list is deprecated: the API ends GET /list-voices on 2027-01-31. Use client.voice.describe instead."
-    gone = "RetellError client.concurrency.retrieve is gone: the API no longer has GET /get-concurrency."
+    gone = "AttributeError client.concurrency.retrieve is gone: the API no longer has GET /get-concurrency."
     assert run(small, USE).splitlines() == [
         "['a', 'b', 'c'] ['colour=red', 'colour=red&pagination_key=k']",
         str([(warned, "DeprecationWarning", "<string>")] * 2),  # once for each place that calls it
         gone,
         gone,
-        "RetellError client.voice.retrieve is gone: the API no longer has GET /get-voice/{voice_id}. Use client.voice.describe instead.",
+        "AttributeError client.voice.retrieve is gone: the API no longer has GET /get-voice/{voice_id}. Use client.voice.describe instead.",
     ]
 
 

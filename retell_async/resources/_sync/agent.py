@@ -729,8 +729,10 @@ class AgentResource(Resource):
         )
 
     if not TYPE_CHECKING:
-        get_versions = gone(
-            "client.agent.get_versions is gone: the API no longer has GET /get-agent-versions/{agent_id}. Use client.agent.list_versions instead."
+        __getattr__ = gone(
+            {
+                "get_versions": "client.agent.get_versions is gone: the API no longer has GET /get-agent-versions/{agent_id}. Use client.agent.list_versions instead."
+            }
         )
 
     @property
@@ -758,8 +760,9 @@ class AgentResourceWithRawResponse:
         self.repair = raw(resource.repair)
         self.retrieve = raw(resource.retrieve)
         self.update = raw(resource.update)
-        if not TYPE_CHECKING:
-            self.get_versions = resource.get_versions
+
+    if not TYPE_CHECKING:
+        __getattr__ = AgentResource.__getattr__
 
 
 class AgentResourceWithStreamingResponse:
@@ -776,5 +779,6 @@ class AgentResourceWithStreamingResponse:
         self.repair = streamed(resource.repair)
         self.retrieve = streamed(resource.retrieve)
         self.update = streamed(resource.update)
-        if not TYPE_CHECKING:
-            self.get_versions = resource.get_versions
+
+    if not TYPE_CHECKING:
+        __getattr__ = AgentResource.__getattr__

@@ -370,8 +370,10 @@ class ChatAgentResource(Resource):
         )
 
     if not TYPE_CHECKING:
-        get_versions = gone(
-            "client.chat_agent.get_versions is gone: the API no longer has GET /get-chat-agent-versions/{agent_id}. Use client.agent.list_versions instead."
+        __getattr__ = gone(
+            {
+                "get_versions": "client.chat_agent.get_versions is gone: the API no longer has GET /get-chat-agent-versions/{agent_id}. Use client.agent.list_versions instead."
+            }
         )
 
     @property
@@ -397,8 +399,9 @@ class ChatAgentResourceWithRawResponse:
         self.publish = raw(resource.publish)
         self.retrieve = raw(resource.retrieve)
         self.update = raw(resource.update)
-        if not TYPE_CHECKING:
-            self.get_versions = resource.get_versions
+
+    if not TYPE_CHECKING:
+        __getattr__ = ChatAgentResource.__getattr__
 
 
 class ChatAgentResourceWithStreamingResponse:
@@ -413,5 +416,6 @@ class ChatAgentResourceWithStreamingResponse:
         self.publish = streamed(resource.publish)
         self.retrieve = streamed(resource.retrieve)
         self.update = streamed(resource.update)
-        if not TYPE_CHECKING:
-            self.get_versions = resource.get_versions
+
+    if not TYPE_CHECKING:
+        __getattr__ = ChatAgentResource.__getattr__

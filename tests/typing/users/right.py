@@ -9,6 +9,7 @@ import attrs
 import httpx
 
 from retell_async import APIConnectionError, APIStatusError, AsyncRetell, RateLimitError, Retell, UnknownObject, omit
+from retell_async.resources import AsyncCallResource, CallResource, CallResourceWithRawResponse
 from retell_async.types import (
     AgentListItemResponse,
     AgentResponse,
@@ -148,3 +149,9 @@ def without_await() -> None:
             assert_type(response.parse().call_id, str)
         assert_type(client.with_options(timeout=None).call.retrieve("call_1").call_id, str)
         client.request("POST", "/not-in-the-document-yet", json={"a": 1})
+
+
+async def with_resources(calls: AsyncCallResource, raw: CallResourceWithRawResponse, sync: CallResource) -> None:
+    assert_type((await calls.retrieve("call_1")).call_id, str)
+    assert_type(raw.retrieve("call_1").status_code, int)
+    assert_type(sync.retrieve("call_1").call_id, str)

@@ -1,0 +1,207 @@
+"""What the guide says is different where programs have habits of their own, is so: one test for each row."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import logging
+import re
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from threading import Barrier
+from typing import Any
+
+import httpx
+import pytest
+import retell
+
+import retell_async
+
+from ..http.test_transport import ok, serving
+from .moving import CALL, Sent, row
+
+pytestmark = pytest.mark.parallel
+
+PACKAGES: list[Any] = [retell, retell_async]
+
+
+def answering(body: object = CALL, **parts: Any) -> httpx.MockTransport:
+    return httpx.MockTransport(lambda _: httpx.Response(200, json=body, **parts))
+
+
+def test_event_loops_at_once() -> None:
+    said = row("one `AsyncRetell` in several event loops at once")
+    assert "a `ConfigurationError` in all but one: give the threads one `Retell`" in said
+    together = Barrier(2)
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.05)
+        return httpx.Response(200, json=CALL)
+
+    def ask(client: Any) -> str:
+        async def main() -> str:
+            together.wait(5)
+            return str((await client.call.retrieve("call_1")).call_id)
+
+        return asyncio.run(main())
+
+    def outcome(client: Any) -> list[str]:
+        with ThreadPoolExecutor(2) as threads:
+            jobs = [threads.submit(ask, client) for _ in range(2)]
+        return sorted(type(job.exception()).__name__ if job.exception() else job.result() for job in jobs)
+
+    there, here = (
+        package.AsyncRetell(api_key="k", http_client=httpx.AsyncClient(transport=httpx.MockTransport(answer))) for package in PACKAGES
+    )
+    assert (outcome(there), outcome(here)) == (["call_1", "call_1"], ["ConfigurationError", "call_1"])
+    with retell_async.Retell("k", http_client=httpx.Client(transport=answering())) as shared, ThreadPoolExecutor(2) as threads:
+        assert [call.call_id for call in threads.map(shared.call.retrieve, ("a", "b"))] == ["call_1", "call_1"]
+
+
+def test_clients_that_are_dropped() -> None:
+    assert "a `ResourceWarning`, which pytest's `filterwarnings = error` makes an error" in row(
+        "a client that is dropped and was not closed"
+    )
+
+    def status(package: Any) -> str:
+        client = package.Retell(api_key="k", http_client=httpx.Client(transport=answering()))
+        return str(client.call.retrieve("call_1").call_status)
+
+    for package, expected in zip(PACKAGES, (0, 1), strict=True):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert status(package) == "ended"
+            gc.collect()
+        assert len([one for one in caught if "a Retell was dropped" in str(one.message)]) == expected
+
+
+@pytest.mark.anyio
+async def test_numbers() -> None:
+    assert "70 is an `int`" in row("a field that is a `float` holds 70.0")
+    cost = {"combined_cost": 70, "product_costs": [], "total_duration_seconds": 60, "total_duration_unit_price": 1}
+    (there, here), _ = await Sent({**CALL, "call_cost": cost}).both(lambda client: client.call.retrieve("call_1"))
+    assert [type(call.call_cost.combined_cost) for call in (there, here)] == [float, int]
+    assert here.to_dict()["call_cost"] == cost
+
+
+def test_modules_with_an_underscore() -> None:
+    said = row("modules with an underscore")
+    for name in re.findall(r"`retell\.(_\w+)`", said):
+        import_module(f"retell.{name}")
+        with pytest.raises(ModuleNotFoundError):
+            import_module(f"retell_async.{name}")
+    for name in re.findall(r"\w+", said.partition("from retell_async import ")[2].partition("`")[0]):
+        assert hasattr(retell_async, name)
+
+
+def test_classes_of_ones_own() -> None:
+    said = row("a class of your own may have")
+    for name in ("auth_headers", "default_headers", "default_query", "user_agent", "platform_headers"):
+        assert f"`{name}`" in said
+    asked: list[str] = []
+
+    def mine(package: Any) -> Any:
+        class Mine(package.Retell):  # type: ignore[misc]
+            @property
+            def auth_headers(self) -> dict[str, str]:
+                return {"Authorization": "Token mine"}
+
+            def _prepare_request(self, request: httpx.Request) -> None:
+                asked.append(f"{package.__name__} {request.headers['authorization']}")
+
+        return Mine(api_key="k", http_client=httpx.Client(transport=answering(), event_hooks={"request": [hook]}))
+
+    def hook(request: httpx.Request) -> None:
+        asked.append(request.headers["authorization"])
+
+    for package in PACKAGES:
+        with mine(package) as client:
+            client.call.retrieve("call_1")
+    assert asked == ["retell Token mine", "Token mine", "Token mine"]
+
+
+def test_a_line_for_each_request(caplog: pytest.LogCaptureFixture) -> None:
+    assert "`GET /v2/get-call/call_1: 200 in 0.123 s`" in row("httpx logs each request at `INFO`")
+    caplog.set_level(logging.INFO)
+    for package in PACKAGES:
+        with package.Retell(api_key="k", http_client=httpx.Client(transport=answering({"phone_number": "+14155550100"}))) as client:
+            client.phone_number.retrieve("+14155550100")
+    found = [f"{record.name} {record.levelname} {record.getMessage()}" for record in caplog.records]
+    line = 'httpx INFO HTTP Request: GET https://api.retellai.com/get-phone-number/{} "HTTP/1.1 200 OK"'
+    assert found[:2] == [line.format("+14155550100"), line.format("+141******00")]
+    assert re.fullmatch(r"retell_async INFO GET /get-phone-number/\+141\*{6}00: 200 in 0\.\d{3} s", found[2])
+    assert len(found) == 3
+
+
+def test_what_is_sent() -> None:
+    assert "a `TypeError`" in row("an id that is no `str`")
+    assert "it is sent" in row("`extra_body` of a GET")
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json=CALL)
+
+    for package in PACKAGES:
+        with package.Retell(api_key="k", http_client=httpx.Client(transport=httpx.MockTransport(answer))) as client:
+            for _ in range(2):
+                client.call.retrieve("call_1", extra_body={"a": 1})
+            if package is retell:
+                client.call.retrieve(5)
+            else:
+                with pytest.raises(TypeError, match="call_id must be a str"):
+                    client.call.retrieve(5)
+    assert [request.content for request in seen] == [b"", b"", b"", b'{"a":1}', b'{"a":1}']
+    assert seen[2].url.path == "/v2/get-call/5"
+
+
+@pytest.mark.soak
+@pytest.mark.anyio
+async def test_cookies() -> None:
+    assert "by an `http_client` of yours alone" in row("cookies of an answer")
+    kinds: list[Callable[[str], Any]] = [
+        lambda url: retell.AsyncRetell(api_key="k", base_url=url),
+        lambda url: retell_async.AsyncRetell("k", base_url=url, http_client=httpx.AsyncClient()),
+        lambda url: retell_async.AsyncRetell("k", base_url=url),
+    ]
+    for make, expected in zip(kinds, (True, True, False), strict=True):
+        async with serving(lambda _: ok(b"[]", b"Set-Cookie: a=b\r\n")) as server, make(server.url) as client:
+            for _ in range(2):
+                await client.voice.list()
+            assert (b"cookie: a=b" in server.requests[1].lower()) is expected
+
+
+def test_signatures() -> None:
+    said = row("`inspect.signature` of a method")
+    there, here = (inspect.signature(package.Retell(api_key="k").call.retrieve).parameters for package in PACKAGES)
+    for name in ("extra_headers", "extra_query", "extra_body", "timeout"):
+        assert f"`{name}`" in said
+        assert (name in there, name in here) == (True, False)
+        assert name in retell_async.RequestOptions.__annotations__
+    assert "options" in here
+    assert "`body=..., api_key=...`, or by position" in row('`symmetric["sign"](input_str=')
+    signs = [import_module(f"{package.__name__}.lib.webhook_auth").symmetric["sign"] for package in PACKAGES]
+    assert signs[0](input_str="{}", secret_or_private_key="k", timestamp=1) == signs[1](body="{}", api_key="k", timestamp=1)
+    assert signs[0]("{}", "k", 1) == signs[1]("{}", "k", 1)
+
+
+def test_what_is_not_there() -> None:
+    names = re.findall(r"`(?:client\.)?(\w+)`", row("`client.qs`, `client.get_api_list`").partition(" | not there")[0])
+    assert len(names) == 9
+    clients, models = ([package.Retell(api_key="k") for package in PACKAGES], [package.types.PhoneCallResponse for package in PACKAGES])
+    for name in names:
+        there, here = clients if name in {"qs", "get_api_list"} else models
+        assert (hasattr(there, name), hasattr(here, name)) == (True, False), name
+
+
+@pytest.mark.anyio
+async def test_fields_that_are_set() -> None:
+    assert "`model_fields_set`" in row("Models | `model_dump`")
+    (there, here), _ = await Sent(CALL).both(lambda client: client.call.retrieve("call_1"))
+    assert there.model_fields_set == here.model_fields_set == {*CALL}
+    assert str(retell_async.APIResponseValidationError(httpx.Response(200, request=httpx.Request("GET", "/")), None)) == str(
+        retell.APIResponseValidationError(httpx.Response(200, request=httpx.Request("GET", "/")), None)
+    )
