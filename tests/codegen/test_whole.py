@@ -30,7 +30,7 @@ from retell_async._core.operation import Operation, RequestOptions
 from retell_async.raw import api
 
 from .revisions import REVISIONS, Revision
-from .small import document, operation
+from .small import object_, posting
 
 pytestmark = pytest.mark.parallel
 
@@ -205,7 +205,7 @@ def packaged(revision: Revision, folder: Path) -> tuple[Json, Report]:
 
 def test_what_a_killed_generation_left_is_taken_away(tmp_path: Path) -> None:
     (tmp_path / ".new-abc" / "raw").mkdir(parents=True)
-    generate(document({"/get-thing": {"get": operation()}}), {}, NO_WORDS, tmp_path)
+    generate(posting(object_()), {}, NO_WORDS, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {*GENERATED}
 
 
