@@ -64,7 +64,7 @@ generate: $(VENV)/.dev ## make the generated code anew from the pinned document
 	$(BIN)/python -m codegen generate
 
 spec-update: $(VENV)/.dev ## pin another revision of the document, SPEC=<path or URL>, and generate from it
-	$(BIN)/python -m codegen update $(SPEC)
+	$(BIN)/python -m codegen update $(if $(SPEC),'$(SPEC)')
 
 format: $(VENV)/.dev ## format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix-only --quiet .

@@ -45,18 +45,23 @@ def main(arguments: list[str] | None = None) -> int:
     comparing.add_argument("new", type=Path, nargs="?", help="without it the pinned document")
     comparing.add_argument("--format", choices=("table", "markdown", "json"), default="table")
     command(_released, "remember operations and names with a release (openapi/released.yaml)")
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was begun is cleaned up
     for told in recover(ROOT):
         print(f"note: {told}", file=sys.stderr)
     return run(parser, arguments)
 
 
 def _writable(name: str) -> Path:
-    """A file that can be written, which is tried before anything changes."""
+    """A file that can be written, which is tried before anything changes, and leaves nothing."""
+    path = Path(name)
+    is_new = not path.exists()
     try:
-        Path(name).open("a").close()
+        path.open("a").close()
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{name} cannot be written: {error.strerror}") from error
-    return Path(name)
+    if is_new:
+        path.unlink()
+    return path
 
 
 def run(parser: argparse.ArgumentParser, arguments: list[str] | None) -> int:
@@ -79,12 +84,12 @@ def _generate() -> int:
 
 def _tell(made: Report) -> None:
     print(f"{made.operations} operations as {made.methods} methods, {made.models} models")
-    for key, decided in made.named_themselves.items():
-        print(f"note: {key} is not in openapi/surface.yaml: {decided}")
+    if made.unreachable:
+        print(f"note: no operation needs {len(made.unreachable)} schemas, which have no model")
     for note in made.notes:
         print(f"note: {note}")
-    if made.unreachable:
-        print(f"note: no operation needs {len(made.unreachable)} schemas, which have no model: {', '.join(made.unreachable)}")
+    for key, decided in made.named_themselves.items():
+        print(f"look at it: {key} is not in openapi/surface.yaml: {decided}")
 
 
 def _check() -> int:
@@ -110,43 +115,42 @@ def _words() -> int:
 def _update(spec: str | None, markdown: Path | None, *, dry_run: bool) -> int:
     from .revisions.update import update
 
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was begun is cleaned up
     done = update(spec, write=not dry_run)
+    if done.report is not None:
+        report.table(done.changes, Console(), done.left_out)
     for told in done.told:
         print(f"note: {told}")
     if done.report is None:
         print(f"{done.revision} is pinned already")
-        return 0
-    report.table(done.changes, Console(), done.left_out)
-    _tell(done.report)
-    print(f"{done.revision} {'would take' if dry_run else 'has taken'} the place of {done.before}")
+    else:
+        _tell(done.report)
+        print(f"{done.revision} {'would take' if dry_run else 'has taken'} the place of {done.before}")
     for key, why in done.left_out.items():
         print(f"left out: {key}, since it cannot be expressed: {why}")
-    if markdown is not None:
+    if markdown is not None and done.report is not None:
         title = f"API revision `{done.revision}` in place of `{done.before}`: {report.summary(done.changes, done.left_out)}."
         markdown.write_text(f"{title}\n\n{report.markdown(done.changes, done.left_out)}\n", encoding="utf-8")
     return report.LEFT_OUT if done.left_out else report.status(done.changes) if dry_run else 0
 
 
 def _diff(old: Path, new: Path | None, format: str) -> int:
-    changes = difference(_revision(old), _revision(new))
-    if format == "table":
-        report.table(changes, Console())
-    else:
-        print(report.as_json(changes) if format == "json" else report.markdown(changes))
-    return report.status(changes)
-
-
-def _revision(path: Path | None = None) -> Revision:
-    """Of a document, or of what is pinned, as our files beside it have it."""
     from .revisions.checked import parse
+    from .revisions.update import left_out
 
-    facts = canonical(parse(fetch(str(path)), str(path))) if path else None
-    return Revision.of(pinned(OPENAPI, facts), load_file(OPENAPI / "surface.yaml"))
+    surface = load_file(OPENAPI / "surface.yaml")
+    before, after = (canonical(parse(fetch(str(path)), str(path))) if path else None for path in (old, new))
+    whole = pinned(OPENAPI, before)
+    left = {} if after is None else left_out(after, whole, OPENAPI, surface)  # as an update does
+    changes = difference(Revision.of(whole, surface), Revision.of(pinned(OPENAPI, after, left=left or None), surface))
+    if format == "table":
+        report.table(changes, Console(), left)
+    else:
+        print(report.as_json(changes) if format == "json" else report.markdown(changes, left))
+    return report.LEFT_OUT if left else report.status(changes)
 
 
 def _released() -> int:
-    here = _revision()
+    here = Revision.of(pinned(OPENAPI), load_file(OPENAPI / "surface.yaml"))
     names = {key: [str(method) for method in here.entries[key].methods] for key in sorted(here.entries)}
     (OPENAPI / "released.yaml").write_text(dump(names), encoding="utf-8")
     pins = pin.load(OPENAPI / "pin.toml")

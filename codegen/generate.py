@@ -92,6 +92,8 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
     """
     prepared, named, seen = decided(document, surface, docs, past)
     package.mkdir(parents=True, exist_ok=True)
+    for cut_off in package.glob(".new-*"):  # what was killed could not clean up
+        shutil.rmtree(cut_off)
     with tempfile.TemporaryDirectory(dir=package, prefix=".new-") as folder:
         fresh = Path(folder)
         render(seen, fresh, official)

@@ -20,6 +20,7 @@ from . import marks
 from .document import Json, Refused, by_key, operation_key, operations, pointer, resolved
 from .operation import body, properties
 from .passes.lift import pascal, singular
+from .passes.names import module_name
 from .reserved import KEYWORDS, METHODS, RESOURCES, aside, is_name, members
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
@@ -30,6 +31,8 @@ _HTTP = {"post": "create", "put": "update", "patch": "update", "delete": "delete
 _KEYS = (f"ra-{'0' * 32}", f"ra-{'0' * 32}-{'0' * 50}")
 """Keys as `retell_async/_engine/idempotency.py` makes them: alone, and with the trace that a request belongs to."""
 _READING = frozenset({"list", "get", "search", "count", "describe", "check", "preview", "validate"})
+_ONLY_READING = frozenset({"list", "get", "search", "count"})
+"""Of these the words that a POST may be believed: that it checks or shows something first may have been paid for."""
 _ACTING = frozenset(
     {"accept", "activate", "add", "answer", "apply", "approve", "assign", "block", "buy", "call", "cancel", "charge", "clone", "close"}
     | {"complete", "confirm", "convert", "copy", "create", "delete", "deploy", "dial", "disable", "drop", "duplicate", "enable", "end"}
@@ -96,18 +99,22 @@ def adopted(document: Json, surface: Json) -> Json:
     """A copy of a document whose operations have the ids by which the surface knows them, and a mark that says as what it does."""
     meanings = known(document, surface)
     paths: Json = {path: dict(item) for path, item in document["paths"].items()}
-    for method, path, operation in operations(document):
-        key = operation_key(method, path)
+    taken: set[str] = set()
+    some = [(method, path, operation, operation_key(method, path)) for method, path, operation in operations(document)]
+    for method, path, operation, key in sorted(some, key=lambda one: one[3] not in meanings):
         meant, version = meanings.get(key, (key, ""))
         said = surface.get(meant, {}).get("id")
-        id = f"{said}{version[1:].upper()}" if said else operation.get("operationId") or method + pascal(path)
+        id = f"{said}{version[1:].upper()}" if said else operation.get("operationId")
+        if not id or module_name(str(id)) in taken:  # as a copied one is
+            id = method + pascal(path)
+        taken.add(module_name(str(id)))
         paths[path][method] = {**operation, "operationId": id, marks.KNOWN_AS: meant}
     return {**document, "paths": paths}
 
 
 def entries(document: Json, surface: Json) -> dict[str, Entry]:
     """An entry for every operation, by ``METHOD /path``."""
-    by_hand = {resource: members(f"_helpers/{resource}.py", name) for resource, name in surface.get("inherits", {}).items()}
+    by_hand = {resource: _by_hand(resource, name) for resource, name in surface.get("inherits", {}).items()}
     meanings, surface = known(document, surface), _operations(surface)
     found: dict[str, Entry] = {}
     taken: dict[Method, str] = {}
@@ -116,11 +123,11 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         meant, version = meanings.get(key, (key, ""))
         if (said := surface.get(meant)) is not None:
             methods = tuple(_said(meant, f"{name}{version}") for name in said["methods"])
-            repeat: Repeat = said.get("repeat", _repeat(key))
+            repeat: Repeat = said.get("repeat", _repeat(key, there[key]))
             if repeat == "idempotency_key":
                 repeat = repeat if _takes_key(document, there[key]) else "unsafe"
             elif _shape(meant) != _shape(key):  # of another thing, or by another HTTP method: what it says of itself
-                repeat = "unsafe" if repeat == "unsafe" else _repeat(key)
+                repeat = "unsafe" if repeat == "unsafe" else _repeat(key, there[key])
             found[key] = Entry(
                 methods,
                 repeat,
@@ -140,7 +147,8 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 method = other
             if method in taken and _shape(taken[method]) == _shape(key):
                 method = attrs.evolve(method, name=f"{method.name}{_suffix(key)}")
-            repeat, effect = _repeat(key), _effect(key)
+            repeat = _repeat(key, there[key])
+            effect = "write" if (effect := _effect(key)) == "read" and repeat != "safe" else effect
             asks: Json = _asks(
                 key, key, {} if effect != "write" or repeat == "safe" else {"asks": "money"}
             )  # nobody has said that it is free
@@ -154,6 +162,32 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 raise Refused(pointer("surface", key), reason)
             taken[method] = key
     return {key: found[key] for key in there}
+
+
+def _by_hand(resource: str, name: str) -> set[str]:
+    """The methods by hand of a resource, which an `AsyncRetell` and a `Retell` need alike."""
+    files = (f"_helpers/{resource}.py", "_blocking/helpers.py")
+    where = pointer("surface", "inherits", resource)
+    try:
+        one, other = ({member for member in members(file, name) if not member.startswith("_")} for file in files)
+    except (OSError, ValueError) as error:
+        raise Refused(
+            where, f"a class {name} is needed in retell_async/{' and in retell_async/'.join(files)}; see CONTRIBUTING.md"
+        ) from error
+    if one != other:
+        lacks = f"{name} of retell_async/{files[min(one ^ other) in one]} has no {min(one ^ other)}, and that of the other client has"
+        raise Refused(where, f"{lacks}: write both that openapi/surface.yaml names")
+    return one
+
+
+def relied_on(surface: Json) -> set[str]:
+    """What code by hand cannot do without: what the surface lists, and the arguments that it names, as ``call.retrieve(call_id)``."""
+    found: set[str] = set(surface.get("relied_on", ()))
+    for key, said in _operations(surface).items():
+        asks: Any = said.get("asks")
+        arguments = [*re.findall(r"{([^}]*)}", key), *(asks if isinstance(asks, dict) else ())]
+        found |= {f"{method}({name})" for method in said["methods"] for name in arguments}
+    return found
 
 
 def _operations(surface: Json) -> Json:
@@ -239,13 +273,24 @@ def _shape(key: str) -> tuple[str, ...]:
     return (method, segments[0], *said)
 
 
-def _repeat(key: str) -> Repeat:
-    """Only what reads may be repeated before somebody has looked: anything else may create, send, buy or end something."""
+def _repeat(key: str, operation: Json) -> Repeat:
+    """Only what reads may be repeated before somebody has looked: anything else may create, send, buy or end something.
+
+    Any word of the path may say that it acts, or the first one of its id. A POST is believed to read only where its whole path says so.
+    """
     method, _, segments = _parts(key)
-    words = [word for segment in segments if not segment.startswith("{") for word in segment.lower().split("-")]
-    acts = not _ACTING.isdisjoint(words[1:] if words[:1] and words[0] in _READING else words)
-    reads = method in ("get", "head", "options") or (method == "post" and not _READING.isdisjoint(words[:1]))
+    said = [_split(segment) for segment in segments if not segment.startswith("{")]
+    words = [*chain(*said)]
+    acts = not _ACTING.isdisjoint(
+        [*(words[1:] if words[:1] and words[0] in _READING else words), *_split(str(operation.get("operationId")))[:1]]
+    )
+    reads = method in ("get", "head", "options") or (method == "post" and len(said) == 1 and not _ONLY_READING.isdisjoint(words[:1]))
     return "unsafe" if acts or not reads else "safe"
+
+
+def _split(name: str) -> list[str]:
+    """The words of ``start-campaign``, ``start_campaign`` or ``startCampaign``."""
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
 
 
 def _named_by_itself(key: str, operation: Json, surface: Json) -> Iterator[Method]:

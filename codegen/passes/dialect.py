@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from itertools import count
 from typing import Any
 
 from .. import marks
-from ..document import Json, Refused, all_schemas, rewrite, roots, to_ref
+from ..document import Json, Refused, all_schemas, at, children, pointer, rewrite, roots, to_ref
 
 _UNSUPPORTED = frozenset(
-    {"patternProperties", "prefixItems", "if", "then", "else", "dependentSchemas", "contains", "propertyNames", "unevaluatedProperties"}
+    {"patternProperties", "prefixItems", "if", "then", "else", "dependentSchemas", "contains", "unevaluatedProperties"}
 )
 
 _OF_TYPE = {
@@ -29,7 +30,10 @@ def run(document: Json, *, whole: bool = True) -> None:
     if whole:
         _heirs(document)
     for where, schema in list(all_schemas(document)):
+        _written_out(document, schema, where)
+    for where, schema in list(all_schemas(document)):
         _bounds(schema)
+        schema.pop("propertyNames", None)  # a map takes any; the API says if a name is none of them
         if isinstance(schema.get("unevaluatedProperties"), bool):  # as with `additionalProperties`, no more is sent than is known
             del schema["unevaluatedProperties"]
         if unknown := _UNSUPPORTED & schema.keys():
@@ -55,6 +59,21 @@ def run(document: Json, *, whole: bool = True) -> None:
         if "enum" in schema and None in schema["enum"]:
             schema["enum"] = [value for value in schema["enum"] if value is not None]
             schema["nullable"] = True
+
+
+def _written_out(document: Json, schema: Json, where: str) -> None:
+    """A reference to what is inside a component (``#/components/schemas/Agent/properties/name``) is what is there."""
+    seen: set[str] = set()
+    while (ref := str(schema.get("$ref", ""))).startswith("#/components/schemas/") and ref.count("/") > 3:
+        if ref in seen or where.startswith(ref.removeprefix("#")):
+            raise Refused(f"{where}/$ref", f"{ref} holds itself: give it a name among the components, by the overlay")
+        seen.add(ref)
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        schema.clear()
+        schema.update(deepcopy(at(document, ref.removeprefix("#"))) | beside)
+    if seen:
+        for way, inner in children(schema):
+            _written_out(document, inner, where + pointer(*way))
 
 
 def _heirs(document: Json) -> None:

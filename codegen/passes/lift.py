@@ -39,7 +39,7 @@ class _Lift:
         self.schemas: Json = document["components"]["schemas"]
         self.taken = frozenset(self.schemas)
         self.known: Json = document.get(marks.NAMES) or {}
-        self.named: Json = {place: name for place, name in self.known.items() if place.endswith("()")}
+        self.named: Json = {place: name for place, name in self.known.items() if place.endswith("()")}  # of `names`
         self.lifted: dict[str, str] = {}
         # property -> what is said there -> the named owners that say it
         self.says: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -54,13 +54,14 @@ class _Lift:
                 raise Refused(pointer("paths", path, method), "has no operationId to name it by")
             title = pascal(identifier)
             for content in operation.get("requestBody", {}).get("content", {}).values():
-                content["schema"] = self._lifted(content["schema"], f"{title}Request", title)
-            for index, (status, response) in enumerate(operation["responses"].items()):
+                content["schema"] = self._lifted(content["schema"], f"{title}Request", title, f"{title} body")
+            answers = sorted(operation["responses"].items(), key=lambda answer: f"{title} {answer[0]}" not in self.known)
+            for index, (status, response) in enumerate(answers):  # the one that was there first has the short name
                 for content in response.get("content", {}).values():
-                    content["schema"] = self._lifted(content["schema"], f"{title}Response{status if index else ''}", title)
+                    name = f"{title}Response{status if index else ''}"
+                    content["schema"] = self._lifted(content["schema"], name, title, f"{title} {status}")
             for parameter in operation["parameters"]:
-                name = self._property_name(parameter["name"], parameter["schema"], title)
-                parameter["schema"] = self._lifted(parameter["schema"], name, title)
+                parameter["schema"] = self._at_property(parameter["name"], parameter["schema"], title)
         self.document[marks.NAMES] = dict(sorted(self.named.items()))
 
     def _survey(self) -> None:
@@ -88,22 +89,19 @@ class _Lift:
 
         def lifted(way: tuple[str | int, ...], child: Json) -> Json:
             if way[0] == "oneOf":
-                return self._lifted(child, self._member_name(child, owner), owner, union=True)
+                name = self._member_name(child, owner)
+                return self._lifted(child, name, owner, f"{owner} {name}", union=True)
             if way[0] == "properties":
-                return self._lifted(child, self._property_name(str(way[1]), child, owner), owner)
-            return self._lifted(child, f"{singular(owner)}Item" if singular(owner) == owner else singular(owner), owner)
+                return self._at_property(str(way[1]), child, owner)
+            return self._lifted(child, f"{singular(owner)}Item" if singular(owner) == owner else singular(owner), owner, f"{owner} item")
 
         rewrite(schema, lifted)
 
-    def _property_name(self, name: str, schema: Json, owner: str) -> str:
-        """The name for what stands at a property, which may be an array of it: the one that it had, or a new one."""
-        place = f"{owner}.{name}"
-        schema, name = self._inner(schema, name)
-        if not self._wants_name(schema):
-            return owner + pascal(name)
-        found: str = self.known.get(place) or self._new_name(name, schema, owner)
-        self.named[place] = found
-        return found
+    def _at_property(self, name: str, schema: Json, owner: str) -> Json:
+        """What stands at a property, which may be an array of it, with what is inside it lifted."""
+        inner, short = self._inner(schema, name)
+        new = self._new_name(short, inner, owner) if self._wants_name(inner) else owner + pascal(short)
+        return self._lifted(schema, new, owner, f"{owner}.{name}")
 
     def _new_name(self, name: str, schema: Json, owner: str) -> str:
         if joined := _joined(schema):
@@ -132,21 +130,27 @@ class _Lift:
             return union + pascal(key)
         return f"{union}Object"
 
-    def _lifted(self, schema: Json, name: str, owner: str, *, union: bool = False) -> Json:
-        """The schema, or a reference to it where it now has a name; arrays and maps are gone through."""
+    def _lifted(self, schema: Json, name: str, owner: str, place: str, *, union: bool = False) -> Json:
+        """The schema, or a reference to it where it now has a name; arrays and maps are gone through.
+
+        :param name: what it is called if nothing was called anything at this place before.
+        """
         if "$ref" in schema:
             return schema
         if not self._wants_name(schema):
-            rewrite(schema, lambda _, child: self._lifted(child, name, owner))
+            rewrite(schema, lambda _, child: self._lifted(child, name, owner, place))
             schema.pop(marks.BASE, None)
             return schema
         beside = {key: schema.pop(key) for key in [*schema] if key in _BESIDE or key == marks.NOTE}
         if union:
             beside |= {key: schema.pop(key) for key in (marks.VALUES, marks.KEY) if key in schema}
         schema.pop(marks.BASE, None)
-        name = schema.pop(marks.NAME, None) or name
-        said = fingerprint(schema)
+        said, had = fingerprint({key: value for key, value in schema.items() if key != marks.NAME}), self.known.get(place)
+        name = schema.pop(marks.NAME, None) or had or name
         if self._says(name) not in (None, said):
+            if name == had and name in self.taken:
+                where = pointer("components", "schemas", name)
+                raise Refused(where, f"the class {name} is another one already, of {place}: give one of them x-name in the overlay")
             name = owner + name
         if self._says(name) not in (None, said):
             where = pointer("components", "schemas", name)
@@ -154,6 +158,7 @@ class _Lift:
         if name not in self.schemas:
             self.schemas[name], self.lifted[name] = schema, said
             self._inside(schema, name)
+        self.named[place] = name
         return to_ref(name) | beside
 
     def _says(self, name: str) -> str | None:

@@ -45,6 +45,7 @@ def keywords(document: Json) -> None:
         memory = f"{operation.get('operationId')}()"
         parameters = [[parameter["in"], parameter["name"]] for parameter in operation["parameters"]]
         in_body = [["body", name] for name in properties(document, body(document, operation), sent=True)]
+        in_body.sort(key=lambda one: python_name(one[1]) != one[1])  # `agent_name` has that name, and not `agentName`
         before = [one for one in parameters if one[0] == "path" or one[1] in known.get(memory, ())]
         taken: set[str] = set()
         operation[marks.ASIDE] = []

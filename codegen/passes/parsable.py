@@ -10,7 +10,7 @@ from itertools import count
 
 from .. import marks
 from ..document import METHODS, SCALARS, Json, Refused, all_schemas, is_object, operation_key, ref_name
-from ..parser import NAMELESS
+from ..parser import NAMELESS, identifier
 
 
 def run(document: Json) -> None:
@@ -57,6 +57,10 @@ def _say(schema: Json, where: str, title: str) -> None:
     if not is_value or value not in schema.get("enum", [value]):
         schema.pop("default", None)
     if is_object(schema):
+        alike: dict[tuple[str, str], str] = {}
+        for name in schema["properties"]:
+            if (other := alike.setdefault((identifier(name), re.sub(r"\W", "", name)), name)) != name:
+                raise Refused(where, f"{other!r} and {name!r} are too alike to be told apart as names in Python")
         schema.update({"type": "object", "properties": dict(sorted(schema["properties"].items()))})
     elif kind == "array":
         schema.setdefault("items", {})

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from .. import marks
-from ..document import Json, Refused, by_key, component, followed, operation_roots, operations, pointer, ref_name, walk
+from ..document import Json, Refused, by_key, component, followed, operation_roots, operations, parts, pointer, ref_name, walk
 
 
 def run(document: Json) -> None:
@@ -28,6 +29,8 @@ def _write_out(document: Json, operation: Json, shared: Iterable[Json], where: s
         if "schema" not in parameter:
             raise Refused(f"{where}/parameters", f"{parameter['name']} has no schema: what it has instead cannot be expressed")
         parameters.setdefault((parameter["in"], parameter["name"]), {**parameter, "schema": dict(parameter["schema"])})
+    for name in re.findall(r"{([^}]*)}", parts(where)[1]):  # which a path cannot be without
+        parameters.setdefault(("path", name), {"in": "path", "name": name, "required": True, "schema": {"type": "string"}})
     operation["parameters"] = list(parameters.values())
     if "requestBody" in operation:
         operation["requestBody"] = dict(followed(document, operation["requestBody"]))

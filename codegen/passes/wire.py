@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from .. import marks
-from ..document import Json, Refused, operations, pointer, resolved
+from ..document import SCALARS, Json, Refused, operations, pointer, resolved
 
 _STYLES = {
     ("form", True): "repeat",
@@ -90,22 +90,29 @@ def _kind(media: str) -> str:
 
 
 def _request(document: Json, body: Json, where: str) -> None:
-    kinds = {_kind(media): (media, content) for media, content in reversed(body.get("content", {}).items())}
-    if kinds and not kinds.keys() & {"json", "form"}:
-        raise Refused(where, f"a body of {', '.join(body['content'])} cannot be expressed: JSON or a form is needed")
-    if "json" in kinds:
+    contents = reversed(body.get("content", {}).items())
+    kinds = {_kind(media): (media, content) for media, content in contents if not media.lower().partition(";")[0].endswith("+json")}
+    if body.get("content") and not kinds.keys() & {"json", "form"}:
+        raise Refused(where, f"a body of {', '.join(body['content'])} cannot be expressed: application/json or a form is needed")
+    media, content = kinds.get("form", ("", {"schema": {}}))
+    fields = resolved(document, content["schema"]).get("properties", {})
+    if "json" in kinds and not any(_is_file(document, field) for field in fields.values()):  # which JSON has no word for
         body["content"] = {"application/json": kinds["json"][1]}
     elif kinds:
-        media, content = kinds["form"]
-        fields = resolved(document, content["schema"]).get("properties", {})
         for name, said in content.get("encoding", {}).items():
             field = resolved(document, fields.get(name, {}))
-            text = field.get("type") in ("string", "integer", "number", "boolean") and said.get("contentType") == "text/plain"
-            if said.keys() - {"contentType"} or not (text or "binary" in (field.get("format"), field.get("items", {}).get("format"))):
+            text = field.get("type") in SCALARS and said.get("contentType") == "text/plain"
+            if said.keys() - {"contentType"} or not (text or _is_file(document, field)):
                 raise Refused(
                     where + pointer(media, "encoding", name), "a part of a form that is written in a way of its own cannot be sent"
                 )
         body["content"] = {"multipart/form-data": content}
+
+
+def _is_file(document: Json, field: Json) -> bool:
+    """Whether a field of a form is a file, or files."""
+    field = resolved(document, field)
+    return "binary" in (field.get("format"), resolved(document, field.get("items", {})).get("format"))
 
 
 def _answers(operation: Json, where: str) -> None:

@@ -105,8 +105,11 @@ def _model(read: Parsed, name: str, base: str) -> Class:
     model, taken = read.model(name), KEYED_FIELDS if base == "KeyedModel" else frozenset()
     common: list[str] | None = mark(model, marks.COMMON)
     elsewhere = {wire(one) for one in fields(read.model(common[0]))} if common else set()
+    own = {wire(one) for one in fields(model) if python_name(wire(one)) == wire(one)}  # `agent_name` has that name, and not `agentName`
     found = [
-        Field(wire(one), received(one), one.required, words(model, one), spec(one), aside(python_name(wire(one)), taken))
+        Field(
+            wire(one), received(one), one.required, words(model, one), spec(one), aside(python_name(wire(one)), taken | own - {wire(one)})
+        )
         for one in fields(model)
         if wire(one) not in elsewhere
     ]
@@ -117,7 +120,7 @@ def _model(read: Parsed, name: str, base: str) -> Class:
 def _param(document: Json, read: Parsed, name: str, schema: Json) -> Class:
     model, taken = read.model(name), properties(document, schema, sent=True)
     found = [Field(wire(one), sent(one), one.required, words(model, one)) for one in fields(model) if wire(one) in taken]
-    others = [(other, field) for field in found if (other := alias(field.wire)) is not None]
+    others = [(other, field) for field in found if (other := alias(field.wire)) is not None and other not in taken]
     found += [Field(other, field.type, required=False, doc=f"`{field.wire}`, as the official SDK calls it.") for other, field in others]
     return Class(kind="param", name=f"{name}Param", fields=found, doc=words(model))
 

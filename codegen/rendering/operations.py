@@ -8,7 +8,7 @@ from itertools import chain
 import attrs
 
 from .. import marks
-from ..document import Json, Refused, is_object, pointer, ref_name, resolved
+from ..document import Json, Refused, is_object, pointer, ref_name, resolved, walk
 from ..operation import answer, called, listing, properties
 from ..parser import ListProperty, ModelProperty, Parsed, Property, fields, wire
 from ..passes.names import module_name, python_name
@@ -150,13 +150,25 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         kind = "object"  # what may be no list is awaited as it comes
     listed: Property | None = next(iter(answers.values()), None)
     if kind == "pages":
-        listed = next(prop for prop in fields(read.model(str(ref_name(returned or {})))) if wire(prop) == "items")
+        page = {wire(prop): prop for prop in fields(read.model(str(ref_name(returned or {}))))}
+        listed = page["items"]
         paging = next((place for place in ("query", "body") if any(one.wire == "pagination_key" for one in taking[place])), None)
-        if paging is None:
-            raise Refused(where, "answers with pages, and takes no pagination_key to ask for the next one")
+        if paging is None or "pagination_key" not in page:
+            lacks = "takes no pagination_key" if paging is None else "these have no pagination_key"
+            raise Refused(where, f"answers with pages, and {lacks} to ask for the next one")
     items = [one for one in alternatives(listed) if isinstance(one, ListProperty)] if listed and kind != "object" else []
     multipart = [one.body_type for one in endpoint.bodies] == ["files"]
     files = [field.wire for field in in_body if multipart and "FileTypes" in names([field.type])]
+    inside = {name: document["components"]["schemas"][name].get("properties", {}) for name in _reached(document, body) - {body}}
+    misplaced = [field.wire for field in chain(*taking.values()) if "FileTypes" in names([field.type]) and field.wire not in files]
+    misplaced += [
+        f"{name}.{one}"
+        for name, some in inside.items()
+        for one, field in some.items()
+        if any(schema.get("format") == "binary" for _, schema in walk(field))
+    ]
+    if misplaced:
+        raise Refused(where, f"{misplaced[0]} is a file, which only a field of a form can be")
     whole = [name for name in taken if any(isinstance(one, ListProperty | ModelProperty) for one in alternatives(props[name]))]
     return Operation(
         said=said,
@@ -195,7 +207,13 @@ def _body(document: Json, said: Json, where: str) -> str | None:
 
 def _aliases(document: Json, body: str) -> list[str]:
     """Other names for the fields of a body and of all that is in it."""
+    wires = {wire for name in _reached(document, body) for wire in document["components"]["schemas"][name].get("properties", ())}
+    return sorted({other for wire in wires if (other := alias(wire)) is not None} - wires)
+
+
+def _reached(document: Json, body: str | None) -> set[str]:
+    """The names of a body and of all that is in it."""
     reached: set[str] = set()
-    follow(document, body, reached)
-    wires = (wire for name in reached for wire in document["components"]["schemas"][name].get("properties", ()))
-    return sorted({other for wire in wires if (other := alias(wire)) is not None})
+    if body is not None:
+        follow(document, body, reached)
+    return reached

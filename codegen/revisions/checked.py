@@ -10,6 +10,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import validator_for
 from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
 from openapi_spec_validator.schemas import schema_v30, schema_v31
+from openapi_spec_validator.validation.exceptions import DuplicateOperationIDError, UnresolvableParameterError
 
 from ..document import Invalid, Json, Refused, all_schemas, at, load, operations, pointer, pruned, refuse_rings, roots, values
 
@@ -19,6 +20,8 @@ _DEEPEST = 100  # levels of a document: five times as many as the API's has
 _MOST = 500_000  # values of a document: thirty times as many
 _VERSIONS = {"3.0": (dict(schema_v30), OpenAPIV30SpecValidator), "3.1": (dict(schema_v31), OpenAPIV31SpecValidator)}
 """By version: the official schema, which knows the place of a fault best, and what checks the rules that no schema can say."""
+_HARMLESS = (DuplicateOperationIDError, UnresolvableParameterError)
+"""What one operation may have wrong without harm: it is named otherwise (`surface.adopted`), and its path says which parameters it has."""
 
 
 def parse(fetched: bytes, name: str) -> Json:
@@ -38,6 +41,7 @@ def _checked(fetched: bytes, name: str) -> Json:
     if (checks := _VERSIONS.get(version[:3])) is None:
         raise Refused("/openapi", f"an OpenAPI 3.0 or 3.1 document is needed, {name} says {version or 'nothing'}")
     _readable(document)
+    document = _with_texts(document)
     for path in paths if isinstance(paths := document.get("paths"), dict) else ():
         if not _PATH.fullmatch(str(path)):
             raise Refused(
@@ -47,15 +51,27 @@ def _checked(fetched: bytes, name: str) -> Json:
     schema, validator = checks
     checked = pruned(document, _in_both)
     if (wrong := best_match(validator_for(schema)(schema).iter_errors(checked))) is not None:
+        while inner := [one for one in wrong.context or () if "'$ref' is a required" not in one.message]:
+            wrong = best_match(inner)  # of a schema in place of which a reference could stand
         raise Refused(pointer(*wrong.absolute_path), f"{wrong.message:.300}")
     refuse_rings(document)
     for wrong in validator(checked).iter_errors():
-        raise Refused(_placed(document, wrong), f"{wrong.message:.300}")
+        if not isinstance(wrong, _HARMLESS):
+            raise Refused(_placed(document, wrong), f"{wrong.message:.300}")
     return document
 
 
+def _with_texts(value: Any) -> Any:
+    """The same with texts for keys, since YAML reads ``200:`` as a number."""
+    if isinstance(value, dict):
+        return {str(key): _with_texts(item) for key, item in value.items()}
+    return [*map(_with_texts, value)] if isinstance(value, list) else value
+
+
 def _in_both(key: str, value: Any) -> bool:
-    """Not what 3.0 says in one way and 3.1 in another, and documents mix up: it is read in both."""
+    """Not what 3.0 says in one way and 3.1 in another or 3.0 does not say, and documents mix up: it is read in both."""
+    if key == "propertyNames" and value == {"type": "string"}:  # as all names are
+        return False
     return key not in ("exclusiveMinimum", "exclusiveMaximum") or not isinstance(value, bool | int | float)
 
 
@@ -85,5 +101,10 @@ def _readable(document: Json) -> None:
                 raise Refused(place, f"{said!r} is no value of JSON")
         if where.count("/") > _DEEPEST:
             raise Refused(where, "is nested too deep")
+        if where.endswith("/discriminator/mapping") and isinstance(value, dict):
+            known = at(document, "/components/schemas", {})
+            for name, target in value.items():
+                if at(document, str(target).removeprefix("#"), None) is None if str(target).startswith("#/") else target not in known:
+                    raise Refused(where + pointer(name), f"{target} is not there")
         if where.endswith("/$ref") and isinstance(value, str) and (not value.startswith("#/") or at(document, value[1:], None) is None):
             raise Refused(where, f"{value} is not there")

@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 import attrs
 
 from .. import marks
-from ..document import SCALARS, TIGHTER, Json, by_key, is_object, ref_name, resolved
+from ..document import SCALARS, TIGHTER, Json, by_key, is_object, ref_name, resolved, to_ref
 from ..operation import Fields, Listing, answer, body, keywords, listing, properties
 from ..passes.names import python_name
 from ..prepare import prepare
@@ -97,6 +97,29 @@ class Revision:
     @property
     def methods(self) -> set[str]:
         return {str(method) for entry in self.entries.values() for method in entry.methods}
+
+    @cached_property
+    def offers(self) -> set[str]:
+        """All that code by hand can rely on: methods, their arguments (``call.retrieve(call_id)``), classes, and their fields."""
+        taken = {
+            f"{method}({name})"
+            for key, operation in self.operations.items()
+            for name in keywords(self.prepared, operation)
+            for method in self.entries[key].methods
+        }
+        fields = {
+            f"{name}.{field}"
+            for name in self.classes
+            for _, choice in choices(self.prepared, to_ref(name))
+            for field in properties(self.prepared, choice, sent=False)
+        }
+        return self.methods | taken | self.classes | fields
+
+    def lost(self, new: Revision, relied_on: AbstractSet[str]) -> list[str]:
+        """Of what code by hand relies on, what there is no longer; not what goes with its method or its class."""
+        gone = relied_on & (self.offers - new.offers)
+        owners = {one: one.partition("(")[0] if "(" in one else one.partition(".")[0] for one in gone}
+        return sorted(one for one, owner in owners.items() if owner in new.offers or one in self.methods | self.classes)
 
     def names(self, key: str) -> list[str]:
         """Where an operation is found: ``client.<resource>.<method>``."""

@@ -19,6 +19,7 @@ from .. import marks, words
 from ..canonical import canonical
 from ..document import Json, Refused, by_key, dump, load_file
 from ..generate import GENERATED, ROOT, Report, decided, generate_pinned, pinned
+from ..surface import relied_on
 from . import changelog, pin, report
 from .checked import parse
 from .diff import Change, Revision, difference
@@ -76,7 +77,9 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
     text = dump(facts)
     new = pin.Pin.of(facts, pins.now.source, fetched, text, datetime.now(UTC).date())
     told = [] if spec or not pins.sdk else _other_source(pins.sdk, text)
-    if new.pinned == pins.now.pinned and (new.fetched == pins.now.fetched or fetched.decode() == text):
+    missing = load_file(root / "openapi" / "left_out.yaml", there=False)
+    is_same = new.pinned == pins.now.pinned and (new.fetched == pins.now.fetched or fetched.decode() == text)
+    if is_same and not missing:
         return Update(pins.now.revision, pins.now.revision, [], None, told)
     with workshop(root) as folder:
         made = folder / "new"
@@ -86,17 +89,20 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
         surface = load_file(root / "openapi" / "surface.yaml")
         before = pinned(root / "openapi")
         left = left_out(facts, before, made / "openapi", surface)
+        if is_same and left == missing:  # the overlay or the surface may have mended what was left out
+            return Update(pins.now.revision, pins.now.revision, [], None, told, left)
         whole = pinned(made / "openapi", facts, told=told, left=left)
         old, now = Revision.of(before, surface), Revision.of(whole, surface)
-        if lost := sorted((old.methods - now.methods) & {*surface.get("relied_on", ())}):
-            reason = f"code by hand relies on client.{', client.'.join(lost)}: name what stands in for it in openapi/surface.yaml"
-            raise Refused("/paths", reason)
+        if lost := old.lost(now, relied_on(surface)):
+            named = ", ".join(f"types.{one}" if one[:1].isupper() else f"client.{one}" for one in lost)
+            remedy = "name what stands in for it in openapi/surface.yaml, or a class by x-name in openapi/overlay.yaml"
+            raise Refused("/paths", f"code by hand relies on {named}: {remedy}")
         changes = difference(old, now)
         (made / "openapi" / "left_out.yaml").write_text(dump(left), encoding="utf-8")
         moved, undone = pins.moved(new)
         (made / "openapi" / "pin.toml").write_text(pin.dump(moved), encoding="utf-8")
         log = changelog.undone((root / "CHANGELOG.md").read_text(encoding="utf-8"), undone)
-        if not undone and new.pinned != pins.now.pinned:
+        if not undone and (new.pinned != pins.now.pinned or left != missing):
             details = report.markdown(changes, left, most=_CHANGES_IN_CHANGELOG)
             log = changelog.written(log, moved.now.revision, pins.now.revision, report.summary(changes, left), details)
         (made / "CHANGELOG.md").write_text(log, encoding="utf-8")

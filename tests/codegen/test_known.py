@@ -88,12 +88,10 @@ def test_what_does_many_at_once_is_another_thing() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("key", "repeat"), [("PUT /purchase-credits", "unsafe"), ("GET /describe-agents", "safe"), ("GET /buy-it", "unsafe")]
-)
-def test_what_was_safe_is_not_so_of_another_thing(key: str, repeat: str) -> None:
+@pytest.mark.parametrize("key", ["PUT /purchase-credits", "GET /describe-agents", "GET /buy-it"])
+def test_what_was_safe_is_not_so_of_another_thing(key: str) -> None:
     (entry,) = entries(adopted(having(replaceThing=key), SURFACE), SURFACE).values()
-    assert (str(entry.methods[0]), entry.repeat) == ("thing.replace", repeat)
+    assert (str(entry.methods[0]), entry.repeat) == ("thing.replace", "unsafe")
 
 
 def test_the_newest_version_has_the_names() -> None:
@@ -126,6 +124,15 @@ def test_an_operation_without_an_id_gets_one() -> None:
     given = having(x="GET /get-agent/{agent_id}")
     del given["paths"]["/get-agent/{agent_id}"]["get"]["operationId"]
     assert adopted(given, SURFACE)["paths"]["/get-agent/{agent_id}"]["get"]["operationId"] == "getGetAgentAgentId"
+
+
+def test_an_id_that_another_operation_has_is_not_taken_again() -> None:
+    paths = {
+        f"/{name}": {"get": operation(said)} for name, said in (("a", "listCalls"), ("b", "list_calls"), ("c", "other"), ("d", "Other"))
+    }
+    made = adopted(document({**paths, "/v3/list-calls": {"post": operation("listCalls")}}), SURFACE)
+    ids = {path: said["operationId"] for path, item in made["paths"].items() for said in item.values()}
+    assert ids == {"/v3/list-calls": "listCalls", "/a": "getA", "/b": "getB", "/c": "other", "/d": "getD"}
 
 
 def test_notes_are_found_by_names() -> None:

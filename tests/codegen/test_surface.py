@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from codegen import reserved
 from codegen.document import Json
-from codegen.surface import Method, entries
+from codegen.surface import Method, entries, relied_on
 
 from .small import document, operation, refused
 
@@ -88,11 +91,51 @@ def test_another_operation_of_the_same_name_says_its_noun() -> None:
         ("POST /get-or-create-thing", "unsafe"),
         ("POST /create-thing", "unsafe"),
         ("POST /relist-things", "unsafe"),
+        ("GET /startThing/{t}", "unsafe"),
+        ("GET /things/{t}/dial_now", "unsafe"),
+        ("GET /getThings", "safe"),
+        ("POST /search-things/{t}/contact", "unsafe"),
+        ("POST /list-things/{t}", "safe"),
+        ("POST /list_and_dial", "unsafe"),
+        ("POST /check-out-things", "unsafe"),
+        ("POST /preview/{t}", "unsafe"),
     ],
 )
 def test_what_is_new_is_not_repeated_unless_it_reads(key: str, repeat: str) -> None:
     method, _, path = key.partition(" ")
-    assert entries(document({path: {method.lower(): operation("a")}}), {})[key].repeat == repeat
+    entry = entries(document({path: {method.lower(): operation("a")}}), {})[key]
+    assert entry.repeat == repeat
+    assert entry.effect != "read" or repeat == "safe"
+
+
+@pytest.mark.parametrize(
+    ("identifier", "repeat"), [("startThing", "unsafe"), ("thing-dial", "safe"), ("dial_thing", "unsafe"), ("getCall", "safe")]
+)
+def test_an_id_says_too_that_an_operation_acts(identifier: str, repeat: str) -> None:
+    assert entries(document({"/things/{t}": {"get": operation(identifier)}}), {})["GET /things/{t}"].repeat == repeat
+
+
+@pytest.mark.parametrize("asks", [{}, {"asks": "money"}, {"asks": {"kept_days": "deletion"}}])
+def test_what_paths_and_questions_name_is_relied_on(asks: Json) -> None:
+    surface = {"relied_on": ["call.list", "CallResponse"], "PATCH /calls/{call_id}": {"methods": ["call.update", "call.edit"], **asks}}
+    named = {"call_id", *({"kept_days"} if "kept_days" in str(asks) else ())}
+    assert relied_on(surface) == {"call.list", "CallResponse"} | {f"call.{verb}({name})" for verb in ("update", "edit") for name in named}
+
+
+@pytest.mark.parametrize(("resource", "name"), [("agent", "AgentHelper"), ("call", "OtherHelper"), ("chat", "CallHelper")])
+def test_a_class_by_hand_that_one_client_lacks_is_refused(resource: str, name: str) -> None:
+    where, reason = refused(lambda given: entries(given, {"inherits": {resource: name}}), document({}))
+    assert where == f"/surface/inherits/{resource}"
+    assert f"a class {name} is needed in retell_async/_helpers/{resource}.py and in retell_async/_blocking/helpers.py" in reason
+
+
+def test_a_method_by_hand_that_one_client_lacks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reserved, "PACKAGE", tmp_path)
+    for file, methods in (("_helpers/call.py", ("wait", "_own", "watch")), ("_blocking/helpers.py", ("wait", "_other"))):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).write_text("class CallHelper:\n" + "".join(f"    def {method}(self): ...\n" for method in methods))
+    _, reason = refused(lambda given: entries(given, {"inherits": {"call": "CallHelper"}}), document({}))
+    assert reason.startswith("CallHelper of retell_async/_blocking/helpers.py has no watch, and that of the other client has")
 
 
 def test_names_that_collide_are_refused() -> None:

@@ -21,7 +21,7 @@ import pytest
 
 from codegen.canonical import canonical
 from codegen.document import Json, load_file, operations, resolved
-from codegen.generate import ROOT, Report, differences, generate, generate_pinned, pinned
+from codegen.generate import GENERATED, ROOT, Report, differences, generate, generate_pinned, pinned
 from codegen.passes.members import may_be_unknown, unknown_name
 from codegen.prepare import prepare
 from codegen.surface import entries
@@ -30,6 +30,7 @@ from retell_async._core.operation import Operation, RequestOptions
 from retell_async.raw import api
 
 from .revisions import REVISIONS, Revision
+from .small import object_, posting
 
 pytestmark = pytest.mark.parallel
 
@@ -200,6 +201,12 @@ def packaged(revision: Revision, folder: Path) -> tuple[Json, Report]:
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "raw", "resources", "sandbox", "webhooks"))
     document = canonical(revision.load())
     return document, generate(document, SURFACE, NO_WORDS, package)
+
+
+def test_what_a_killed_generation_left_is_taken_away(tmp_path: Path) -> None:
+    (tmp_path / ".new-abc" / "raw").mkdir(parents=True)
+    generate(posting(object_()), {}, NO_WORDS, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*GENERATED}
 
 
 USE_OF_ANY = """

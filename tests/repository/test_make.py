@@ -78,3 +78,12 @@ def test_one_that_is_too_old_is_refused_in_one_line(root: Path) -> None:
     assert done.returncode != 0
     assert "Python 3.11 or later is needed" in done.stderr
     assert not [*root.glob(".venv*")]
+
+
+def test_what_is_given_to_an_update_is_one_word(root: Path) -> None:
+    command = ["make", "--dry-run", "spec-update", "SPEC=https://a.test/openapi.json?a=1&b=2 3"]
+    env = {"PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].endswith("-m codegen update 'https://a.test/openapi.json?a=1&b=2 3'")
+    done = subprocess.run(command[:-1], cwd=root, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].rstrip().endswith("-m codegen update")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -15,12 +16,16 @@ import pytest
 from pytest_httpx import HTTPXMock
 
 from codegen.__main__ import main
+from codegen.canonical import canonical
 from codegen.document import Json, Refused, dump, load_file, operations
-from codegen.generate import ROOT
+from codegen.generate import ROOT, pinned
 from codegen.revisions import changelog, pin, update as updating
+from codegen.revisions.checked import parse
+from codegen.revisions.diff import Revision, difference
 from codegen.revisions.sources import fetch
 from codegen.revisions.swap import REPLACED
 from codegen.revisions.update import update
+from codegen.surface import relied_on
 from docs.builder.markup import rest
 from docs.builder.pages import left_out
 
@@ -214,6 +219,54 @@ def test_what_cannot_be_taken_is_refused_and_nothing_changes(small: Path, conten
     assert state(small) == before
 
 
+def maps_to_nothing(document: Json) -> None:
+    members = [{"$ref": f"#/components/schemas/{name}"} for name in ("AgentRequest", revisions.VOICE)]
+    mapping = {"voice": "#/components/schemas/Vioce", "agent": "AgentRequest"}
+    document["components"]["schemas"]["Either"] = {"oneOf": members, "discriminator": {"propertyName": "kind", "mapping": mapping}}
+
+
+def newer_keyword(document: Json) -> None:
+    document["components"]["schemas"][revisions.VOICE]["properties"]["accent"] = {"type": "string", "contentEncoding": "base64"}
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "why"),
+    [
+        (maps_to_nothing, "/components/schemas/Either/discriminator/mapping/voice", "#/components/schemas/Vioce is not there"),
+        (newer_keyword, f"/components/schemas/{revisions.VOICE}/properties/accent", "'contentEncoding'"),
+    ],
+)
+def test_a_document_that_is_none_says_where_and_what(change: Any, where: str, why: str) -> None:
+    with pytest.raises(Refused) as caught:
+        parse(json.dumps(revisions.changed(change)).encode(), "new.json")
+    assert caught.value.pointer == where
+    assert why in caught.value.reason
+
+
+def test_a_document_is_the_same_with_statuses_as_numbers() -> None:
+    text = dump(revisions.PART)
+    numbers = re.sub(r"^(\s+)'(\d{3})':", r"\1\2:", text, flags=re.MULTILINE)
+    assert numbers != text
+    assert parse(numbers.encode(), "new.yaml") == parse(text.encode(), "new.yaml")
+
+
+def test_what_one_operation_has_wrong_stops_no_other() -> None:
+    """Nor does what 3.0 does not say and what says nothing."""
+
+    def changes(document: Json) -> None:
+        answer = {"200": {"description": ""}}
+        document["paths"]["/get-widget/{widget_id}"] = {"get": {"operationId": "listVoices", "responses": answer}}
+        labels = {"type": "object", "propertyNames": {"type": "string"}}
+        document["components"]["schemas"][revisions.VOICE]["properties"]["labels"] = labels
+
+    facts = canonical(parse(json.dumps(revisions.changed(changes)).encode(), "new.json"))
+    surface = load_file(ROOT / "openapi" / "surface.yaml")
+    assert updating.left_out(facts, pinned(facts=revisions.PART), ROOT / "openapi", surface) == {}
+    before, after = (Revision.of(pinned(facts=one), surface) for one in (revisions.PART, facts))
+    assert {str(one.what) for one in difference(before, after) if one.subject == "operation"} == {"GET /get-widget/{widget_id}"}
+    assert [str(method) for method in after.entries["GET /get-widget/{widget_id}"].methods] == ["widget.retrieve"]
+
+
 @pytest.mark.parametrize("step", ["try_out", "written", "rename"])
 def test_a_failure_on_the_way_leaves_the_tree_as_it_was(small: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     before = state(small)
@@ -326,9 +379,76 @@ def test_an_operation_that_was_there_is_not_left_out(small: Path) -> None:
 def test_a_method_that_code_by_hand_relies_on_may_not_be_lost(small: Path) -> None:
     spec = revisions.written(revisions.changed(revisions.removes_an_operation), small.parent / "new.yaml")
     before = state(small)
-    with pytest.raises(Refused, match=r"code by hand relies on client\.concurrency\.retrieve: name what stands in for it"):
+    with pytest.raises(
+        Refused, match=r"relies on types\.GetConcurrencyResponse, client\.concurrency\.retrieve: name what stands in for it"
+    ):
         update(spec, root=small)
     assert state(small) == before
+
+
+def lost(change: Any) -> list[str]:
+    surface = load_file(ROOT / "openapi" / "surface.yaml")
+    before, after = (
+        Revision.of(pinned(facts=facts), surface) for facts in (revisions.PINNED, revisions.changed(change, document=revisions.PINNED))
+    )
+    return before.lost(after, relied_on(surface))
+
+
+def test_what_code_by_hand_and_questions_rely_on_may_not_be_lost_either() -> None:
+    """Classes and fields, arguments that are asked about, and parameters of paths."""
+
+    def changes(document: Json) -> None:
+        schemas, text = document["components"]["schemas"], json.dumps(document)
+        assert "V2CallResponse" in schemas
+        for old, new in (
+            ('V2CallResponse"', 'CallDetail"'),
+            ('"data_storage_retention_days"', '"retention_days"'),
+            ('"knowledge_base_id"', '"base_id"'),
+            ("{knowledge_base_id}", "{base_id}"),
+        ):
+            text = text.replace(old, new)
+        document.clear()
+        document.update(json.loads(text))
+
+    found = lost(changes)
+    assert {"CallResponse", "agent.update(data_storage_retention_days)", "KnowledgeBaseResponse.knowledge_base_id"} <= {*found}
+    assert "knowledge_base.retrieve(knowledge_base_id)" in found
+    assert "CallResponse.call_id" not in found, "it goes with its class"
+
+
+def test_what_goes_with_its_operation_is_not_lost() -> None:
+    assert (
+        lost(lambda document: document["paths"].pop("/delete-voice/{voice_id}", None) or document["paths"].pop("/get-voice/{voice_id}"))
+        == []
+    )
+
+
+def test_what_was_left_out_comes_back_when_the_overlay_mends_it(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(updating, "try_out", lambda root: None)
+    spec = revisions.written(revisions.changed(events), small.parent / "new.yaml")
+    assert list(update(spec, root=small).left_out) == ["GET /watch-calls"]
+    again = update(spec, root=small)
+    assert (again.report, list(again.left_out)) == (None, ["GET /watch-calls"])
+    with (small / "openapi" / "overlay.yaml").open("a", encoding="utf-8") as overlay:
+        overlay.write("- target: $.paths['/watch-calls'].get.responses\n  x-replaces: true\n")
+        overlay.write("  update: {'200': {content: {application/json: {schema: {type: object}}}}}\n")
+        overlay.write("- {target: \"$.paths['/watch-calls'].get.responses['200'].content['text/event-stream']\", remove: true}\n")
+    mended = update(spec, root=small)
+    assert mended.left_out == {}
+    assert "GET /watch-calls" in {change.what for change in mended.changes}
+    assert load_file(small / "openapi" / "left_out.yaml") == {}
+    assert update(spec, root=small).report is None
+
+
+def test_two_documents_are_compared_without_what_an_update_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = (revisions.written(revisions.changed(*some), tmp_path / f"{len(some)}.yaml") for some in ((), (events,)))
+    assert main(["diff", old, new, "--format", "markdown"]) == 5
+    assert "- Left out (1), use `client.request`:\n  - `GET /watch-calls`: " in capsys.readouterr().out
+
+
+def test_a_file_for_the_difference_is_there_only_if_there_is_one(tmp_path: Path) -> None:
+    assert main(["update", str(tmp_path / "nowhere.yaml"), "--markdown", str(tmp_path / "new.md")]) == 1
+    assert not (tmp_path / "new.md").exists()
 
 
 def test_nothing_public_is_renamed_by_what_is_added(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ def said(schema: Json) -> Json:
         ({"type": "null"}, {"nullable": True}),
         ({"type": ["null"]}, {"nullable": True}),
         ({"const": None}, {"nullable": True}),
+        ({"type": "object", "propertyNames": {"maxLength": 3}}, {"type": "object"}),
     ],
 )
 def test_what_other_dialects_say(written: Json, meant: Json) -> None:
@@ -93,3 +94,18 @@ def test_a_discriminator_without_heirs_is_left_to_whom_it_concerns() -> None:
         **object_(kind=STRING),
         "discriminator": {"propertyName": "kind"},
     }
+
+
+def test_a_reference_to_what_is_inside_a_component_is_what_is_there() -> None:
+    held = {"$ref": "#/components/schemas/A/properties/thing"}
+    inner = object_(c=held, d=array(held), e={"$ref": "#/components/schemas/B/properties/c"})
+    made = schemas_after(dialect.run, A=object_(thing=object_(a=STRING)), B=inner)
+    assert made["B"]["properties"] == {"c": object_(a=STRING), "d": array(object_(a=STRING)), "e": object_(a=STRING)}
+
+
+@pytest.mark.parametrize("end", ["", "/properties/y"])
+def test_a_reference_to_what_holds_it_is_refused(end: str) -> None:
+    held = {"$ref": f"#/components/schemas/A/properties/thing{end}"}
+    where, reason = refused(dialect.run, holding(A=object_(thing=object_(y=object_(x=held)))))
+    assert where == "/components/schemas/A/properties/thing/properties/y/properties/x/$ref"
+    assert "holds itself" in reason

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 
 from codegen.document import Json
@@ -125,6 +127,32 @@ def test_two_schemas_that_want_one_name() -> None:
     where, reason = refused(lifted, holding(U={"oneOf": three}))
     assert where == "/components/schemas/UUSame"
     assert "x-name in the overlay" in reason
+
+
+def test_what_comes_takes_no_name_away() -> None:
+    given = document({"/a": {"get": operation("getA", object_(voice_option=object_(a=STRING)))}})
+    names = lifted(given)["x-names"]
+    assert names == {"GetA 200": "GetAResponse", "GetAResponse.voice_option": "VoiceOption"}
+    for name in names.values():
+        other = {"/b": {"get": operation("getB", ref(name))}}
+        more = document({**given["paths"], **other}, {name: object_(b=STRING)})
+        where, reason = refused(lifted, {**more, "x-names": names})
+        assert where == f"/components/schemas/{name}"
+        assert "give one of them x-name in the overlay" in reason
+    earlier = deepcopy(given)
+    earlier["paths"]["/a"]["get"]["responses"] = {
+        "200": content(object_(job=STRING)),
+        "201": given["paths"]["/a"]["get"]["responses"]["200"],
+    }
+    made = lifted({**earlier, "x-names": {"GetA 201": "GetAResponse"}})
+    assert made["x-names"]["GetA 201"] == "GetAResponse"
+    assert list(made["components"]["schemas"]["GetAResponse200"]["properties"]) == ["job"]
+
+
+def test_a_component_that_says_the_same_is_what_was_there() -> None:
+    given = document({"/a": {"get": operation("getA", object_(a=STRING))}, "/b": {"get": operation("getB", ref("GetAResponse"))}})
+    given["components"]["schemas"] = {"GetAResponse": object_(a=STRING)}
+    assert lifted({**given, "x-names": {"GetA 200": "GetAResponse"}})["components"]["schemas"].keys() == {"GetAResponse"}
 
 
 def test_an_operation_without_a_name_is_refused() -> None:

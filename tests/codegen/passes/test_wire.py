@@ -57,6 +57,7 @@ def test_a_style_is_kept_where_it_makes_a_difference(schema: Json, said: Json, s
         ({"servers": [{"url": "https://files.test"}]}, "/servers"),
         ({"security": []}, "/security"),
         ({"requestBody": content(STRING, "text/plain")}, "/requestBody/content"),
+        ({"requestBody": content(THING, "application/merge-patch+json")}, "/requestBody/content"),
         ({"responses": {"200": content(STRING, "text/event-stream")}}, "/responses/200/content"),
         ({"responses": {"200": content(THING), "202": content(STRING, "text/csv")}}, "/responses"),
         ({"responses": {"200": content(THING), "2XX": content(STRING)}}, "/responses"),
@@ -78,17 +79,30 @@ def test_headers_that_are_not_the_operations_are_left_out() -> None:
     assert [parameter["name"] for parameter in passed({"parameters": headers})["parameters"]] == ["X-Workspace"]
 
 
-@pytest.mark.parametrize("media", ["application/json; charset=utf-8", "application/vnd.thing+json", "APPLICATION/JSON"])
+@pytest.mark.parametrize("media", ["application/json; charset=utf-8", "APPLICATION/JSON"])
 def test_json_is_json_however_it_is_called(media: str) -> None:
     found = passed({"requestBody": content(THING, media), "responses": {"200": content(THING, media)}})
     assert list(found["requestBody"]["content"]) == ["application/json"]
     assert list(found["responses"]["200"]["content"]) == ["application/json"]
 
 
+def test_an_answer_may_be_json_of_any_kind() -> None:
+    assert list(passed({"responses": {"200": content(THING, "application/vnd.thing+json")}})["responses"]["200"]["content"]) == [
+        "application/json"
+    ]
+
+
 def test_of_several_kinds_json_is_taken() -> None:
     both = {"content": {"text/csv": {"schema": STRING}, "application/json": {"schema": THING}}}
     assert passed({"responses": {"200": both}}).get("x-media") is None
     assert passed({"requestBody": both})["requestBody"]["content"] == {"application/json": {"schema": THING}}
+
+
+@pytest.mark.parametrize(("field", "kept"), [({"format": "binary"}, "multipart/form-data"), ({}, "application/json")])
+def test_json_beside_a_form_does_not_take_the_file_away(field: Json, kept: str) -> None:
+    form = content(object_(file=array({**STRING, **field})), "multipart/form-data")
+    both = {"content": {**form["content"], **content(object_(file_url=STRING))["content"]}}
+    assert list(passed({"requestBody": both})["requestBody"]["content"]) == [kept]
 
 
 @pytest.mark.parametrize(

@@ -37,10 +37,49 @@ def test_names_that_python_cannot_write_and_values_in_quotes(tmp_path: Path) -> 
 
 
 def test_what_would_be_one_name_in_python_is_refused() -> None:
-    assert refused(viewed, posting(object_(fooBar=STRING, foo_bar=STRING)))[0] == "/components/schemas/CreateThingRequest"
+    where, reason = refused(viewed, posting(object_(**{"foo/bar": STRING, "foo~bar": STRING})))
+    assert where == "/components/schemas/CreateThingRequest"
+    assert reason == "'foo/bar' and 'foo~bar' are too alike to be told apart as names in Python"
+    assert refused(viewed, posting(object_(fooBar=STRING, **{"foo-bar": STRING})))[0] == "/components/schemas/CreateThingRequest"
     twice = [{"name": name, "in": "query", "schema": STRING} for name in ("id", "query_ID", "ID")]
     where, reason = refused(viewed, document({"/a/{id}": {"get": operation(parameters=twice)}}))
-    assert (where, reason) == ("/paths/~1a~1{id}/get", "'ID' and 'id' are both id in Python")
+    assert (where, reason) == ("/paths/~1a~1{id}/get", "'id' and 'ID' are both query_id in Python")
+
+
+def test_a_field_that_is_called_as_in_python_keeps_its_name_and_another_like_it_steps_aside() -> None:
+    inner = object_(fooBar=STRING, foo_bar=STRING, **{"x-y": STRING, "x_y": STRING})
+    given = posting(object_(inner=inner, **inner["properties"]))
+    given["paths"]["/get-thing"] = {"get": operation(answer=inner)}
+    seen = viewed(given)
+    (model,) = (view for view in seen.classes if view.name == "GetThingResponse")
+    names = {"fooBar": "foo_bar_", "foo_bar": "foo_bar", "x-y": "x_y_", "x_y": "x_y"}
+    assert {field.wire: field.name for field in model.fields} == names
+    taken = {field.wire: field.name for field in seen.operations[0].fields["body"]}
+    assert taken == {"fooBar": "body_foo_bar", "foo_bar": "foo_bar", "x-y": "body_x_y", "x_y": "x_y", "inner": "inner"}
+    assert seen.operations[0].aliases == []
+    (param,) = (view for view in seen.classes if view.kind == "param" and len(view.fields) == 4)
+    assert {field.wire for field in param.fields} == names.keys()
+
+
+def test_a_file_where_none_can_be_is_refused() -> None:
+    file: Json = {"type": "string", "format": "binary"}
+    for fields in (object_(f=file), object_(f=array(file)), object_(f=object_(g=file))):
+        assert "is a file, which only a field of a form can be" in refused(viewed, posting(fields))[1]
+    assert "is a file" in refused(viewed, posting(object_(f=object_(g=file)), "multipart/form-data"))[1]
+    assert viewed(posting(object_(f=array(file)), "multipart/form-data")).operations[0].files == ["f"]
+    assert viewed(document({"/get-thing": {"get": operation(answer=object_(f=file))}}))
+
+
+def test_pages_that_say_nothing_of_the_next_one_are_refused() -> None:
+    page = object_(items=array(STRING), has_more={"type": "boolean"}, next_pagination_key=STRING)
+    listed = operation("listThings", page, parameters=[{"name": "pagination_key", "in": "query", "schema": STRING}])
+    where, reason = refused(viewed, document({"/list-things": {"get": listed}}))
+    assert (where, reason) == ("/paths/~1list-things/get", "answers with pages, and these have no pagination_key to ask for the next one")
+
+
+def test_a_parameter_of_a_path_need_not_be_declared() -> None:
+    (view,) = viewed(document({"/get-thing/{thing_id}": {"get": operation()}})).operations
+    assert [(field.name, field.type) for field in view.fields["path"]] == [("thing_id", "str")]
 
 
 def test_a_field_of_the_body_steps_aside_for_what_every_method_takes_and_for_the_path() -> None:
