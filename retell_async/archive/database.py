@@ -224,7 +224,7 @@ def _errors_of_asyncpg() -> tuple[type[Exception], ...]:
 def _postgres(address: str) -> AsyncEngine:
     try:
         url = sa.make_url(address)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # of a port that is no number
         raise ConfigurationError("the address of the database is none: postgresql://user@host/name is one") from None
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise ConfigurationError(f"an archive is kept in a file of SQLite or in Postgres, not in {url.get_backend_name()}")

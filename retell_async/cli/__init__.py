@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from io import TextIOWrapper
 
 __all__ = ["main"]
 
@@ -16,7 +15,10 @@ def main() -> None:
         if error.name != "click":
             raise
         sys.exit("click is missing: retell-async needs `pip install 'retell-async[cli]'`")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # whatever was said in a call
-    retell_async(prog_name="retell-async")
+    from .streams import Unwritten, guard
+
+    guard()
+    try:
+        retell_async(prog_name="retell-async")
+    except Unwritten as error:
+        sys.exit(1 if error.is_left else f"Error: {error}")

@@ -13,12 +13,13 @@ from typing import Any, TypeVar, get_args
 import anyio
 import click
 
-from .._client import AsyncRetell
 from .._core.masking import mask_text
 from ..archive import Archive, Format, Table
 from ..archive.database import clearly
 from ..archive.queries.views import VIEWS
 from ..archive.rows import Kind
+from .operations.command import Group, profile_of, profile_options
+from .operations.sending import carried_out
 from .times import moment, plain
 
 __all__ = ["archive"]
@@ -30,7 +31,7 @@ _WRITTEN = click.Path(dir_okay=False, path_type=Path)
 _KINDS: tuple[Kind, ...] = ("call", "chat")
 
 
-@click.group()
+@click.group(cls=Group)
 def archive() -> None:
     """Keep calls and chats in a database of your own, and ask it.
 
@@ -68,19 +69,30 @@ def _run(database: str, use: Callable[[Archive], Awaitable[T]], *, make: bool = 
 @click.option("--full", is_flag=True, help="Look at everything again, for what was changed long after its end.")
 @click.option("--events", is_flag=True, help="Put what webhooks missed into the inbox, for the handlers of your service.")
 @click.option("--at-once", default=8, show_default=True, metavar="N", help="Requests at a time.")
-def sync(database: str, since: str | None, kinds: Sequence[Any], full: bool, events: bool, at_once: int) -> None:
+@profile_options
+def sync(
+    database: str,
+    since: str | None,
+    kinds: Sequence[Any],
+    full: bool,
+    events: bool,
+    at_once: int,
+    profile: str | None,
+    sandbox: bool,
+) -> None:
     """Read what the API has and the archive has not. DATABASE is made if it is not there.
 
     Run it as often as you like, from cron for example: each pass goes on from the last one, and one that was cut off where it was.
     """
+    known = profile_of(profile, sandbox)
 
     async def use(opened: Archive) -> Any:
-        async with AsyncRetell() as client:
+        async with known.client() as client:
             return await opened.sync(client, kinds=kinds or _KINDS, since=_moment(since), full=full, events=events, at_once=at_once)
 
     done = _run(database, use, make=True)
     told = f"{done.seen:,} seen: {done.new:,} new, {done.changed:,} changed; {done.pages:,} lists and {done.read:,} calls and chats read"
-    click.echo(told + (f"; {done.events:,} events put into the inbox" if events else ""))
+    _tell(told + (f"; {done.events:,} events put into the inbox" if events else ""))
 
 
 @archive.command()
@@ -192,7 +204,7 @@ def failed(database: str, as_json: bool) -> None:
 @click.argument("keys", nargs=-1)
 def retry(database: str, keys: tuple[str, ...]) -> None:
     """Let failed events be handled again by the service: those of these KEYS, or all."""
-    click.echo(f"{_run(database, lambda opened: opened.retry(*keys)):,} events are handled again")
+    _tell(f"{_run(database, lambda opened: opened.retry(*keys)):,} events are handled again")
 
 
 @archive.command()
@@ -204,7 +216,9 @@ def erase(database: str, number: str, yes: bool) -> None:
     if not yes:
         click.confirm("All that is kept of the calls and chats of this number will be gone for good. Erase it?", abort=True)
     done = _run(database, lambda opened: opened.erase(number))
-    click.echo(f"{len(done.conversations):,} calls and chats erased, the number taken out of {done.mentions:,} other rows", err=True)
+    told = f"{len(done.conversations):,} calls and chats erased, the number taken out of {done.mentions:,} other rows"
+    carried_out(f"{told}. The API has these still: {', '.join(done.conversations) or 'none'}.")
+    click.echo(told, err=True)
     for id in done.conversations:  # the API has them still
         click.echo(id)
 
@@ -218,7 +232,13 @@ def forget(database: str, before: str, yes: bool) -> None:
     end = moment(before)
     if not yes:
         click.confirm(f"All calls and chats that ended before {end:%Y-%m-%d %H:%M} will be gone for good. Forget them?", abort=True)
-    click.echo(f"{_run(database, lambda opened: opened.forget(end)):,} calls and chats forgotten")
+    _tell(f"{_run(database, lambda opened: opened.forget(end)):,} calls and chats forgotten")
+
+
+def _tell(what: str) -> None:
+    """Say what was carried out."""
+    carried_out(f"{what}.")
+    click.echo(what)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -22,7 +22,6 @@ import anyio
 import click
 from anyio import to_thread
 
-from .._client import AsyncRetell
 from .._core.errors import APIError, ConfigurationError
 from .._core.masking import mask, mask_text
 from ..campaigns.contact import Contact
@@ -30,10 +29,14 @@ from ..campaigns.contacts import Table, numbers_of, read_contacts
 from ..campaigns.plan import Plan, estimate, local, plan as make_plan
 from ..campaigns.settings import Settings, moment as moment_of, read_settings
 from . import display
+from .operations.command import Group, profile_of, profile_options
+from .operations.sending import carried_out
 
 if TYPE_CHECKING:
+    from .._client import AsyncRetell
     from ..campaigns.durable.campaign import Campaign, Progress, State
     from ..campaigns.forecast import Planned
+    from .profiles import Profile
 
 __all__ = ["campaign"]
 
@@ -61,7 +64,7 @@ def _address(database: str) -> Path | str:
     return database if "://" in database else Path(database)
 
 
-@click.group()
+@click.group(cls=Group)
 def campaign() -> None:
     """Plan calls to many people by rules, place them, and follow them to their end.
 
@@ -114,6 +117,7 @@ def _never(settings: Settings, do_not_call: Sequence[Path]) -> frozenset[str]:
 @click.option("--out", type=_WRITTEN, help="Write the plan of every contact there, as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary and all that is refused as JSON.")
 @click.option("--show", default=10, show_default=True, metavar="N", help="Print so many calls and refused lines.")
+@profile_options
 def plan(
     contacts: Path,
     rules_file: Path | None,
@@ -122,6 +126,8 @@ def plan(
     out: Path | None,
     as_json: bool,
     show: int,
+    profile: str | None,
+    sandbox: bool,
     **said: Any,
 ) -> None:
     """Show what a campaign would do. Nobody is called.
@@ -134,7 +140,8 @@ def plan(
     """
     settings = _settings(rules_file, said)
     now = time.time() if moment is None else moment_of(moment, settings.rules.zone, "--at", begins=True)
-    known, why = anyio.run(_account, settings)
+    is_asked = sandbox or profile or os.environ.get("RETELL_API_KEY")
+    known, why = anyio.run(_account, settings, profile_of(profile, sandbox)) if is_asked else ({}, "RETELL_API_KEY is not set")
     found = make_plan(
         contacts,
         settings.rules,
@@ -166,6 +173,7 @@ def plan(
 @_rules
 @click.option("--name", help="What the campaign is called, by default as its file.")
 @click.option("--resume", "resumes", is_flag=True, help="Take a pause back before.")
+@profile_options
 def run(
     database: Path | str,
     contacts: Path | None,
@@ -173,6 +181,8 @@ def run(
     do_not_call: tuple[Path, ...],
     name: str | None,
     resumes: bool,
+    profile: str | None,
+    sandbox: bool,
     **said: Any,
 ) -> None:
     """Call people, until every contact has come to an end.
@@ -188,7 +198,7 @@ def run(
     The exit status is 0 if it is done, or somebody paused or cancelled it; 3 if it paused by itself, since the API refuses all requests of
     all numbers, the key, or the account; 130 and 143 after Ctrl-C and SIGTERM; and 1 after an error.
     """
-    client = AsyncRetell()  # first, so that nothing is made where there is no key
+    client = profile_of(profile, sandbox).client()  # first, so that nothing is made where there is no key
     if contacts is not None:
         _make(database, contacts, rules_file, do_not_call, name, said)
     elif rules_file is not None or do_not_call or name is not None or any(value not in {None, ()} for value in said.values()):
@@ -364,8 +374,15 @@ async def _progress(campaign: Campaign, every: float, over: anyio.Event) -> Asyn
             await over.wait()
 
 
-def _show(state: State) -> None:
-    click.echo(f"{state.name}: {display.status(state)}: {display.counts(state.counts)}")
+def _show(state: State, *, changed: bool = True) -> None:
+    """Say how it stands.
+
+    :param changed: whether it was changed before.
+    """
+    told = f"{state.name}: {display.status(state)}: {display.counts(state.counts)}"
+    if changed:
+        carried_out(f"{told}.")
+    click.echo(told)
 
 
 @campaign.command()
@@ -379,7 +396,7 @@ def status(database: Path | str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"name": state.name, "status": state.status, "note": state.note, "counts": state.counts, "caps": caps}))
     else:
-        _show(state)
+        _show(state, changed=False)
         for cap in caps:
             click.echo(f"Held back by {cap}")
 
@@ -426,6 +443,7 @@ def retry(database: Path | str, ends: tuple[str, ...]) -> None:
     """Begin anew with contacts that were not reached, with a new budget of attempts. Run it after that."""
     opened = _opened(database)
     count = opened.retry(cast("Any", ends)) if ends else opened.retry()
+    carried_out(f"{count:,} contacts begin anew.")
     click.echo(f"{count:,} contacts begin anew")
 
 
@@ -491,13 +509,11 @@ def _written(path: Path | None) -> Generator[IO[str]]:
         raise click.FileError(str(path), error.strerror) from None
 
 
-async def _account(settings: Settings) -> tuple[dict[str, Any], str]:
+async def _account(settings: Settings, profile: Profile) -> tuple[dict[str, Any], str]:
     """What the account says: how many calls it may have at once, and what the agent's cost; and else why it does not."""
-    if not os.environ.get("RETELL_API_KEY"):
-        return {}, "RETELL_API_KEY is not set"
     known: dict[str, Any] = {}
     try:
-        async with AsyncRetell() as client:
+        async with profile.client() as client:
             room = await client.concurrency.retrieve()
             if room.concurrency_limit:
                 known["live"] = max(room.concurrency_limit - (room.reserved_inbound_concurrency or 0), 1)

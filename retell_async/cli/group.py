@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +16,7 @@ from .._core.masking import mask_text
 from .._version import __version__
 from .operations import table
 from .operations.command import HELP, Group, Resource
+from .streams import Unwritten
 
 __all__ = ["Lazy", "retell_async"]
 
@@ -45,16 +47,20 @@ _BY_HAND: Mapping[str, Mapping[str, tuple[str, str]]] = {
 def _one_line() -> Generator[None]:
     try:
         yield
-    except OutcomeUnknownError as error:
-        from .operations.sending import UNKNOWN, Failed
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except Exception as error:
+        from .operations.sending import UNKNOWN, UNTOLD, Failed, done
 
-        raise Failed(mask_text(str(error)), UNKNOWN) from None
-    except RetellError as error:
-        raise click.ClickException(mask_text(str(error))) from None
-    except ModuleNotFoundError as error:
-        if "pip install" not in str(error):
-            raise
-        raise click.ClickException(str(error)) from None
+        text = mask_text(str(error))
+        if isinstance(error, OutcomeUnknownError):
+            raise Failed(text, UNKNOWN) from None
+        if (what := done()) is not None:
+            is_clear = isinstance(error, (RetellError, Unwritten))
+            raise Failed(f"{what} But then: {text if is_clear else mask_text(repr(error))}", UNTOLD) from None
+        if isinstance(error, RetellError) or (isinstance(error, ModuleNotFoundError) and "pip install" in text):
+            raise click.ClickException(text) from None
+        raise
 
 
 def _loaded(module: str, name: str) -> click.Command:
@@ -88,7 +94,10 @@ class Lazy(Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run it. What this package says went wrong is one line, with no traceback."""
         with _one_line():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # while it can be said that it did not work
 
 
 @click.group(cls=Lazy, context_settings=HELP)
@@ -98,5 +107,6 @@ def retell_async() -> None:
 
     The API key is read from RETELL_API_KEY, the address of the API from RETELL_BASE_URL.
 
-    The exit status is 0 if it was done, 1 if not, 2 if the command line is wrong, and 3 if nobody knows whether it was done.
+    The exit status is 0 if it was done, 1 if not, 2 if the command line is wrong, 3 if nobody knows whether it was done, and 4 if it was,
+    and what comes after it went wrong, such as printing the answer.
     """

@@ -16,6 +16,7 @@ from ..mcp.catalog import Asks
 from ..mcp.policy import Policy
 from ..mcp.server import Fetch, RetellServer
 from ..mcp.serving import Tokens, fetch_recording, known_hosts, run_http, run_stdio
+from .operations.command import Command
 from .profiles import Profile
 
 __all__ = ["mcp"]
@@ -23,7 +24,7 @@ __all__ = ["mcp"]
 _SANDBOX = "sandbox"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--profile", envvar="RETELL_PROFILE", metavar="NAME", help="The workspace: its key is RETELL_API_KEY_NAME.")
 @click.option("--sandbox", is_flag=True, help="Serve a workspace that is made up, on this machine: no account, no network, no cost.")
 @click.option("--read-only", is_flag=True, help="Have only tools that read.")

@@ -40,7 +40,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     \b
     bash  eval "$(retell-async completion bash)"  in ~/.bashrc
     zsh   eval "$(retell-async completion zsh)"   in ~/.zshrc
-    fish  retell-async completion fish > ~/.config/fish/completions/retell-async.fish
+    fish  retell-async completion fish | source   in ~/.config/fish/config.fish
     """  # noqa: D301 - to click, a backspace says that the lines stay as they are
     found = get_completion_class(shell)
     if found is None:

@@ -20,6 +20,7 @@ from retell_async.campaigns.durable.database import Database
 from retell_async.campaigns.durable.store import Intent, Store
 from retell_async.cli import campaign as module
 from retell_async.cli.group import retell_async
+from retell_async.cli.profiles import Profile
 
 from ..engine.example import BASE_URL, KEY
 
@@ -138,11 +139,11 @@ def served(request: httpx.Request) -> httpx.Response:
 @pytest.fixture
 def account(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def use(serve: Any) -> None:
-        def client() -> AsyncRetell:
+        def client(_: Profile) -> AsyncRetell:
             return AsyncRetell(KEY, base_url=BASE_URL, max_retries=0, http_client=httpx.AsyncClient(transport=httpx.MockTransport(serve)))
 
         monkeypatch.setenv("RETELL_API_KEY", KEY)
-        monkeypatch.setattr(module, "AsyncRetell", client)
+        monkeypatch.setattr(Profile, "client", client)
 
     return use
 

@@ -101,3 +101,15 @@ def test_what_no_terminal_can_show_is_shown_all_the_same(terminal: Terminal, loc
     local.create_fixtures(agent_name="half a pair: \ud83d, and é")
     found = json.loads(terminal.pipe("agent", "list", "--json"))
     assert "half a pair: \ud83d, and é" in [agent["agent_name"] for agent in found]
+
+
+@pytest.mark.parametrize("how", ["> /dev/full", ">&-", "| true", "> /dev/full 2>&1"])
+def test_a_call_whose_id_nobody_reads_is_no_failure(terminal: Terminal, local: LocalRetell, how: str) -> None:
+    before = sum(local.placed.values())
+    number = json.loads(terminal.pipe("phone-number", "list", "--json"))[0]["phone_number"]
+    command = f"{sys.executable} -m retell_async call place +14155550199 --from {number} --yes {how}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], check=False, capture_output=True, text=True, env=terminal.env)
+    placed = sum(local.placed.values()) - before
+    assert (done.returncode, placed) == ((1, 0) if how == ">&-" else (4, 1)), done.stderr
+    assert "Traceback" not in done.stderr
+    assert ("call_id call_" in done.stderr) == (bool(placed) and "2>" not in how)

@@ -133,7 +133,7 @@ def shown(address: Path | str) -> str:
 def _postgres(address: str, synchronous_commit: str) -> sa.Engine:
     try:
         url = sa.make_url(address)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # of a port that is no number
         raise ConfigurationError("the address of the database is none: postgresql://user@host/name is one") from None
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise ConfigurationError(f"a campaign is kept in a file of SQLite or in Postgres, not in {url.get_backend_name()}")

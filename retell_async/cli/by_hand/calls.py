@@ -15,9 +15,9 @@ from ..._client import AsyncRetell
 from ..._core.errors import ConfigurationError, RetellError
 from ..._core.masking import mask, mask_text
 from ..operations import table
-from ..operations.command import profile_of, profile_options
+from ..operations.command import Command, profile_of, profile_options
 from ..operations.output import Style, shown
-from ..operations.sending import ask, fail, keyed, run
+from ..operations.sending import ask, carried_out, fail, keyed, run
 from ..times import moment, plain
 from .transcript import Growing, transcript, wrapped
 
@@ -29,9 +29,10 @@ __all__ = ["follow", "logs", "place"]
 _EVERY = 2.0
 _OVER = ("ended", "error", "not_connected")
 _PAGE = 1000
+_LOG_WITHIN = 300.0
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("call_id")
 @click.option("--poll", is_flag=True, help="Ask again and again in place of watching it: the transcript comes when the call is over.")
 @profile_options
@@ -128,12 +129,13 @@ def summary(call: Mapping[str, Any]) -> str:
     return plain(", ".join(part for part in told if part))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("to_number")
 @click.option("--from", "from_number", metavar="NUMBER", help="The number that calls; needed if the account has several.")
 @click.option("--agent", "agent_id", metavar="ID", help="The agent that speaks, in place of the number's own.")
 @click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="What replaces {{NAME}} in prompts; may be repeated.")
 @click.option("--follow", "followed", is_flag=True, help="Show how it goes on, to its end.")
+@click.option("--idempotency-key", metavar="KEY", help="That of a call whose outcome is unknown: within an hour no second one is placed.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @profile_options
 def place(
@@ -142,6 +144,7 @@ def place(
     agent_id: str | None,
     variables: tuple[str, ...],
     followed: bool,
+    idempotency_key: str | None,
     yes: bool,
     profile: str | None,
     sandbox: bool,
@@ -158,6 +161,8 @@ def place(
         if wrong := [name for name, equals, _ in pairs if not equals or not name]:
             raise click.UsageError(f"--var takes NAME=VALUE, not {wrong[0]!r}")
         arguments["retell_llm_dynamic_variables"] = {name: value for name, _, value in pairs}
+    if idempotency_key is not None:
+        arguments["idempotency_key"] = idempotency_key
     known = profile_of(profile, sandbox)
     arguments["from_number"] = from_number or anyio.run(_only_number, known)
     operation = table.operation("call", "create_phone_call")
@@ -185,12 +190,14 @@ async def _only_number(profile: Profile) -> str:
 async def _place(profile: Profile, operation: table.Operation, arguments: dict[str, Any]) -> str:
     async with profile.client() as client:
         try:
-            return (await client.call.create_phone_call(**arguments)).call_id
+            placed = await client.call.create_phone_call(**arguments)
         except (RetellError, ValueError, TypeError) as error:
             fail(operation, error, profile)
+        carried_out(f"The call was placed: call_id {placed.call_id}.")
+        return placed.call_id
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("call_id", required=False)
 @click.option("--since", default="1h", show_default=True, metavar="TIME", help="From then on: yesterday, 7d, 12h, 2026-11-26T09:00.")
 @click.option("--agent", "agent_id", metavar="ID", help="Only calls of this agent.")
@@ -252,10 +259,15 @@ async def _log_of(profile: Profile, call_id: str) -> None:
     url = getattr(call, "public_log_url", None)
     if not url:
         raise ConfigurationError(f"{call_id} has no log: it is there some time after the call is over")
-    async with httpx.AsyncClient(timeout=60, follow_redirects=True) as http:  # where logs are, no key goes
-        try:
-            answer = (await http.get(url)).raise_for_status()
-        except httpx.HTTPError as error:
-            raise ConfigurationError(f"the log of {call_id} cannot be fetched: {mask_text(str(error))}") from None
-    for line in answer.text.splitlines():
-        click.echo(plain(mask_text(line)))
+    try:
+        with anyio.fail_after(_LOG_WITHIN):
+            async with (
+                httpx.AsyncClient(follow_redirects=True) as http,  # where logs are, no key goes
+                http.stream("GET", url) as answer,
+            ):
+                async for line in answer.raise_for_status().aiter_lines():
+                    click.echo(plain(mask_text(line)))
+    except TimeoutError:
+        raise ConfigurationError(f"the log of {call_id} did not arrive within {_LOG_WITHIN:.0f} seconds") from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ConfigurationError(f"the log of {call_id} cannot be fetched: {mask_text(str(error))}") from None

@@ -18,7 +18,7 @@ import click
 from ..._core.errors import APIConnectionError, APIStatusError, ConfigurationError, RetellError
 from ..._core.masking import mask_text
 from ..._version import __version__
-from ..operations.command import profile_of, profile_options
+from ..operations.command import Command, profile_of, profile_options
 from ..operations.output import print_table
 from ..operations.sending import Failed
 from ..profiles import SANDBOX
@@ -48,7 +48,7 @@ class Finding:
     text: str
 
 
-@click.command()
+@click.command(cls=Command)
 @profile_options
 def doctor(profile: str | None, sandbox: bool) -> None:
     """Look whether everything is as it has to be: versions, key, proxy, connection, clock, limits.

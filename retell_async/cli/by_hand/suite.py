@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import attrs
 import click
 
 from ..._client import AsyncRetell
-from ..._core.errors import ConfigurationError
-from ..operations import table
+from ..._core.errors import ConfigurationError, RetellError
+from ..operations import sending as work, table
 from ..operations.command import Group, profile_of, profile_options
 from ..operations.output import print_table
 from ..operations.sending import Failed, ask
+from ..operations.table import Json
 from ..times import plain
 from .cases import Case, Result, changes, compared, junit, read_cases, results
 
@@ -33,18 +33,6 @@ _PAGE = 1000
 @click.group(cls=Group)
 def test() -> None:
     """Run an agent's test cases: conversations with a user who is played by a model, and judged."""
-
-
-@attrs.frozen
-class _Asked:
-    """What is to be tested, and how."""
-
-    engine: Mapping[str, Any]
-    cases: Sequence[Case]
-    """Those of files; empty for those that the account has."""
-    only: Sequence[str]
-    within: float
-    yes: bool
 
 
 @test.command()
@@ -90,41 +78,62 @@ def run(
         raise click.UsageError(f"--case {unknown[0]!r} is in none of the files")
     given = {"agent_id": agent_id, "llm_id": llm_id, "conversation_flow_id": flow_id, "version": engine_version}
     begun = time.monotonic()
-    found, before, title = anyio.run(_run, known, given, cases, only, within, yes)
-    _print(found, before)
+    wanted, engine, there, before = anyio.run(_found, known, given, cases, only)
+    about = table.operation("tests", "create_batch_test")
+    ask("test run", known, about.asked({}), {**engine, "test_cases": [name for name, _ in wanted]}, yes=yes)
+    found = work.run(about, {}, _run, known, about, engine, [case for _, case in wanted], there, within)
     if report is not None:
         try:
-            report.write_text(junit(title, found, time.monotonic() - begun), encoding="utf-8")
+            report.write_text(junit(engine[_NAMES[engine["type"]]], found, time.monotonic() - begun), encoding="utf-8")
         except OSError as error:
             raise click.FileError(str(report), error.strerror) from None
+    _print(found, before)
     worse = {*compared(found, before).worse, *compared(found, before).new}
     if wrong := [one for one in found if one.verdict != "pass" and (not regressions or not before or one.name in worse)]:
         raise Failed(f"{len(wrong)} of {len(found)} test cases did not pass")
 
 
-async def _run(
-    profile: Profile, given: Mapping[str, Any], cases: Sequence[Case], only: Sequence[str], within: float, yes: bool
-) -> tuple[list[Result], list[Result], str]:
-    """The results, those of the batch before, and what was tested."""
+async def _found(
+    profile: Profile, given: Mapping[str, Any], cases: Sequence[Case], only: Sequence[str]
+) -> tuple[list[tuple[str, Case | str]], dict[str, Any], dict[str, Json], list[Result]]:
+    """The test cases that are to run by their names, what is tested, the test cases that it has, and the results of the batch before."""
     async with profile.client() as client:
         engine = await _engine(client, given)
         name = _NAMES[engine["type"]]
         where: Any = {"type": engine["type"], name: engine[name]}
-        there = {case.name: case.to_dict() async for case in client.tests.list_test_case_definitions(**where, limit=_PAGE)}
-        wanted = [case.name for case in cases] or list(there)
-        wanted = [one for one in wanted if not only or one in only]
-        if not wanted:
-            raise ConfigurationError(f"{engine[name]} has no such test cases: FILES name some")
-        about = table.operation("tests", "create_batch_test")
-        ask("test run", profile, about.asked({}), {**engine, "test_cases": wanted}, yes=yes)
-        before = await _before(client, where, engine.get("version"))
-        ids = [await _written(client, case, there.get(case.name), engine) for case in cases if case.name in wanted]
-        ids = ids or [there[one]["test_case_definition_id"] for one in wanted]
+        there = [case.to_dict() async for case in client.tests.list_test_case_definitions(**where, limit=_PAGE)]
+        known: list[tuple[str, Case | str]] = [(case["name"], case["test_case_definition_id"]) for case in there]
+        if cases:
+            known = [(case.name, case) for case in cases]
+        names = [name for name, _ in known]
+        if unknown := [one for one in only if one not in names]:
+            raise ConfigurationError(f"{engine[name]} has no test case {unknown[0]!r}: {', '.join(map(plain, names)) or 'FILES name some'}")
+        if not known:
+            raise ConfigurationError(f"{engine[name]} has no test cases: FILES name some")
+        wanted = [one for one in known if not only or one[0] in only]
+        return wanted, engine, {case["name"]: case for case in there}, await _before(client, where, engine.get("version"))
+
+
+async def _run(
+    profile: Profile,
+    about: table.Operation,
+    engine: Mapping[str, Any],
+    cases: Sequence[Case | str],
+    there: Mapping[str, Json],
+    within: float,
+) -> list[Result]:
+    """The results of test cases: those of files, or the ids of those that the account has."""
+    async with profile.client() as client:
+        ids = [case if isinstance(case, str) else await _written(client, case, there.get(case.name), engine) for case in cases]
         sent: Any = engine
-        batch = await client.tests.create_batch_test(response_engine=sent, test_case_definition_ids=ids)
-        click.echo(f"{len(ids):,} test cases run as {batch.test_case_batch_job_id}", err=True)
-        await client.tests.wait(batch.test_case_batch_job_id, within=within)
-        return await _results(client, batch.test_case_batch_job_id), before, str(engine[name])
+        try:
+            id = (await client.tests.create_batch_test(response_engine=sent, test_case_definition_ids=ids)).test_case_batch_job_id
+        except RetellError as error:
+            work.fail(about, error, profile)
+        work.carried_out(f"The test cases run as {id}.")
+        click.echo(f"{len(ids):,} test cases run as {id}", err=True)
+        await client.tests.wait(id, within=within)
+        return await _results(client, id)
 
 
 async def _engine(client: AsyncRetell, given: Mapping[str, Any]) -> dict[str, Any]:

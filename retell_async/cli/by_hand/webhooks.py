@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, cast
+from urllib.parse import urlsplit
 
 import anyio
 import attrs
@@ -185,6 +186,16 @@ async def _resend(
     delivery.check()
 
 
+def _is_address(url: str) -> bool:
+    import httpx
+
+    try:
+        host, _ = httpx.URL(url).host, urlsplit(url).port
+    except (ValueError, httpx.InvalidURL):
+        return False
+    return bool(host) and url.startswith(("http://", "https://"))
+
+
 def _ms(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
@@ -209,8 +220,8 @@ class _Delivery:
     @classmethod
     def to(cls, url: str | None, profile: Profile) -> _Delivery:
         """:raises click.UsageError: the URL is none."""
-        if url is not None and not url.startswith(("http://", "https://")):
-            raise click.UsageError(f"--forward-to takes a URL such as http://127.0.0.1:8000/webhook, not {url!r}")
+        if url is not None and not _is_address(url):
+            raise click.UsageError(f"--forward-to takes a URL such as http://127.0.0.1:8000/webhook, not {mask_text(url)!r}")
         return cls(url, profile)
 
     async def __aenter__(self) -> Self:
@@ -246,7 +257,12 @@ class _Delivery:
             headers = {"content-type": "application/json", "x-retell-signature": self.profile.sign(body)}
             begun = time.monotonic()
             try:
-                answer = await http.post(cast("str", self.url), content=body, headers=headers)
+                with anyio.fail_after(_TIMEOUT):  # in all; and of the answer nothing is read but its status
+                    async with http.stream("POST", cast("str", self.url), content=body, headers=headers) as answer:
+                        pass
+            except TimeoutError:
+                said = f"no answer within {_TIMEOUT:.0f} seconds"
+                continue
             except httpx.HTTPError as error:
                 said = mask_text(str(error) or type(error).__name__)
                 continue

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ import click
 from ..times import moment
 from .table import Json, Operation, fields, flag, kinds, members, named, resolved, within
 
-__all__ = ["Inputs", "choices", "conditions", "criteria", "gathered", "period", "pulled", "takes"]
+__all__ = ["Inputs", "choices", "conditions", "criteria", "gathered", "is_way", "period", "pulled", "takes"]
 
 _FILTER = "filter_criteria"
 _TIMES = ("start_timestamp", "last_conversation_timestamp")
@@ -36,7 +37,7 @@ def pulled(arguments: Sequence[str], names: Iterable[str]) -> tuple[list[str], l
 
     :param names: what has fields.
     """
-    known = {flag(name)[2:] for name in names}
+    known = [*names]
     rest: list[str] = []
     found: list[tuple[str, str]] = []
     left = iter(arguments)
@@ -44,7 +45,7 @@ def pulled(arguments: Sequence[str], names: Iterable[str]) -> tuple[list[str], l
         option, equals, text = word.partition("=")
         if word == "--":
             return [*rest, word, *left], found
-        if not option.startswith("--") or "." not in option or named(option[2:].partition(".")[0]) not in known:
+        if not is_way(word, known):
             rest.append(word)
             continue
         if not equals and (following := next(left, None)) is not None:
@@ -55,8 +56,17 @@ def pulled(arguments: Sequence[str], names: Iterable[str]) -> tuple[list[str], l
     return rest, found
 
 
+def is_way(word: str, names: Iterable[str]) -> bool:
+    """Whether a word is ``--x.y``, or ``--x.y=value``, and x has one of these names."""
+    root, dot, _ = word.partition("=")[0].partition(".")
+    return bool(dot) and root.startswith("--") and f"--{named(root[2:])}" in map(flag, names)
+
+
 class Inputs:
-    """What texts stand for: ``@file`` for what is in a file, ``-`` for the standard input, ``@@text`` for ``@text``."""
+    """What texts stand for: ``@file`` for what is in a file, ``-`` for the standard input, ``@@text`` for ``@text``.
+
+    What comes from there and is one line, such as an id, loses its end.
+    """
 
     def __init__(self) -> None:
         self._read = False
@@ -67,15 +77,20 @@ class Inputs:
             if self._read:
                 raise click.UsageError("- stands for the standard input, which can be read once")
             self._read = True
-            return sys.stdin.read()
+            return _line(sys.stdin.read())
         if text.startswith("@@"):
             return text[1:]
         if text.startswith("@"):
             try:
-                return Path(text[1:]).read_text(encoding="utf-8")
+                return _line(Path(text[1:]).read_text(encoding="utf-8"))
             except (OSError, UnicodeDecodeError) as error:
                 raise click.UsageError(f"{text[1:]} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from None
         return text
+
+
+def _line(text: str) -> str:
+    line, _, more = text.partition("\n")
+    return text if more else line
 
 
 def gathered(
@@ -171,9 +186,20 @@ _NOTHING = object()
 
 def _read(text: str) -> Any:
     try:
-        return json.loads(text)
+        return _parsed(text)
     except ValueError:
         return _NOTHING
+
+
+def _parsed(text: str) -> Any:
+    """:raises ValueError: it is no JSON; ``NaN`` is none, and neither is a number that is too large for any."""
+
+    def finite(said: str) -> float:
+        if not isfinite(number := float(said)):
+            raise ValueError(f"{said} is no number that JSON has")
+        return number
+
+    return json.loads(text, parse_float=finite, parse_constant=finite)
 
 
 def _is(read: object, wanted: Sequence[str]) -> bool:
@@ -182,7 +208,7 @@ def _is(read: object, wanted: Sequence[str]) -> bool:
 
 def _json(text: str, option: str) -> object:
     try:
-        return json.loads(text)
+        return _parsed(text)
     except ValueError as error:
         raise click.UsageError(f"{option}: this is no JSON: {error}") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
@@ -13,10 +13,10 @@ from click.shell_completion import CompletionItem
 
 from ..profiles import Profile
 from . import table
-from .arguments import choices, conditions, criteria, gathered, period, pulled, takes
+from .arguments import choices, conditions, criteria, gathered, is_way, period, pulled, takes
 from .table import Json, Operation, fields, flag, kinds, named, sentence, words
 
-__all__ = ["HELP", "Group", "Resource", "command", "profile_options", "profile_of"]
+__all__ = ["HELP", "Command", "Group", "Resource", "command", "profile_options", "profile_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,8 +64,48 @@ def profile_of(profile: str | None, sandbox: bool) -> Profile:
     return Profile.sandbox() if sandbox else Profile.named(profile)
 
 
-class Group(click.Group):
+class Command(click.Command):
+    """A command that takes none of its options for the value of another, whose value was forgotten."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        self.check(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def check(self, ctx: click.Context, args: Sequence[str]) -> None:
+        """:raises click.UsageError: an option stands where the value of another should."""
+        normal = ctx.token_normalize_func or str
+        options = {
+            normal(name): isinstance(param, _Switch) or param.is_flag or param.count
+            for param in self.get_params(ctx)
+            if isinstance(param, click.Option)
+            for name in (*param.opts, *param.secondary_opts)
+        }
+
+        def is_option(word: str) -> bool:
+            return normal(word.partition("=")[0]) in options or self.has_fields(word)
+
+        needs_value, before = False, ""
+        for word in args:
+            if needs_value and (word == "--" or is_option(word)):
+                raise click.UsageError(f"{before} needs a value, and {word} is an option: {before}={word} takes it for the value", ctx)
+            if word == "--" or not (needs_value or is_option(word) or ctx.allow_interspersed_args):
+                break  # of a group what follows belongs to a command
+            needs_value, before = not needs_value and is_option(word) and "=" not in word and not options.get(normal(word)), word
+
+    def has_fields(self, word: str) -> bool:
+        """Whether a word is the way to a field of an option, which needs a value too."""
+        return False
+
+
+class _Switch(click.Option):
+    """An option that may have a value, and is true without one."""
+
+
+class Group(Command, click.Group):
     """A group that says what else a wrong name may have meant."""
+
+    command_class = Command
+    group_class = type
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         try:
@@ -100,7 +140,7 @@ class Resource(Group):
             formatter.write_dl(sorted(said.items()))
 
 
-class _OperationCommand(click.Command):
+class _OperationCommand(Command):
     """An operation. Its options stand in groups, and ``--x.y value`` sets what is inside one."""
 
     def __init__(self, operation: Operation, groups: Mapping[str, list[click.Parameter]], **settings: Any) -> None:
@@ -109,8 +149,12 @@ class _OperationCommand(click.Command):
         self.groups = groups
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        self.check(ctx, args)
         rest, ctx.meta["nested"] = pulled(args, self.operation.arguments)
-        return super().parse_args(ctx, rest)
+        return click.Command.parse_args(self, ctx, rest)
+
+    def has_fields(self, word: str) -> bool:
+        return is_way(word, self.operation.arguments)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for name, params in self.groups.items():
@@ -178,7 +222,7 @@ def _option(operation: Operation, name: str, *, short: bool) -> click.Option:
     files = name in operation.files
     switch = kinds(schema) == ["boolean"]
     alone: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if switch else {}  # --include-total
-    return click.Option(
+    return (_Switch if switch else click.Option)(
         [flag(name), _slot(name)],
         multiple=True,
         type=_Text(["true", "false"] if switch else table.values(schema), files=files),

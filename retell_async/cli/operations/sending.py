@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import re
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +21,7 @@ from ..._client import AsyncRetell
 from ..._core.errors import (
     APIConnectionError,
     APIError,
+    APIResponseValidationError,
     APIStatusError,
     AuthenticationError,
     BadRequestError,
@@ -37,19 +41,24 @@ from ..times import plain
 from .output import Style, print_items, print_one, without_secrets
 from .table import Json, Operation, methods, named
 
-__all__ = ["UNKNOWN", "Failed", "Sending", "ask", "carry_out", "dry_run", "fail", "keyed", "look", "run"]
+__all__ = ["UNKNOWN", "UNTOLD", "Failed", "Sending", "ask", "carried_out", "carry_out", "dry_run", "done", "fail", "keyed", "look", "run"]
 
 T = TypeVar("T")
 
 UNKNOWN = 3
 """The exit status where nobody knows whether it was carried out."""
+UNTOLD = 4
+"""The exit status where it was carried out, and what comes after it went wrong, such as printing the answer."""
 
 _HEADS: Mapping[str, str] = {"money": "This may cost money or reach people.", "deletion": "This cannot be undone."}
 _LONGEST = 300
+_DONE = "retell_async.done"
+_IS_ID = re.compile("_id$|^phone_number$")
+_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Failed(click.ClickException):
-    """It was not carried out (exit status 1), or it is not known whether it was (3)."""
+    """It was not carried out (exit status 1), it is not known whether it was (3), or it was, and that could not be told (4)."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
@@ -103,27 +112,64 @@ async def carry_out(sending: Sending) -> None:
                 await _list(client, sending)
                 return
             answered = await _method(client, operation)(**sending.arguments)
+            found: Any = answered.to_dict() if isinstance(answered, Model) else answered
+            if operation.effect != "read":
+                carried_out(f"{operation.command} was carried out{_id(operation, found)}.")
     except (RetellError, ValueError, TypeError) as error:
         fail(operation, error, sending.profile)
     if answered is None or isinstance(answered, Model):
-        _print(None if answered is None else answered.to_dict(), style)
+        _print(found, style)
     else:
         print_plain(answered)
 
 
-def run(operation: Operation, arguments: Mapping[str, Any], function: Callable[..., Awaitable[T]], *given: Any) -> T:
-    """Run what carries out an operation.
+def _id(operation: Operation, found: Any) -> str:
+    """By what it is found that an operation has made or changed."""
+    fields = cast("Json", found) if isinstance(found, dict) else {}
+    name = next((name for name in (f"{operation.resource}_id", "phone_number", *fields) if name in fields and _IS_ID.search(name)), None)
+    return "" if name is None else f": {name} {plain(mask_text(str(fields[name])))}"
 
-    :raises Failed: Ctrl-C came while it was on its way, and it may have been carried out.
+
+def carried_out(what: str) -> None:
+    """Note, before anything is printed, that something was carried out: whatever goes wrong from now on, the exit status is not 1.
+
+    :param what: says it in a sentence, with the id by which it is found again.
+    """
+    if (ctx := click.get_current_context(silent=True)) is not None:
+        ctx.meta[_DONE] = what
+
+
+def done() -> str | None:
+    """What was carried out, if something was."""
+    ctx = click.get_current_context(silent=True)
+    return None if ctx is None else ctx.meta.get(_DONE)
+
+
+def run(operation: Operation, arguments: Mapping[str, Any], function: Callable[..., Awaitable[T]], *given: Any) -> T:
+    """Run what carries out an operation. SIGTERM and SIGHUP end it as Ctrl-C does.
+
+    :raises Failed: one of these came while it was on its way, and it may have been carried out, or after it was.
     """
     try:
-        return anyio.run(function, *given)
+        return anyio.run(_interruptible, function, *given)
     except KeyboardInterrupt:
+        if (what := done()) is not None:
+            raise Failed(f"{what} It was given up before all of it was printed.", UNTOLD) from None
         if operation.repeat == "safe":
             raise
         raise Failed(
             f"{operation.command} was given up on its way.\n{look(operation, arguments.get('idempotency_key'))}", UNKNOWN
         ) from None
+
+
+async def _interruptible(function: Callable[..., Awaitable[T]], *given: Any) -> T:
+    with anyio.CancelScope() as scope:
+        for number in _SIGNALS:
+            if signal.getsignal(number) is signal.SIG_DFL:  # under nohup SIGHUP is to be ignored
+                with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # on Windows, or not in the main thread
+                    asyncio.get_running_loop().add_signal_handler(number, scope.cancel)
+        return await function(*given)
+    raise KeyboardInterrupt
 
 
 def keyed(operation: Operation, arguments: Json) -> Json:
@@ -186,6 +232,8 @@ def fail(operation: Operation, error: Exception, profile: Profile) -> NoReturn:
     text = f"{operation.command}: {plain(mask_text(_message(error)))}"
     if isinstance(error, OutcomeUnknownError):
         raise Failed(f"{text.rstrip('.')}.\n{look(operation, error.idempotency_key, error.token)}", UNKNOWN) from None
+    if isinstance(error, APIResponseValidationError) and operation.repeat != "safe":  # it says success, whoever has said it
+        raise Failed(f"{text.rstrip('.')}.\n{look(operation, error.idempotency_key)}", UNKNOWN) from None
     raise Failed(f"{text.rstrip('.')}. {_advice(operation, error, profile)}".rstrip()) from None
 
 

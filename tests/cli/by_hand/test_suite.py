@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -11,6 +12,7 @@ import pytest
 
 from retell_async import ConfigurationError
 from retell_async.cli.by_hand.cases import Case, Result, changes, compared, junit, read_cases, results
+from retell_async.cli.operations.sending import UNTOLD
 
 from ..account import Account
 
@@ -121,12 +123,43 @@ def test_a_run_writes_the_cases_and_says_what_came_of_them(folder: Path, monkeyp
     assert "of 3 passed" in of_account.stdout
 
 
+def test_a_case_that_the_account_does_not_have_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account(monkeypatch)
+    llm = ["--llm", account.made.llm_id]
+    engine = json.dumps({"type": "retell-llm", "llm_id": account.made.llm_id})
+    create = [
+        "tests",
+        "create-test-case-definition",
+        "--user-prompt",
+        "You want Tuesday.",
+        "--metrics",
+        "Offers",
+        "--response-engine",
+        engine,
+    ]
+    for name in ("B", "B", "A"):
+        assert account.run(*create, "--name", name).exit_code == 0
+    done = account.run("test", "run", *llm, "--yes", "--case", "A", "--case", "Tpyo")
+    assert (done.exit_code, done.stderr) == (1, f"Error: {account.made.llm_id} has no test case 'Tpyo': A, B, B\n")
+    assert not account.local.requests("createBatchTest")
+    assert " of 3 passed" in account.run("test", "run", *llm, "--yes").stdout  # of two that have one name both run
+
+
+def test_tests_that_run_and_are_not_waited_for_to_their_end_are_no_error_of_which_nothing_remains(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account(monkeypatch, speed=1)
+    create = ["tests", "create-test-case-definition", "--name", "A", "--user-prompt", "You want Tuesday.", "--metrics", "Offers"]
+    assert account.run(*create, "--response-engine.type", "retell-llm", "--response-engine.llm_id", account.made.llm_id).exit_code == 0
+    done = account.run("test", "run", "--llm", account.made.llm_id, "--yes", "--within", "0.01")
+    assert done.exit_code == UNTOLD, done.output
+    assert re.search(r"The test cases run as test_batch_\w+\. But then: ", done.stderr)
+
+
 def test_what_cannot_be_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     account = Account(monkeypatch)
     llm = ["--llm", account.made.llm_id]
     assert "one of --agent, --llm and --flow" in account.run("test", "run", str(folder)).stderr
     assert "is in none of the files" in account.run("test", "run", str(folder), *llm, "--case", "Nope").stderr
-    assert "has no such test cases" in account.run("test", "run", *llm, "--yes").stderr
+    assert "has no test cases" in account.run("test", "run", *llm, "--yes").stderr
     asked = account.run("test", "run", str(folder), *llm)
     assert (asked.exit_code, "--yes" in asked.stderr) == (1, True)
     assert not account.local.requests("createBatchTest")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -36,7 +38,7 @@ class Handler:
         self.key = key
         self.got: list[tuple[str, str | None]] = []
         self.answers: list[int] = []
-        transport = httpx.MockTransport(self.take)
+        self.transport = transport = httpx.MockTransport(self.take)
 
         class Client(httpx.AsyncClient):
             def __init__(self, **options: Any) -> None:
@@ -138,6 +140,40 @@ def test_what_is_not_taken_is_tried_three_times_and_is_an_error(account: Account
     assert "1 events were not taken" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://127.0.0.1:99999/x", "http://xn--/", "http://", "http://h:x/", "ftp://h/", "localhost"]
+)
+def test_an_address_that_is_none_is_said(account: Account, handler: Handler, url: str) -> None:
+    for command in (["trigger", "call_ended"], ["listen"], ["resend", "--since", "1h"]):
+        done = account.run("webhooks", *command, "--forward-to", url)
+        assert (done.exit_code, "takes a URL such as" in done.stderr) == (2, True), done.output
+    assert handler.got == []
+
+
+async def endless(_: httpx.Request) -> httpx.Response:
+    async def body() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await anyio.sleep(0.01)
+
+    return httpx.Response(200, content=body())
+
+
+async def silent(_: httpx.Request) -> httpx.Response:
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
+@pytest.mark.parametrize(("answer", "status", "said"), [(endless, 0, "200 in "), (silent, 1, "no answer within ")])
+def test_an_answer_is_not_waited_for_for_ever(
+    account: Account, handler: Handler, monkeypatch: pytest.MonkeyPatch, answer: Any, status: int, said: str
+) -> None:
+    monkeypatch.setattr("retell_async.cli.by_hand.webhooks._TIMEOUT", 0.05)
+    monkeypatch.setattr(handler.transport, "handler", answer)
+    done = account.run("webhooks", "trigger", "call_ended", "--forward-to", URL)
+    assert (done.exit_code, said in done.stdout) == (status, True), done.output
+
+
 def test_resend_rebuilds_what_was_missed(account: Account, handler: Handler) -> None:
     ids = [json.loads(account.place(f"+1415555014{digit}", "--json").stdout)["call_id"] for digit in range(4)]
     for call_id in ids:
@@ -153,8 +189,6 @@ def test_resend_rebuilds_what_was_missed(account: Account, handler: Handler) -> 
 
 @pytest.mark.asyncio
 async def test_listen_posts_what_happens_from_then_on(account: Account, handler: Handler) -> None:
-    import anyio
-
     from retell_async.cli.by_hand.webhooks import _Delivery
 
     wanted: list[tuple[str, str]] = []

@@ -90,6 +90,10 @@ def test_a_way_that_leads_nowhere_is_said_before_anything_is_sent(way: str, said
         ("object", '{"a": [1]}', {"a": [1]}),
         ([], "4711", 4711),
         ([], "4 711", "4 711"),
+        ([], "NaN", "NaN"),
+        ([], "-Infinity", "-Infinity"),
+        ([], "1e999", "1e999"),
+        ([], "1e9", 1e9),
     ],
 )
 def test_a_text_is_what_the_schema_says(kind: Any, text: str, meant: object) -> None:
@@ -102,6 +106,8 @@ def test_a_text_is_what_the_schema_says(kind: Any, text: str, meant: object) -> 
     [
         ("integer", "five", "--x must be a whole number, not 'five'"),
         ("integer", "true", "must be a whole number"),
+        ("number", "NaN", "must be a number"),
+        ("object", '{"a": NaN}', "must be an object in JSON"),
         ("boolean", "yes", "must be true or false"),
         ("object", "[1]", "must be an object in JSON"),
         ("number", "1" * 60 + "x", r"not '1{39}…'"),
@@ -121,6 +127,11 @@ def test_texts_come_from_files_and_the_standard_input(tmp_path: Path, monkeypatc
         "begin_message": "Hello",
         "general_prompt": "Be kind.\nBe brief.\n",
     }
+    prompt.write_text("Hello.\r\n", encoding="utf-8")
+    for text, meant in (("agent_1\n", "agent_1"), ("agent_1", "agent_1"), ("\n", ""), ("a\n\n", "a\n\n"), (" a \n", " a ")):
+        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+        got = gathered(table.operation("agent", "update"), {"agent_id": ["-"], "agent_name": [f"@{prompt}"]}, [], None, {})
+        assert got == {"agent_id": meant, "agent_name": "Hello."}
     assert gathered(llm, {"begin_message": ["@@home"]}, [], None, {}) == {"begin_message": "@home"}
     monkeypatch.setattr("sys.stdin", io.StringIO("{}"))
     with pytest.raises(click.UsageError, match="can be read once"):

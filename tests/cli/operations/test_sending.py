@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+from typing import Any
 
+import anyio
 import pytest
 
-from retell_async.cli.operations.sending import UNKNOWN
+from retell_async.cli.operations.sending import UNKNOWN, UNTOLD
 
 from ..account import Account
 
@@ -168,6 +171,87 @@ def test_names_may_be_as_in_python_and_explained(account: Account) -> None:
     assert "agent_version" not in transfer
     assert "transfer_call" in account.run("llm", "create", "--explain", "general_tools.type").stdout
     assert "warm_transfer" in account.run("llm", "create", "--explain", "general_tools.transfer_option.type").stdout
+
+
+@pytest.mark.needs("signals")
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP", "SIGINT"])
+@pytest.mark.parametrize("command", ["create-phone-call", "place"])
+def test_a_signal_on_the_way_leaves_it_unknown_too(account: Account, monkeypatch: pytest.MonkeyPatch, command: str, number: str) -> None:
+    async def answer(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), getattr(signal, number))
+        await anyio.sleep(5)
+
+    monkeypatch.setattr("retell_async.resources.call.AsyncCallResource.create_phone_call", answer)
+    numbers = [NUMBER] if command == "place" else ["--from-number", account.made.phone_number, "--to-number", NUMBER]
+    done = account.run("call", command, *numbers, "--yes")
+    assert (done.exit_code, "--idempotency-key ra-" in done.stderr) == (UNKNOWN, True), done.output
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.needs("signals")
+def test_what_is_ignored_stays_so(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under nohup."""
+
+    async def answer(*_: object, **__: object) -> str:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await anyio.sleep(0.01)
+        return "done"
+
+    monkeypatch.setattr("retell_async.resources.call.AsyncCallResource.create_phone_call", answer)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert account.place(NUMBER).exit_code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, ValueError, ModuleNotFoundError("No module named 'rich'")])
+def test_what_comes_after_it_was_done_does_not_undo_it(account: Account, monkeypatch: pytest.MonkeyPatch, error: Any) -> None:
+    def interrupted(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("retell_async.cli.operations.sending.print_one", interrupted)
+    done = account.place(NUMBER)
+    assert (done.exit_code, "was carried out: call_id call_" in done.stderr) == (UNTOLD, True), done.output
+
+
+@pytest.mark.parametrize("kind", ["malformed", "truncated"])
+def test_an_answer_that_cannot_be_read_leaves_it_unknown(account: Account, kind: Any) -> None:
+    account.local.fault(kind, operation="createPhoneCall")
+    done = account.place(NUMBER)
+    account.local.assert_placed(NUMBER)
+    assert (done.exit_code, "--idempotency-key ra-" in done.stderr) == (UNKNOWN, True), done.output
+    account.local.fault(kind, operation="createRetellLLM")
+    assert account.run("llm", "create", "--general-prompt", "Hi").exit_code == UNKNOWN
+
+
+def test_a_call_is_placed_once_under_its_key(account: Account) -> None:
+    account.local.fault("timeout", operation="createPhoneCall", acted=True)
+    lost = account.run("call", "place", NUMBER, "--yes")
+    key = re.search(r"The same command with (--idempotency-key \S+) places", lost.stderr)
+    assert key is not None
+    account.local.clear_faults()
+    assert account.run("call", "place", NUMBER, "--yes", *key[1].split()).exit_code == 0
+    account.local.assert_placed(NUMBER)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("agent", "update", "x", "--data-storage-retention-days", "1"),
+        ("chat-agent", "update", "x", "--data-storage-retention-days", "1"),
+        ("call", "update", "x", "--data-storage-setting", "basic_attributes_only"),
+        ("chat", "update", "x", "--data-storage-setting", "basic_attributes_only"),
+        ("call", "stop", "x"),
+        ("chat", "end", "x"),
+        ("call", "take-over-live", "x", "--participant-id", "y"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_gone_or_reaches_people_asks(account: Account, words: tuple[str, ...]) -> None:
+    done = account.run(*words)
+    assert (done.exit_code, "There is nobody to ask here" in done.stderr) == (1, True), done.output
+    assert not account.local.requests()
 
 
 @pytest.mark.parametrize(("command", "status"), [("call create-phone-call", UNKNOWN), ("llm create", UNKNOWN), ("call list", 1)])

@@ -1,0 +1,5 @@
+"""``python -m retell_async``: the command ``retell-async``."""
+
+from .cli import main
+
+main()
