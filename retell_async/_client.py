@@ -139,7 +139,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
             retry=_kept(retry, old.retry),
             default_headers=check_headers(headers.value),
             default_query=check_query(query, "default_query"),
-            strict=_kept(strict, old.strict),
+            strict=old.strict if strict is None or isinstance(strict, Omit) else strict,
             rate_limits={**old.rate_limits, **(known := _known(rate_limits))},
             known=(*old.known, *known.items()),
             max_wait=old.max_wait if limit is None or isinstance(limit.max_wait, Omit) else limit.max_wait,

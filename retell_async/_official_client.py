@@ -261,7 +261,7 @@ class OfficialVerbs:
         request, given, follow = verb(method, path, options or {}, body, content, files)
         del path, body, content, files, options  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
         raw = await self._send(request, given, follow=follow)
-        return cast_answer(answer_of(raw), cast_to, strict=self._settings.strict)
+        return cast_answer(answer_of(raw), cast_to, strict=bool(self._settings.strict))
 
 
 class SyncVerbs:
@@ -362,4 +362,4 @@ class SyncVerbs:
         request, given, follow = verb(method, path, options or {}, body, content, files)
         del path, body, content, files, options  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
         raw = self._send(request, given, follow=follow)
-        return cast_answer(answer_of(raw), cast_to, strict=self._settings.strict)
+        return cast_answer(answer_of(raw), cast_to, strict=bool(self._settings.strict))

@@ -7,12 +7,12 @@ import collections.abc
 import typing
 from typing import TYPE_CHECKING, Any
 
+from docutils import nodes
 from sphinx.util.nodes import make_refnode
 
 from .sources import PACKAGE, class_name
 
 if TYPE_CHECKING:
-    from docutils import nodes
     from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
     from sphinx.domains.python import PythonDomain
@@ -31,6 +31,8 @@ _MODULES = (
 _PACKAGES = frozenset(
     {"aiohttp", "collections", "contextlib", "datetime", "httpx", "httpx2", "ipaddress", "os", "starlette", "types", "typing"}
 )
+_ALIKE = frozenset({"httpx", "httpx2"})
+"""Packages with classes of the same names, which are told apart by the package."""
 
 
 def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes.TextElement) -> nodes.Node | None:
@@ -38,8 +40,9 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes
     if node.get("refdomain") != "py":
         return None
     target: str = node["reftarget"]
-    if target.partition(".")[0] in _PACKAGES:
-        return shown
+    package = target.partition(".")[0]
+    if package in _PACKAGES:
+        return nodes.inline(target, target) if package in _ALIKE else shown
     domain = env.domains.python_domain
     found = _find(target, domain)
     if found is not None:

@@ -260,9 +260,14 @@ async def test_strict_validation_lets_fields_pass_that_came_later() -> None:
                 else:
                     with pytest.raises(package.APIResponseValidationError):
                         one.voice.retrieve("v")
-    with Retell(
-        "k", strict=True, http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={**voice, "new": 1})))
-    ) as here, pytest.raises(retell_async.APIResponseValidationError, match="new: unknown field"):
+    with (
+        Retell(
+            "k",
+            strict=True,
+            http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={**voice, "new": 1}))),
+        ) as here,
+        pytest.raises(retell_async.APIResponseValidationError, match="new: unknown field"),
+    ):
         here.voice.retrieve("v")
 
 

@@ -240,11 +240,11 @@ class PydanticMethods:
 
     @property
     def model_fields_set(self) -> set[str]:
-        """Names of the fields that are there."""
+        """Names of the declared fields that are there."""
         from .dump import names
 
         declared = names(type(self.__content__))
-        return {declared[wire].official if wire in declared else wire for wire in vars(self.__content__)}
+        return {declared[wire].official for wire in vars(self.__content__) if wire in declared}
 
     @property
     def model_extra(self) -> builtins.dict[str, Any]:
