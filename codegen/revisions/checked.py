@@ -41,7 +41,7 @@ def _checked(fetched: bytes, name: str) -> Json:
     if (checks := _VERSIONS.get(version[:3])) is None:
         raise Refused("/openapi", f"an OpenAPI 3.0 or 3.1 document is needed, {name} says {version or 'nothing'}")
     _readable(document)
-    document = _with_texts(document)
+    document = {str(key): _with_texts(value) for key, value in document.items()}
     for path in paths if isinstance(paths := document.get("paths"), dict) else ():
         if not _PATH.fullmatch(str(path)):
             raise Refused(

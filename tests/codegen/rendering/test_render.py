@@ -67,7 +67,7 @@ def test_a_file_where_none_can_be_is_refused() -> None:
         assert "is a file, which only a field of a form can be" in refused(viewed, posting(fields))[1]
     assert "is a file" in refused(viewed, posting(object_(f=object_(g=file)), "multipart/form-data"))[1]
     assert viewed(posting(object_(f=array(file)), "multipart/form-data")).operations[0].files == ["f"]
-    assert viewed(document({"/get-thing": {"get": operation(answer=object_(f=file))}}))
+    assert len(viewed(document({"/get-thing": {"get": operation(answer=object_(f=file))}})).operations) == 1
 
 
 def test_pages_that_say_nothing_of_the_next_one_are_refused() -> None:
