@@ -49,7 +49,7 @@ class Given:
 
     def target(self, path: str) -> str:
         """The path and the query as they are sent."""
-        filled = re.sub(r"{([^}]*)}", lambda match: quote(self.path[match[1]], safe=""), path)
+        filled = re.sub(r"{([^}]*)}", lambda match: quote(self.path[match[1]], safe="!$&'()*+,;=:@"), path)
         pairs = [(name, item) for name, value in self.query.items() for item in (value if isinstance(value, list) else [value])]
         query = "&".join(f"{quote(name, safe='')}={quote(_text(value), safe='')}" for name, value in pairs if value is not None)
         return f"/base{filled}{'?' if query else ''}{query}"
