@@ -55,7 +55,7 @@ def written_and_read(*values: Any) -> None:
             assert folder.problems == []
             assert folder.wanted["llms/x"] == wanted
             stamp = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-            assert not read_folder(root, "default", writing=True).write("llms/x", wanted)
+            assert not read_folder(root, "default", writing=True).write("llms/x", wanted).changed
             assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == stamp
 
 
@@ -215,7 +215,7 @@ def test_writing_touches_the_file_in_which_a_setting_stands(tmp_path: Path) -> N
         "environments/default.yaml": "variables: {host: a.example}\nvalues:\n  agents/two: {volume: 1}\n",
     }
     again = read_folder(tmp_path, "default", writing=True)
-    assert not again.write("agents/two", {**fields, "volume": 1, "voice_id": "openai-Echo"})
+    assert not again.write("agents/two", {**fields, "volume": 1, "voice_id": "openai-Echo"}).changed
 
 
 @pytest.mark.parametrize(
