@@ -180,7 +180,7 @@ class Config:
 
         :raises ConfigurationError: the account has no such object, or another file is about it.
         """
-        if not is_name(name):
+        if not is_name(name) or "/_" in name:
             raise ConfigurationError(
                 f"a name begins with {', '.join(f'{folder}/' for folder in FOLDERS)}, "
                 f"and goes on with letters, digits, -, . and _: not {name!r}"

@@ -71,6 +71,27 @@ def test_from_pull_to_publish(local: LocalRetell, tmp_path: Path) -> None:
     assert (tmp_path / "b.json").stat().st_mode & 0o77 == 0
 
 
+def test_keys_are_added_to_a_file(local: LocalRetell, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("DATABASE_URL=postgres://prod")
+    file.chmod(0o644)
+    for _ in range(2):
+        assert run("pull", "--keys", ".env")[0] == 0
+        assert file.read_text() == f"DATABASE_URL=postgres://prod\nAPPOINTMENTS_CRM_AUTHORIZATION='{KEY}'\n"
+        assert file.stat().st_mode & 0o77 == 0
+    file.write_text("export APPOINTMENTS_CRM_AUTHORIZATION=mine\n")
+    code, output = run("pull", "--keys", ".env")
+    assert (code, file.read_text()) == (0, "export APPOINTMENTS_CRM_AUTHORIZATION=mine\n")
+    assert "another APPOINTMENTS_CRM_AUTHORIZATION than the account" in output
+    assert KEY not in output
+    assert run("backup", "--out", "retell/b.json")[0] == 1
+
+
+def test_the_profile_of_the_environment_is_used() -> None:
+    code, output = run("plan", RETELL_PROFILE="staging")
+    assert (code, output) == (1, "Error: the profile staging has no API key: set RETELL_API_KEY_STAGING\n")
+
+
 def test_promote(local: LocalRetell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "retell/environments").mkdir(parents=True)
     for name in ("staging", "prod"):
