@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -155,8 +155,10 @@ class Config:
             plan goes on from there.
         """
         read = await self._checked()
-        given = plan if isinstance(plan, Plan) else None
-        now = self._plan(read, *((given.only, given.overwrite, given.delete, given.adopt) if given else ((), (), ())))
+        if isinstance(plan, Plan):
+            now = self._plan(read, plan.only, plan.overwrite, plan.delete, plan.adopt)
+        else:
+            now = self._plan(read, (), (), ())
         if now.digest != (plan if isinstance(plan, str) else plan.digest):
             raise OutOfDateError("the plan is out of date: the files or the account were changed since. Plan again")
         if now.conflicts:
@@ -472,7 +474,7 @@ def fields_of(kind: Kind, parts: Json, before: Json) -> Json:
             found = source_of(part)
             if found is not None and value is not None:
                 source, name = found
-                for text in value if isinstance(value, list) else [value]:  # pyright: ignore[reportUnknownVariableType]
+                for text in cast("list[Any]", value) if isinstance(value, list) else [value]:
                     item: Any = name if source != "text" else {"title": name} if text == TEXT else {"title": name, "text": text}
                     fields.setdefault(SOURCES[source], []).append(item)
     return {name: fields[name] for name in [*before, *(name for name in fields if name not in before)] if name in fields}
@@ -541,10 +543,11 @@ def _without_files(read: _Read) -> Iterable[str]:
 
 def _keys_of(value: Any) -> Iterable[str]:
     """The names of the environment that a value refers to."""
-    if isinstance(value, (dict, list)):
-        items: Iterable[Any] = value.values() if isinstance(value, dict) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-        return [name for item in items for name in _keys_of(item)]
-    return [one.name for _, _, one in pieces(value, lambda _: None) if one and one.kind == "env"] if isinstance(value, str) else []
+    if isinstance(value, str):
+        return [one.name for _, _, one in pieces(value, lambda _: None) if one and one.kind == "env"]
+    if isinstance(value, dict):
+        return _keys_of([*cast("Json", value).values()])
+    return [name for item in cast("list[object]", value) for name in _keys_of(item)] if isinstance(value, list) else []
 
 
 def _strange(kind: Kind, fields: Json) -> set[str]:

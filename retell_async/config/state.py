@@ -165,7 +165,9 @@ def _pair(base: Base) -> Any:
 
 
 def _base(said: Any) -> Base:
-    file, account = said if isinstance(said, list) else (said, said)
-    if not all(one is None or isinstance(one, str) for one in (file, account)):
-        raise TypeError("a digest is a text")
-    return file, account
+    pair = cast("list[object]", said) if isinstance(said, list) else [said, said]
+    match pair:
+        case [str() | None as file, str() | None as account]:
+            return file, account
+        case _:
+            raise TypeError("a digest is a text")

@@ -22,7 +22,8 @@ pytestmark = pytest.mark.asyncio
 
 async def bound(client: AsyncRetell, agent: str, **more: Any) -> str:
     """A number of an agent."""
-    return (await client.phone_number.create(area_code=415, inbound_agents=[{"agent_id": agent, "weight": 1, **more}])).phone_number
+    weighted: Any = [{"agent_id": agent, "weight": 1, **more}]
+    return (await client.phone_number.create(area_code=415, inbound_agents=weighted)).phone_number
 
 
 async def test_publishing_is_about_agents_that_have_files(tmp_path: Path) -> None:
