@@ -16,6 +16,7 @@ NEEDS = {
     "descriptors": Path("/dev/fd").exists(),
     "fifo": hasattr(os, "mkfifo"),
     "fork": hasattr(os, "fork"),
+    "git": os.name == "posix" and which("git") is not None,
     "make": os.name == "posix" and which("make") is not None,
     "proc": Path("/proc/self/fd").exists() and Path("/proc/locks").exists(),
     "rlimit": sys.platform == "linux",

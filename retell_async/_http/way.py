@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, cast
 
 import anyio
@@ -34,6 +35,9 @@ NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.P
 """What happens before anything of a request has left. A proxy's refusal is among it: it comes before there is a way to the server."""
 
 _POOLS = (httpcore.AsyncConnectionPool, httpcore.ConnectionPool)
+
+_MOST = 100
+"""How many of what a transport keeps are looked at: it may keep every request that it has seen, and this is asked at each one."""
 
 Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 """The extension ``trace`` of a request, as httpcore has it."""
@@ -205,8 +209,8 @@ def _through(transport: object) -> Iterator[object]:
         elif isinstance(one, (httpx.AsyncBaseTransport, httpx.BaseTransport)):
             for value in vars(one).values():
                 if isinstance(value, dict):
-                    left += cast("dict[object, object]", value).values()
+                    left += islice(cast("dict[object, object]", value).values(), _MOST)
                 elif isinstance(value, (list, tuple)):
-                    left += cast("list[object]", value)
+                    left += islice(cast("list[object]", value), _MOST)
                 else:
                     left.append(value)

@@ -35,13 +35,13 @@ def simulate(arguments: tuple[str, ...]) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    r"""Print what lets a shell complete commands, options and known values.
+    """Print what lets a shell complete commands, options and known values.
 
     \b
     bash  eval "$(retell-async completion bash)"  in ~/.bashrc
     zsh   eval "$(retell-async completion zsh)"   in ~/.zshrc
     fish  retell-async completion fish > ~/.config/fish/completions/retell-async.fish
-    """
+    """  # noqa: D301 - to click, a backspace says that the lines stay as they are
     found = get_completion_class(shell)
     if found is None:
         raise click.ClickException(f"nothing is known of {shell}")

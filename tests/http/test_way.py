@@ -8,7 +8,7 @@ import socket
 import ssl
 import time
 import traceback
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -421,6 +421,22 @@ async def test_an_error_of_a_transport_that_is_not_known_names_the_host() -> Non
     ) as client:
         with pytest.raises(APIConnectionError, match=r"ZeroDivisionError; host https://retell\.test "):
             await client.send(get(), {})
+
+
+async def test_what_a_transport_remembers_is_not_gone_through() -> None:
+    looked_at: list[int] = []
+
+    class Remembered(list[int]):
+        def __iter__(self) -> Iterator[int]:
+            for one in range(1_000_000):
+                looked_at.append(one)
+                yield one
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=[]))
+    transport.__dict__["seen"] = Remembered()
+    async with AsyncRetell(KEY, http_client=httpx.AsyncClient(transport=transport)) as client:
+        assert await client.voice.list() == []
+    assert 0 < len(looked_at) < 10_000
 
 
 @pytest.mark.anyio

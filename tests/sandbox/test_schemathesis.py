@@ -26,6 +26,8 @@ from retell_async.sandbox.openapi.document import packaged_document
 
 from .checked import DOCUMENT, UNIVERSAL, Api, Json
 
+pytestmark = [pytest.mark.soak, pytest.mark.parallel]
+
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "3"))
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 OPERATIONS = {found.ok().definition.raw["operationId"]: found.ok() for found in cast("Any", SCHEMA).get_all_operations()}

@@ -266,6 +266,7 @@ def test_a_url_is_taken_once_and_nothing_secret_in_it_is_shown_or_kept(httpx_moc
     assert not [path for path in small.rglob("*") if path.is_file() and b"secret-" in path.read_bytes()]
 
 
+@pytest.mark.soak
 def test_the_update_says_when_the_official_sdk_was_made_from_another_document(
     httpx_mock: HTTPXMock, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +293,7 @@ def events(document: Json) -> None:
         document["paths"][path] = {"get": {"operationId": path.strip("/"), "responses": {"200": answer}}}
 
 
+@pytest.mark.soak
 def test_a_new_operation_that_cannot_be_expressed_stops_no_other(
     small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -394,6 +396,7 @@ def test_a_dry_run_changes_nothing_and_tells_a_robot(
     assert state(small) == before
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("change", "status"), [(revisions.removes_a_property, 4), (revisions.adds_an_enum_value, 3), (lambda document: None, 0)]
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
@@ -30,18 +31,8 @@ __all__ = ["doctor"]
 
 _TOLERANCE = 300.0  # seconds by which a webhook's signature may be off
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
-_EXTRAS: Mapping[str, str] = {
-    "aiohttp": "httpx_aiohttp",
-    "archive": "sqlalchemy",
-    "campaigns": "dbos",
-    "cli": "rich",
-    "http2": "h2",
-    "llm": "wsproto",
-    "mcp": "mcp",
-    "parquet": "pyarrow",
-    "sandbox": "jsonschema_rs",
-    "telemetry": "opentelemetry",
-}
+_OF_EXTRA = re.compile(r"""(?P<package>[\w.-]+)[^;]*; *extra *== *["'](?P<extra>[\w-]+)["']""")
+"""A requirement of an extra; those that hold for some platforms alone are not looked at."""
 _SLOW = 2.0
 _FULL = 0.8
 
@@ -98,8 +89,26 @@ async def _asked(made: Any, sandbox: bool) -> list[Finding]:
 
 def versions() -> Finding:
     """What is installed."""
-    there = [extra for extra, module in _EXTRAS.items() if find_spec(module) is not None]
-    return Finding("ok", "versions", f"retell-async {__version__}, Python {platform.python_version()}, extras: {', '.join(there)}")
+    known = f"retell-async {__version__}, Python {platform.python_version()}"
+    return Finding("ok", "versions", f"{known}, extras: {', '.join(extras()) or 'none'}")
+
+
+def extras() -> list[str]:
+    """The extras of which all is there."""
+    try:
+        needed = [found for said in requires("retell-async") or () if (found := _OF_EXTRA.fullmatch(said)) is not None]
+    except PackageNotFoundError:
+        return []
+    lacking = {one["extra"] for one in needed if not _is_there(one["package"])}
+    return sorted({one["extra"] for one in needed} - lacking)
+
+
+def _is_there(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def proxies(environment: Mapping[str, str]) -> list[Finding]:

@@ -21,6 +21,8 @@ _BASIC = (
     *("direction", "from_number", "to_number", "metadata", "retell_llm_dynamic_variables", "start_timestamp", "telephony_identifier"),
 )
 """What an event that something began says of it."""
+_OF_THE_END = ("end_timestamp", "duration_ms", "disconnection_reason", "call_cost", "call_analysis")
+"""What no call has that goes on."""
 
 
 @attrs.frozen
@@ -174,8 +176,8 @@ def sample(name: str, now: int | None = None) -> Event:
         return Event(name, "incident_sample", at, {"event": name, "alert": _alert(at, over=name == "alert_resolved")})
     (made,) = events_of("call", _call(at), [name])
     if name in _TRANSFERS or name == "transcript_updated":
-        made.body["call"] |= {"call_status": "ongoing"}
-        made.body["call"].pop("call_analysis")
+        made.body["call"] = {field: value for field, value in made.body["call"].items() if field not in _OF_THE_END}
+        made.body["call"]["call_status"] = "ongoing"
     if name == "transcript_updated":
         made.body["transcript_with_tool_calls"] = made.body["call"]["transcript_with_tool_calls"]
     elif name in _TRANSFERS and name != "transfer_ended":

@@ -302,12 +302,21 @@ def _explain(ctx: click.Context, operation: Operation, way: str | None) -> None:
         schema = inner
     formatter = ctx.make_formatter()
     formatter.write_text(words(schema) or f"--{way}")
-    there = fields(schema)
-    if there:
+    kinds_of = table.objects(schema)
+    tag = table.tag(kinds_of)
+    if tag is not None:
+        for kind in kinds_of:
+            with formatter.section(f"Fields where {tag} is {table.values(kind['properties'][tag])[0]}"):
+                _write_fields(formatter, kind["properties"])
+    elif there := fields(schema):
         with formatter.section("Fields"):
-            formatter.write_dl([(f"{key} {_metavar(field)}", sentence(words(field))) for key, field in there.items()], col_max=26)
+            _write_fields(formatter, there)
     elif values := table.values(schema):
         with formatter.section("Values"):
             formatter.write_text(", ".join(values))
     click.echo(formatter.getvalue().rstrip())
     ctx.exit()
+
+
+def _write_fields(formatter: click.HelpFormatter, there: Mapping[str, Json]) -> None:
+    formatter.write_dl([(f"{key} {_metavar(field)}", sentence(words(field))) for key, field in there.items()], col_max=26)

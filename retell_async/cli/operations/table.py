@@ -171,10 +171,27 @@ def within(schema: Json, step: str) -> Json | None:
     return {} if free else None
 
 
+def objects(schema: Json) -> list[Json]:
+    """The kinds of objects that a value, or an item of it, may be."""
+    found = [one for member in members(schema) for one in (objects(member["items"]) if "items" in member else [member])]
+    return [one for one in found if one.get("properties")]
+
+
 def fields(schema: Json) -> dict[str, Json]:
-    """The fields of an object, of each kind that it may have."""
-    found: dict[str, Json] = {}
-    for member in members(schema):
-        found |= fields(member["items"]) if "items" in member else {}
-        found |= {name: field for name, field in member.get("properties", {}).items() if name not in found}
-    return found
+    """The fields of an object, of each kind that it may have. What kinds have each in their way is a choice."""
+    found: dict[str, list[Json]] = {}
+    for one in objects(schema):
+        for name, field in one["properties"].items():
+            ways = found.setdefault(name, [])
+            ways += [field] if field not in ways else []
+    return {name: ways[0] if len(ways) == 1 else {"oneOf": ways, "description": words(ways[0])} for name, ways in found.items()}
+
+
+def tag(objects: list[Json]) -> str | None:
+    """The field that tells kinds of objects apart: each has one value of its own there."""
+    names: Json = objects[0]["properties"] if objects else {}
+    for name in names:
+        found = [values(one["properties"].get(name, {})) for one in objects]
+        if all(len(one) == 1 for one in found) and len({one[0] for one in found}) == len(objects) > 1:
+            return name
+    return None

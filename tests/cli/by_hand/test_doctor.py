@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from retell_async import APIConnectionError, AuthenticationError
-from retell_async.cli.by_hand.doctor import clock, limits, proxies, reached, unreached, versions
+from retell_async.cli.by_hand.doctor import clock, extras, limits, proxies, reached, unreached, versions
 
 from ..account import Account
 
@@ -41,6 +41,22 @@ def test_the_rest() -> None:
     refused: Any = AuthenticationError("no", response=response, body=None)
     assert unreached(refused).what == "key"
     assert "retell-async sandbox" in unreached(APIConnectionError(message="refused", request=REQUEST), sandbox=True).text
+
+
+def test_an_extra_is_named_if_all_of_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "retell_async.cli.by_hand.doctor.requires",
+        lambda _: [
+            "attrs>=25",
+            "click>=8.2; extra == 'cli'",
+            "rich[all]<15,>=14.3; extra == 'cli'",
+            "click>=8.2; extra == 'other'",
+            "not-there-at-all>=1; extra == 'other'",
+            "not-there-at-all; (sys_platform == 'win32') and extra == 'cli'",
+        ],
+    )
+    assert extras() == ["cli"]
+    assert "extras: cli" in versions().text
 
 
 def test_on_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,10 @@ def test_there_is_a_sample_of_every_event_and_each_is_one() -> None:
         assert about is None or not list(about.problems() if hasattr(about, "problems") else ())
     assert "call_analysis" not in sample("call_ended").body["call"]
     assert "transcript" not in sample("call_started").body["call"]
+    for name in SAMPLES:
+        call = sample(name).body.get("call", {})
+        if call.get("call_status") == "ongoing":
+            assert not {"end_timestamp", "duration_ms", "disconnection_reason", "call_cost", "call_analysis"} & {*call}, name
 
 
 def test_what_must_have_happened() -> None:

@@ -162,6 +162,12 @@ def test_names_may_be_as_in_python_and_explained(account: Account) -> None:
     explained = account.run("agent", "create", "--explain", "response_engine")
     assert "llm_websocket_url" in explained.stdout
     assert "af-ZA" in account.run("agent", "create", "--explain", "language").stdout
+    tools = account.run("llm", "create", "--explain", "general_tools").stdout
+    (transfer,) = [part for part in tools.split("\n\n") if part.startswith("Fields where type is transfer_call")]
+    assert "transfer_destination" in transfer
+    assert "agent_version" not in transfer
+    assert "transfer_call" in account.run("llm", "create", "--explain", "general_tools.type").stdout
+    assert "warm_transfer" in account.run("llm", "create", "--explain", "general_tools.transfer_option.type").stdout
 
 
 @pytest.mark.parametrize(("command", "status"), [("call create-phone-call", UNKNOWN), ("llm create", UNKNOWN), ("call list", 1)])
