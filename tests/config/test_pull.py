@@ -11,7 +11,7 @@ import pytest
 
 from retell_async import AsyncRetell
 from retell_async._core.errors import ConfigurationError
-from retell_async.config import Config, report, state as states
+from retell_async.config import Config, report
 from retell_async.testing import LocalRetell
 
 pytestmark = pytest.mark.asyncio
@@ -255,7 +255,7 @@ async def test_a_disk_that_is_full_leaves_files_whole(tmp_path: Path, monkeypatc
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patched:
-            patched.setattr(states.os, "fsync", full)
+            patched.setattr("os.fsync", full)
             with pytest.raises(OSError, match="No space"):
                 await config.pull()
         assert contents(tmp_path) == before
