@@ -163,7 +163,7 @@ class Folder:
         entry = self.entries.get(name)
         if entry is None:
             entry = self.entries[name] = Entry(self.root / f"{name}.yaml", CommentedMap())
-            self._commit(entry, self._staged(name, entry, fields, fields))
+            _commit(self._staged(name, entry, fields, fields))
             entry.fields = dict(fields)
             return Written(True)
         changed = [field for field in {**entry.fields, **fields} if not _same(entry.fields.get(field), fields.get(field))]
@@ -193,7 +193,7 @@ class Folder:
                 if one is not None:
                     one.raw = _parsed(_text_of(one.path.read_bytes())) or CommentedMap()
             return why
-        self._commit(entry, staged)
+        _commit(staged)
         for field in chosen:
             holder = entry.origin.get(field, entry)
             said = self.environment.values[name] if holder is self.over else entry.resolved
@@ -222,11 +222,6 @@ class Folder:
                 staged[holder.path] = _dumped(holder.raw)
         staged[entry.path] = _dumped(entry.raw)
         return staged
-
-    def _commit(self, entry: Entry, staged: Mapping[Path, bytes]) -> None:
-        for path, content in staged.items():
-            if path != entry.path or not path.exists() or path.read_bytes() != content:
-                replace_file(path, content)
 
     def _other_meaning(self, name: str, wanted: Json, staged: Mapping[Path, bytes]) -> str | None:
         """What files would mean otherwise than they should; in other environments too, where a text is changed that they may have."""
@@ -562,6 +557,12 @@ def _styled(text: str) -> str:
     block = _BREAKS.isdisjoint(text) and text.strip("\n") == text.strip() != ""
     made: str = LiteralScalarString(text) if block else DoubleQuotedScalarString(text)
     return made  # a string of no style of its own would get that of the one before
+
+
+def _commit(staged: Mapping[Path, bytes]) -> None:
+    for path, content in staged.items():
+        if not path.exists() or path.read_bytes() != content:
+            replace_file(path, content)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -237,7 +237,7 @@ class _Making:
                     self.conflicts.append(f"--delete {name!r}: the account has no such source, or its file still has it")
             elif name in self.files:
                 self.conflicts.append(f"--delete {name}: its file is still there")
-            elif not any(step.name == name for step in self.deletions):
+            elif not any(step.name == name for step in self.deletions) and not (name in self.account and self.account[name].reading):
                 self.conflicts.append(f"--delete {name}: no file was about it, and it is left alone")
 
     def _clash(self, text: str) -> None:
@@ -247,7 +247,9 @@ class _Making:
     def _without_file(self, name: str, found: Found | None) -> None:
         if found is None:
             return
-        if name in self.delete:
+        if name in self.delete and found.reading:
+            self.conflicts.append(f"{name}: its sources are still being read: plan its deletion again once they are")
+        elif name in self.delete:
             if name.startswith("phone_numbers/"):
                 self.warnings.append(f"{name}: the number itself is given back, and may go to somebody else")
             elif kind_of(name).folder in {"knowledge_bases", "components"}:
