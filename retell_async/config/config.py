@@ -474,7 +474,7 @@ def fields_of(kind: Kind, parts: Json, before: Json) -> Json:
             found = source_of(part)
             if found is not None and value is not None:
                 source, name = found
-                for text in cast("list[Any]", value) if isinstance(value, list) else [value]:
+                for text in cast("list[object]", value) if isinstance(value, list) else [value]:
                     item: Any = name if source != "text" else {"title": name} if text == TEXT else {"title": name, "text": text}
                     fields.setdefault(SOURCES[source], []).append(item)
     return {name: fields[name] for name in [*before, *(name for name in fields if name not in before)] if name in fields}

@@ -327,6 +327,8 @@ async def test_a_version_that_does_not_name_its_engine_is_a_conflict(tmp_path: P
         assert "llms/a is as it was: version 0 of agents/a" in (await config.restore_version("agents/a", 0)).conflicts[0]
 
 
+@pytest.mark.needs("git")
+@pytest.mark.needs("symlink")
 async def test_a_commit_is_put_back_and_what_git_does_not_know_stays(tmp_path: Path) -> None:
     def git(*words: str) -> None:
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.example", *words], cwd=tmp_path, check=True, capture_output=True)
