@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +15,7 @@ from .._core.errors import ConfigurationError
 from ..campaigns.report import plain
 from ..config import Config, Plan, Pulled, report
 from ..config.folder import read_folder
+from ..config.state import replace_file
 from .profiles import DEFAULT, Profile
 
 __all__ = ["config"]
@@ -51,13 +52,18 @@ class _Strict(click.Group):
     "--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("retell"), show_default=True, help="Where the files are."
 )
 @click.option("--env", "environment", default=DEFAULT, show_default=True, metavar="NAME", help="The environment: environments/NAME.yaml.")
-@click.option("--profile", metavar="NAME", help="Whose key, where the environment names no profile: RETELL_API_KEY_NAME.")
+@click.option(
+    "--profile",
+    metavar="NAME",
+    envvar="RETELL_PROFILE",
+    help="Whose key, where the environment names no profile: RETELL_API_KEY_NAME.",
+)
 @click.pass_context
 def config(ctx: click.Context, folder: Path, environment: str, profile: str | None) -> None:
     """Keep agents, prompts, flows and tools as files in git.
 
-    `pull` writes what an account has into files, `plan` shows what would change it to what they say, and `apply` does that, in drafts.
-    Names are paths without their ending: agents/receptionist.
+    `pull` writes what an account has into files, `plan` shows what would change it to what they say, and `apply` does that,
+    in drafts where the API has them. Names are paths without their ending: agents/receptionist.
     """
     ctx.obj = (folder, environment, profile)
 
@@ -117,7 +123,9 @@ def _show(plan: Plan) -> None:
 @config.command()
 @_NAMES
 @_overwrite("Take the account's, whatever the file says.")
-@click.option("--keys", type=click.Path(dir_okay=False, path_type=Path), help="Write the keys that were found there, for `set -a; . FILE`.")
+@click.option(
+    "--keys", type=click.Path(dir_okay=False, path_type=Path), help="Add the keys that were found there to a file, for `set -a; . FILE`."
+)
 @click.pass_context
 def pull(ctx: click.Context, names: Sequence[str], overwrite: Collection[str], keys: Path | None) -> None:
     """Write what the account has into the files: all, or objects by name or id.
@@ -144,10 +152,22 @@ def _told(pulled: Pulled, keys: Path | None) -> None:
 
 
 def _write_keys(path: Path, secrets: Mapping[str, str]) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        for name, value in secrets.items():
-            quoted = value.replace("'", "'\\''")
-            file.write(f"{name}='{quoted}'\n")
+    """Add keys to a file, which is from then on readable for its owner alone. What stands in it stays."""
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    there = {found[1]: found[0].strip() for found in re.finditer(r"^\s*(?:export\s+)?(\w+)=.*", before, re.MULTILINE)}
+    added: list[str] = []
+    for name, value in secrets.items():
+        quoted = value.replace("'", "'\\''")
+        line = f"{name}='{quoted}'"
+        if not name.isascii():
+            _say([f"note: a shell takes no {name}: give it another name in the files"])
+        elif name not in there:
+            added.append(line)
+        elif there[name].removeprefix("export ").strip() != line:
+            _say([f"note: {path} has another {name} than the account, which stays: take its line away to have the account's"])
+    if added:
+        kept = before if not before or before.endswith("\n") else f"{before}\n"
+        replace_file(path, f"{kept}{chr(10).join(added)}\n".encode(), 0o600)
 
 
 @config.command()
@@ -175,7 +195,10 @@ def plan(ctx: click.Context, names: Sequence[str], overwrite: Collection[str], d
 def apply(
     ctx: click.Context, names: Sequence[str], overwrite: Collection[str], delete: Collection[str], file: Path | None, yes: bool
 ) -> None:
-    """Change the account to what the files say: drafts only, nothing is published."""
+    """Change the account to what the files say. Agents, LLMs and flows get drafts; what has none is changed for calls at once.
+
+    Nothing is published.
+    """
     wanted = None if file is None else file.read_text(encoding="utf-8").strip()
 
     async def run(opened: Config) -> None:
@@ -214,7 +237,10 @@ def promote(ctx: click.Context, source: str, target: str, overwrite: Collection[
         async with _opened(folder, target, profile) as other:
             await _carried_out(other, await opened.promote(other, overwrite=overwrite), yes)
             if share is not None:
-                _say(await other.canary(share))
+                _say(await other.canary(share, dry_run=True))
+                if not yes:
+                    click.confirm("Let drafts answer these calls?", abort=True)
+                await other.canary(share)
 
     _run(ctx, run, source)
 
@@ -234,7 +260,7 @@ def _share(text: str) -> float:
 def publish(ctx: click.Context, names: Sequence[str], title: str | None, yes: bool) -> None:
     """Publish the drafts of agents, with their engines: calls get them from then on."""
     if not yes:
-        click.confirm(f"Publish {', '.join(names) or 'all drafts'}?", abort=True)
+        click.confirm(f"Publish {', '.join(names) or 'the drafts of all agents that have files'}?", abort=True)
     _say(_run(ctx, lambda opened: opened.publish(names, title=title)) or ["nothing to publish"])
 
 
@@ -251,7 +277,9 @@ def rollback(ctx: click.Context, name: str | None, version: int | None, commit: 
         _say(_run(ctx, lambda opened: _restored(opened, commit)))
         _say(["look at `plan`, then `apply`"])
     elif name is not None and version is not None:
-        _told(_run(ctx, lambda opened: opened.restore_version(name, version)), None)
+        restored = _run(ctx, lambda opened: opened.restore_version(name, version))
+        _told(restored, None)
+        ctx.exit(1 if restored.conflicts else 0)
 
 
 async def _restored(opened: Config, commit: str) -> list[str]:
@@ -274,6 +302,7 @@ def drift(ctx: click.Context, names: Sequence[str]) -> None:
     made = _run(ctx, lambda opened: opened.plan(names))
     drifted = made.drift
     _say(drifted)
+    _say(f"note: {text}" for text in made.notes)
     ctx.exit(_CHANGES if drifted else 0)
 
 

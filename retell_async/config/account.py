@@ -14,11 +14,12 @@ from .bodies import SOURCES, source_of
 from .kinds import FOLDERS, KINDS, Json, Kind
 from .naming import Snapshot, voices_of
 
-__all__ = ["Account", "source_fields"]
+__all__ = ["READING", "Account", "source_fields"]
 
 _AT_ONCE = 8
 _ENGINES = {"llms": ("retell-llm", "llm_id"), "flows": ("conversation-flow", "conversation_flow_id")}
-_READING = ("in_progress", "refreshing_in_progress")
+READING = ("in_progress", "refreshing_in_progress")
+"""The states of a knowledge base that does not show its sources yet."""
 
 
 class Account:
@@ -39,7 +40,7 @@ class Account:
         return cast("str | None", found.get("org_id"))
 
     async def snapshot(self) -> Snapshot:
-        """All that it holds. Of what has versions, the latest."""
+        """All that it holds. Of what has versions, the latest. What is still being read is not waited for."""
         objects: dict[str, dict[str, Json]] = {kind.folder: {} for kind in KINDS}
         listed: dict[str, list[Json]] = {}
         limit = anyio.CapacityLimiter(_AT_ONCE)
@@ -58,7 +59,7 @@ class Account:
                 for answer in await self._list(kind):
                     id: str = answer[kind.id]
                     objects[kind.folder][id] = answer
-                    if kind.drafts or answer.get("status") in _READING:
+                    if kind.drafts:
                         reads.append(partial(read, kind, id))
         queries: list[Json] = [{"type": type, name: id} for folder, (type, name) in _ENGINES.items() for id in objects[folder]]
         await _all([*reads, *(partial(test_cases, FOLDERS["tests"], query) for query in queries)])
@@ -124,7 +125,7 @@ class Account:
             await self._client.knowledge_base.add_sources(id, **source_fields(added, read))
         for source in cast("list[Json]", before):
             shown = {"text": source.get("title"), "url": source.get("url"), "document": source.get("filename")}[source["type"]]
-            if f"{source['type']}: {shown}" in parts:
+            if f"{source['type']}: {shown}" in parts:  # one alone: a plan refuses names that two have
                 await self._client.knowledge_base.delete_source(source["source_id"], knowledge_base_id=id)
 
     def _method(self, kind: Kind, verb: str) -> Any:

@@ -169,7 +169,7 @@ async def _update(step: Step, plan: Plan, run: Run) -> None:
         version = before.get("version") if kind.drafts else None
         if before.get("is_published"):
             version = (await run.account.draft(kind, id, before["version"]))["version"]
-        whole = body if kind.folder != "tests" else run.body(name, there | step.parts)  # what is put takes the place of all
+        whole = body if kind.folder != "tests" else from_answer(kind, before, lambda _, other: other) | body  # all of it is put
         after = run.parts(name, await run.account.update(kind, id, whole, version))
     missed = [
         part

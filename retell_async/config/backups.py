@@ -3,60 +3,78 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tarfile
 from datetime import UTC, datetime
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from posixpath import normpath
 
 from .._core.errors import ConfigurationError
 from .kinds import FOLDERS
 from .naming import Snapshot
+from .state import FILE, replace_file
+from .values import pieces
 
-__all__ = ["back_up", "files_at"]
+__all__ = ["BACKUPS", "back_up", "files_at", "keep_bytes"]
 
-_FOLDER = ".backups"
+BACKUPS = ".backups"
 _KEPT = (*FOLDERS, "environments")
 
 
 def back_up(root: Path, environment: str, snapshot: Snapshot, path: Path | None = None) -> Path:
     """Write all that an account answered into one file of JSON, which only its owner may read."""
     if path is None:
-        folder = root / _FOLDER
+        folder = root / BACKUPS
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
         path = folder / f"{environment}-{datetime.now(UTC).strftime('%Y%m%dT%H%M%S%fZ')}.json"
     whole = {"environment": environment, "voices": snapshot.voices, "objects": snapshot.objects}
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump(whole, file, indent=1, ensure_ascii=False)
+    replace_file(path, json.dumps(whole, indent=1, ensure_ascii=False).encode(errors="surrogatepass"), 0o600)
     return path
 
 
+def keep_bytes(root: Path) -> None:
+    """Tell git to leave line ends as they are, unless it was told something there already: they are part of prompts."""
+    path = root / ".gitattributes"
+    if not path.exists():
+        path.write_text("".join(f"{pattern} -text\n" for pattern in (*(f"{name}/**" for name in _KEPT), FILE)), encoding="utf-8")
+
+
 def files_at(root: Path, commit: str) -> list[str]:
-    """Put back the files that a commit of git has; what came later goes.
+    """Put back the files that a commit of git has, and the texts elsewhere that they refer to; what came later goes.
+
+    What git does not know is left alone.
 
     :raises ConfigurationError: see `Config.restore_files`.
     """
-    changed = _git(root, "status", "--porcelain", "--", *_KEPT).decode().strip()
+    sha = _git(root, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}").decode().strip()
+    with tarfile.open(fileobj=BytesIO(_git(root, "archive", "--format=tar", sha))) as tar:
+        then = {one.name: file.read() for one in tar if one.isfile() and (file := tar.extractfile(one)) is not None}
+    settings = {name: content for name, content in then.items() if name.startswith(tuple(f"{folder}/" for folder in _KEPT))}
+    texts = {text for name, content in settings.items() for text in _texts_of(name, content) if text in then}
+    changed = _git(root, "status", "--porcelain", "--", *_KEPT, *sorted(texts)).decode().strip()
     if changed:
         raise ConfigurationError(f"there are changes that are in no commit, which would be lost: commit them first\n{changed}")
-    sha = _git(root, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}").decode().strip()
-    archive = _git(root, "archive", "--format=tar", sha)
-    with tarfile.open(fileobj=BytesIO(archive)) as tar:
-        then = {one.name: file.read() for one in tar if one.isfile() and (file := tar.extractfile(one)) is not None}
-    wanted = {name: content for name, content in then.items() if name.partition("/")[0] in _KEPT}
-    now = {path.relative_to(root).as_posix(): path for folder in _KEPT for path in (root / folder).rglob("*") if path.is_file()}
-    done = [name for name in now if name not in wanted]
-    for name in done:
-        now[name].unlink()
-    for name, content in wanted.items():
-        path = root / name
-        if not path.is_file() or path.read_bytes() != content:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-            done.append(name)
-    return sorted(done)
+    differ = _names(_git(root, "diff", "--name-only", "--relative", "--no-renames", "-z", sha, "--", *_KEPT, *sorted(texts)))
+    known = {*_names(_git(root, "ls-files", "-z"))}
+    if hidden := [name for name in differ if name not in known and (root / name).exists()]:
+        raise ConfigurationError(f"git ignores {', '.join(hidden)}, which that commit has too: move them away first")
+    if differ:
+        _git(root, "--literal-pathspecs", "restore", f"--source={sha}", "--worktree", "--", *differ)
+    return sorted(differ)
+
+
+def _names(listed: bytes) -> list[str]:
+    return [name for name in listed.decode(errors="surrogateescape").split("\0") if name]
+
+
+def _texts_of(name: str, content: bytes) -> list[str]:
+    """The texts that a file of settings refers to."""
+    if not name.endswith((".yaml", ".yml")):
+        return []
+    found = [token.name for _, _, token in pieces(content.decode(errors="replace"), lambda _: None) if token and token.kind == "file"]
+    return [normpath(f"{PurePosixPath(name).parent / text}") for text in found]
 
 
 def _git(root: Path, *arguments: str) -> bytes:

@@ -82,8 +82,12 @@ def parts_of(kind: Kind, fields: Json) -> Json:
 
 def _sources(fields: Json) -> Iterator[tuple[str, Any]]:
     for source, field in SOURCES.items():
+        named: dict[str, list[Any]] = {}
         for item in cast("list[Any]", fields.get(field) or ()):
-            yield (f"{source}: {item['title']}", item.get("text", TEXT)) if source == "text" else (f"{source}: {item}", True)
+            name, value = (item["title"], item.get("text", TEXT)) if source == "text" else (item, True)
+            named.setdefault(f"{source}: {name}", []).append(value)
+        for name, values in named.items():  # several of one name are one setting, which nobody can change one of
+            yield name, values if len(values) > 1 else values[0]
 
 
 def source_of(part: str) -> tuple[str, str] | None:

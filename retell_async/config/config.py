@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
 from .._client import AsyncRetell
 from .._core.errors import ConfigurationError
-from .account import Account
+from .account import READING, Account
 from .applying import Applied, OutOfDateError, Run, apply_plan
-from .backups import back_up, files_at
+from .backups import BACKUPS, back_up, files_at, keep_bytes
 from .bodies import SOURCES, TEXT, from_answer, parts_of, sent, source_of, strange_fields
 from .document import faults_of
-from .folder import Folder, read_folder
-from .kinds import FOLDERS, VOICES, Json, Kind, kind_of, natural, references
+from .folder import ENVIRONMENTS, Folder, read_folder
+from .kinds import BINDINGS, FOLDERS, VOICES, Json, Kind, is_name, kind_of, natural, references
 from .merge import compared, settled
-from .naming import Snapshot, match, named
-from .plan import Found, Plan, make_plan
+from .naming import Snapshot, engine_of, match, named
+from .plan import Found, Plan, make_plan, pinned
 from .state import Bound, State, read_state, write_state
-from .values import OTHER, Vault, concealed
+from .values import OTHER, Vault, concealed, pieces
 
 __all__ = ["Config", "Pulled"]
 
@@ -77,7 +77,8 @@ class Config:
     async def pull(self, names: Collection[str] = (), *, overwrite: Collection[str] = ()) -> Pulled:
         """Write what the account has into the files. What is the same already is left as it stands there, comments and all.
 
-        What was changed in the files alone stays. What was changed on both sides stays too, and is a conflict.
+        What was changed in the files alone stays. What was changed on both sides stays too, and is a conflict; so is what cannot be written
+        without a reference being lost or another object being changed. What has no file any more gets one when it is named.
 
         :param names: objects by their names or ids, with all that they refer to; everything unless given.
         :param overwrite: objects of which the account counts, whatever their files say.
@@ -93,30 +94,46 @@ class Config:
             found, bound = read.account[name], read.state.objects.get(name)
             mine = bound.base if bound is not None and bound.id == found.id else None
             kind, is_new = kind_of(name), name not in read.folder.entries
+            if found.reading:
+                notes.append(f"{name} is left out: its sources are still being read")
+                continue
+            if is_new and mine and not names:
+                notes.append(f"{name} has no file any more, and stays in the account: pull {name} writes it again")
+                continue
             file, account = parts_of(kind, {} if is_new else read.folder.wanted[name]), parts_of(kind, found.fields)
             taken: Json = {}
             accepted: list[str] = []
+            stays: list[str] = []
             for part, side in compared(file, account, mine):
                 theirs = is_new or name in overwrite or side.verdict == "account" or (mine is None and side.file is None)
-                if side.verdict == "file" and mine is not None and name not in overwrite:
+                if side.verdict == "file" and mine is not None and not theirs:
                     notes.append(f"{name}: {part} was edited in the file and is not applied: it stays")
                 elif side.verdict in {"both", "file"} and not theirs:
-                    conflicts.append(f"{name}: {part} is another in the file than in the account: it stays, unless with --overwrite {name}")
+                    stays.append(f"{name}: {part} is another in the file than in the account: it stays, unless with --overwrite {name}")
                 follows = theirs and (side.verdict != "same" or side.file is None)
                 taken[part] = _without_mark(side.account) if follows else side.file
                 accepted += [part] if follows else []
-            if is_new or mine is not None or name in overwrite or not any(conflict.startswith(f"{name}: ") for conflict in conflicts):
-                if read.folder.write(name, fields_of(kind, taken, read.folder.wanted.get(name, {}))):
-                    written.append(name)
-                after = {part: value for part, value in taken.items() if value is not None}
-                read.state.objects[name] = Bound(found.id, settled(after, account, mine, accepted))
+            conflicts += stays
+            if is_new or mine is not None or name in overwrite or not stays:
+                did = read.folder.write(name, fields_of(kind, taken, read.folder.wanted.get(name, {})), whole=is_new or name in overwrite)
+                written += [name] if did.changed else []
+                conflicts += [_refused(name, field, why, whole=name in overwrite) for field, why in did.refused.items()]
+                notes += [f"{name}: {field} is written in full now, without what it referred to" for field in did.plain]
+                refused = {part for part in {*taken, *file} if field_of(part) in did.refused}
+                after = {part: value for part, value in taken.items() if value is not None and part not in refused}
+                after |= {part: file[part] for part in refused if part in file}
+                read.state.objects[name] = Bound(
+                    found.id, settled(after, account, mine, [part for part in accepted if part not in refused])
+                )
                 read.state.pending.pop(name, None)
             notes += [
                 f"{name}: the document does not know {field}, which stays in the account as it is"
                 for field in strange_fields(kind, read.snapshot.objects[kind.folder][found.id])
             ]
         self._save(read.state)
-        return Pulled(tuple(written), dict(read.vault.found), tuple(conflicts), (*notes, *_about_keys(read.vault)))
+        keep_bytes(self.root)
+        secrets = {**read.vault.held, **read.vault.found}
+        return Pulled(tuple(written), secrets, tuple(conflicts), (*notes, *_about_keys(read.vault)))
 
     async def plan(self, names: Collection[str] = (), *, overwrite: Collection[str] = (), delete: Collection[str] = ()) -> Plan:
         """What `apply` would do.
@@ -138,8 +155,10 @@ class Config:
             plan goes on from there.
         """
         read = await self._checked()
-        given = plan if isinstance(plan, Plan) else None
-        now = self._plan(read, *((given.only, given.overwrite, given.delete) if given else ((), (), ())))
+        if isinstance(plan, Plan):
+            now = self._plan(read, plan.only, plan.overwrite, plan.delete, plan.adopt)
+        else:
+            now = self._plan(read, (), (), ())
         if now.digest != (plan if isinstance(plan, str) else plan.digest):
             raise OutOfDateError("the plan is out of date: the files or the account were changed since. Plan again")
         if now.conflicts:
@@ -148,7 +167,7 @@ class Config:
             self.backup_of(read.snapshot)
         about = {step.name for step in now.steps}
         for name, found in read.account.items():
-            if name in read.folder.entries and name not in about and (not now.only or name in now.only):
+            if name in read.folder.entries and name not in about and not found.reading and (not now.only or name in now.only):
                 kind, bound = kind_of(name), read.state.objects.get(name)
                 file, account = parts_of(kind, read.folder.wanted[name]), parts_of(kind, found.fields)
                 read.state.objects[name] = Bound(found.id, settled(file, account, bound.base if bound and bound.id == found.id else None))
@@ -163,8 +182,11 @@ class Config:
 
         :raises ConfigurationError: the account has no such object, or another file is about it.
         """
-        if name.partition("/")[0] not in FOLDERS:
-            raise ConfigurationError(f"a name begins with {', '.join(f'{folder}/' for folder in FOLDERS)}: not {name!r}")
+        if not is_name(name) or "/_" in name:
+            raise ConfigurationError(
+                f"a name begins with {', '.join(f'{folder}/' for folder in FOLDERS)}, "
+                f"and goes on with letters, digits, -, . and _: not {name!r}"
+            )
         read = await self._read(every=True)
         if id not in read.snapshot.objects[kind_of(name).folder]:
             raise ConfigurationError(f"the account has no {id} among its {kind_of(name).folder}")
@@ -177,6 +199,8 @@ class Config:
             read.state.objects[name] = Bound(id, {})
             if name in read.folder.entries:
                 found = self._found(read, name, id)
+                if found.reading:
+                    raise ConfigurationError(f"the sources of {id} are still being read: wait until they are")
                 kind = kind_of(name)
                 file, account = parts_of(kind, read.folder.wanted[name]), parts_of(kind, found.fields)
                 read.state.objects[name].base = settled(
@@ -187,22 +211,16 @@ class Config:
     async def publish(self, names: Collection[str] = (), *, title: str | None = None) -> list[str]:
         """Publish drafts of agents, with their engines.
 
-        :param names: the agents; all that have a draft unless given.
+        :param names: the agents; all that have a file and a draft unless given.
         :param title: what the versions are called.
         :raises ConfigurationError: the draft is not what the files say.
         :returns: what was published, with the versions.
         """
         read = await self._checked()
-        plan = self._plan(read, (), (), ())
-        agents = [name for name in sorted(read.account, key=natural) if kind_of(name).folder in {"agents", "chat_agents"}]
+        agents = self._agents(read)
         self._refuse_unknown(names, agents)
         chosen = [name for name in agents if (not names or name in names) and not read.account[name].published]
-        open = {step.name for step in plan.steps} | {*plan.kept} | {conflict.partition(":")[0] for conflict in plan.conflicts}
-        for name in chosen:
-            if unready := sorted({name, *_below(name, read.folder.wanted)} & open):
-                raise ConfigurationError(
-                    f"{name} is not published: {', '.join(unready)} is not in the account as the files say: plan and apply first"
-                )
+        self._refuse_open(read, chosen, "published")
         done: list[str] = []
         for name in chosen:
             found = read.account[name]
@@ -214,12 +232,21 @@ class Config:
     async def backup(self, path: Path | None = None) -> Path:
         """Write all that the account answers into one file, which only its owner may read: there are keys in it.
 
+        :raises ConfigurationError: the path is in the folder of the files.
         :returns: where it is; unless a path is given, in `.backups`, which git ignores.
         """
+        self._refuse_inside(path)
         return self.backup_of(await self._account.snapshot(), path)
 
     def backup_of(self, snapshot: Snapshot, path: Path | None = None) -> Path:
         return back_up(self.root, self.environment, snapshot, path)
+
+    def _refuse_inside(self, path: Path | None) -> None:
+        inside = path is not None and path.resolve().is_relative_to(self.root.resolve())
+        if inside and path is not None and not path.resolve().is_relative_to((self.root / BACKUPS).resolve()):
+            raise ConfigurationError(
+                f"{path} is in the folder of the files, which belongs into git, and keys are in it: name another place"
+            )
 
     async def promote(self, target: Config, *, names: Collection[str] = (), overwrite: Collection[str] = ()) -> Plan:
         """What brings the account of another environment to what this one has, by the same files. `target.apply` carries it out.
@@ -231,18 +258,27 @@ class Config:
         """
         if target.root.resolve() != self.root.resolve():
             raise ConfigurationError("environments are promoted within one folder")
-        own = await self.plan(names)
-        if open := sorted({step.name for step in own.steps} | {*own.kept} | {conflict.partition(":")[0] for conflict in own.conflicts}):
+        read, other = await self._checked(), await target._checked()
+        if read.state.workspace == other.state.workspace and read.snapshot == other.snapshot:
+            raise ConfigurationError(
+                f"{self.environment} and {target.environment} are one account: "
+                f"say in {ENVIRONMENTS}/{target.environment}.yaml which profile, whose key, is another"
+            )
+        if open := sorted(_open(self._plan(read, names, (), ()))):
             raise ConfigurationError(f"{self.environment} is not what the files say: plan, pull or apply there first: {', '.join(open)}")
-        return await target.plan(names, overwrite=overwrite)
+        return target._plan(other, names, overwrite, (), adopt=True)
 
-    async def canary(self, share: float) -> list[str]:
-        """Let drafts answer a share of the calls: numbers get the published version of an agent and its draft, by weight.
+    async def canary(self, share: float, *, dry_run: bool = False) -> list[str]:
+        """Let drafts answer a share of the calls: numbers get the draft of an agent beside what they have, by weight.
 
-        The files stay as they are: `plan` shows the bindings as changed in the account. Applying with `overwrite` of the numbers ends it.
+        Drafts that are not what the files say are refused. A number that names a version keeps it for the other calls; one that takes the
+        latest gets the published one for them. The files stay as they are: `plan` shows the bindings as changed in the account. Applying
+        with `overwrite` of the numbers ends it.
 
         :param share: of the calls, above 0 and below 1.
-        :raises ConfigurationError: it is no such share, or no number has an agent with a draft after a published version.
+        :param dry_run: whether nothing is changed, and only told.
+        :raises ConfigurationError: it is no such share, a draft is not what the files say, or no number has an agent with a draft after a
+            published version.
         :returns: what was changed, by number.
         """
         if not 0 < share < 1:
@@ -250,36 +286,54 @@ class Config:
         read = await self._checked()
         versions = {
             name: (found, published)
-            for name, found in read.account.items()
-            if kind_of(name).folder in {"agents", "chat_agents"} and not found.published and found.version
+            for name in self._agents(read)
+            if not (found := read.account[name]).published and found.version
             if (published := await self._account.published(found.id)) is not None
         }
         done: list[str] = []
-        ids = {name: found.id for name, found in read.account.items()}
+        writes: list[tuple[str, str, Json]] = []
+        tried: set[str] = set()
         for name, found in read.account.items():
             if kind_of(name).folder == "phone_numbers":
-                bindings = {
-                    field: weighted
-                    for field in ("inbound_agents", "outbound_agents", "inbound_sms_agents", "outbound_sms_agents")
-                    if (weighted := split(found.fields.get(field) or [], versions, share)) != found.fields.get(field, [])
-                }
+                bindings: Json = {}
+                for field in BINDINGS:
+                    weighted = split(found.fields.get(field) or [], versions, share)
+                    if weighted != found.fields.get(field, []):
+                        bindings[field] = weighted
+                        tried |= {item["agent_id"] for item in weighted if item["agent_id"] in versions}
                 if bindings:
-                    await self._account.update(kind_of(name), found.id, sent(bindings, lambda other: ids.get(other, other), {}))
+                    writes.append((name, found.id, bindings))
                     done.append(f"{name}: {share:.0%} of {', '.join(bindings)}")
         if not done:
             raise ConfigurationError("no number has an agent with a draft after a published version: apply first, then try the draft")
+        self._refuse_open(read, sorted(tried, key=natural), "tried")
+        ids = {name: found.id for name, found in read.account.items()}
+        for name, id, bindings in [] if dry_run else writes:
+            await self._account.update(kind_of(name), id, sent(bindings, lambda other: ids.get(other, other), {}))
         return done
 
     async def restore_version(self, name: str, version: int) -> Pulled:
         """Make a draft of an agent with the settings of an earlier version, and take it into the files.
 
-        :raises ConfigurationError: there is no such agent.
+        Of a version that does not say which version of its engine it had, the engine stays as it is, which is one of the conflicts.
+
+        :raises ConfigurationError: there is no such agent, or what its files say is not applied.
         """
         read = await self._checked()
-        self._refuse_unknown([name], [one for one in read.account if kind_of(one).folder in {"agents", "chat_agents"}])
-        await self._account.draft(kind_of(name), read.account[name].id, version)
+        self._refuse_unknown([name], self._agents(read))
         engine = [other for other in _below(name, read.folder.wanted) if kind_of(other).folder in {"llms", "flows"}]
-        return await self.pull([name], overwrite=[name, *engine])
+        plan = self._plan(read, [name, *engine], (), ())
+        if edited := sorted(_open(plan) - {*plan.kept}):
+            raise ConfigurationError(f"edits of {', '.join(edited)} would be lost, which are not applied: apply them, or take them back")
+        then = await self._account.retrieve(kind_of(name), read.account[name].id, version)
+        await self._account.draft(kind_of(name), read.account[name].id, version)
+        pulled = await self.pull([name], overwrite=[name, *engine])
+        own: Json = then.get("response_engine") or {}
+        first = all(read.account[other].published and not read.account[other].version for other in engine)
+        if engine_of(then) is None or isinstance(own.get("version"), int) or (engine and first):
+            return pulled
+        lost = f"{', '.join(engine) or 'its engine'} is as it was: version {version} of {name} does not say which version of it it had"
+        return attrs.evolve(pulled, conflicts=(*pulled.conflicts, f"{lost}: put its texts back by hand, from git or a backup"))
 
     def restore_files(self, commit: str) -> list[str]:
         """Put back the files of a commit of git; the state stays. `plan` then says what that means for the account.
@@ -303,7 +357,8 @@ class Config:
         ids, doubts = match(folder.wanted, snapshot, state)
         known = {id: name for name, id in ids.items()}
         names = named(snapshot, known, folder.entries) if every else known
-        read = _Read(folder, state, snapshot, ids, names, {}, doubts, Vault(self._variables))
+        vault = Vault(self._variables, frozenset(_keys_of([*folder.wanted.values()])))
+        read = _Read(folder, state, snapshot, ids, names, {}, doubts, vault)
         for id, name in sorted(names.items(), key=lambda one: (list(FOLDERS).index(one[1].partition("/")[0]), natural(one[1]))):
             if snapshot.get(name, id) is not None:
                 read.account[name] = self._found(read, name, id)
@@ -319,14 +374,28 @@ class Config:
             concealed(fields, read.folder.wanted.get(name), read.vault, (name,)),
             bool(answer.get("is_published")),
             answer.get("version"),
+            answer.get("status") in READING,
         )
+
+    def _agents(self, read: _Read) -> list[str]:
+        """The agents of the account that files are about."""
+        names = (name for name in read.account if kind_of(name).folder in {"agents", "chat_agents"} and name in read.folder.entries)
+        return sorted(names, key=natural)
+
+    def _refuse_open(self, read: _Read, agents: Iterable[str], what: str) -> None:
+        open = _open(self._plan(read, (), (), ()))
+        for name in agents:
+            if unready := sorted({name, *_below(name, read.folder.wanted)} & open):
+                raise ConfigurationError(
+                    f"{name} is not {what}: {', '.join(unready)} is not in the account as the files say: plan and apply first"
+                )
 
     async def _checked(self) -> _Read:
         read = await self._read()
         read.folder.check({name: _strange(kind_of(name), found.fields) for name, found in read.account.items()})
         return read
 
-    def _plan(self, read: _Read, only: Collection[str], overwrite: Collection[str], delete: Collection[str]) -> Plan:
+    def _plan(self, read: _Read, only: Collection[str], overwrite: Collection[str], delete: Collection[str], adopt: bool = False) -> Plan:
         plan = make_plan(
             self.environment,
             read.folder.wanted,
@@ -337,8 +406,14 @@ class Config:
             delete=delete,
             doubts=read.doubts,
             voices=read.snapshot.voices.values(),
+            live=_live(read),
+            adopt=adopt,
         )
-        return attrs.evolve(plan, notes=(*plan.notes, *_about_keys(read.vault)))
+        return attrs.evolve(
+            plan,
+            conflicts=(*plan.conflicts, *_of_one_account(read.folder, plan)),
+            notes=(*plan.notes, *([] if only else _without_files(read)), *_about_keys(read.vault)),
+        )
 
     def _chosen(self, read: _Read, names: Collection[str]) -> list[str]:
         if not names:
@@ -372,16 +447,22 @@ def split(weighted: list[Json], versions: Mapping[str, tuple[Found, int]], share
     found: list[Json] = []
     for agent in dict.fromkeys(item["agent_id"] for item in weighted):
         items = [item for item in weighted if item["agent_id"] == agent]
-        if agent not in versions:
+        draft, published = versions.get(agent, (None, 0))
+        others = [item for item in items if draft is None or item.get("agent_version") != draft.version]
+        if draft is None or not others:
             found += items
             continue
-        draft, published = versions[agent]
-        whole = sum(item["weight"] for item in items)
+        whole, rest = sum(item["weight"] for item in items), sum(item["weight"] for item in others)
         part = round(whole * share, 6)
         found += [
-            {"agent_id": agent, "agent_version": published, "weight": round(whole - part, 6)},
-            {"agent_id": agent, "agent_version": draft.version, "weight": part},
+            {
+                "agent_id": agent,
+                "agent_version": published if (version := item.get("agent_version")) in {None, "latest"} else version,
+                "weight": round((whole - part) * item["weight"] / rest, 6),
+            }
+            for item in others
         ]
+        found.append({"agent_id": agent, "agent_version": draft.version, "weight": part})
     return found
 
 
@@ -393,8 +474,9 @@ def fields_of(kind: Kind, parts: Json, before: Json) -> Json:
             found = source_of(part)
             if found is not None and value is not None:
                 source, name = found
-                item: Any = name if source != "text" else {"title": name} if value == TEXT else {"title": name, "text": value}
-                fields.setdefault(SOURCES[source], []).append(item)
+                for text in cast("list[object]", value) if isinstance(value, list) else [value]:
+                    item: Any = name if source != "text" else {"title": name} if text == TEXT else {"title": name, "text": text}
+                    fields.setdefault(SOURCES[source], []).append(item)
     return {name: fields[name] for name in [*before, *(name for name in fields if name not in before)] if name in fields}
 
 
@@ -408,6 +490,64 @@ def _below(name: str, files: Mapping[str, Json]) -> list[str]:
                 found.append(other)
                 waiting.append(other)
     return found
+
+
+def field_of(part: str) -> str:
+    """The field of a file in which a setting stands that is compared by itself."""
+    found = source_of(part)
+    return part if found is None else SOURCES[found[0]]
+
+
+def _refused(name: str, field: str, why: str, *, whole: bool) -> str:
+    remedy = "write it there by hand" if whole else f"write it there by hand, or pull {name} --overwrite {name} to have it in full"
+    return f"{name}: {field} was changed in the account, and stays as it is in the file, for {why}: {remedy}"
+
+
+def _open(plan: Plan) -> set[str]:
+    """The objects that are not in the account as the files say."""
+    return {step.name for step in plan.steps} | {*plan.kept} | {conflict.partition(":")[0] for conflict in plan.conflicts}
+
+
+def _live(read: _Read) -> dict[str, list[str]]:
+    """By agent that has a draft, the numbers of which the draft answers calls already."""
+    found: dict[str, list[str]] = {}
+    names = {id: name for name, id in read.ids.items()}
+    for id, number in read.snapshot.objects["phone_numbers"].items():
+        for item in (item for field in BINDINGS for item in number.get(field) or ()):
+            name = names.get(item["agent_id"], "")
+            agent = read.account.get(name)
+            if agent is not None and not agent.published and item.get("agent_version") in {None, "latest", agent.version}:
+                found.setdefault(name, []).append(names.get(id, f"number-{id[-4:]}"))
+    return found
+
+
+def _of_one_account(folder: Folder, plan: Plan) -> Iterable[str]:
+    """What a plan would write of the numbers of versions, which are those of another account where environments share a file."""
+    for step in plan.steps if folder.over is not None else ():
+        for field, agent, version in pinned(step.parts):
+            if folder.entries[step.name].origin.get(field) is not folder.over:
+                yield (
+                    f"{step.name}: {field}: version {version} of {agent} is that of one account: write latest_published, a tag, "
+                    f"or values of {step.name} in {ENVIRONMENTS}/{folder.environment.name}.yaml"
+                )
+
+
+def _without_files(read: _Read) -> Iterable[str]:
+    """What the account has and no file is about."""
+    known = {*read.ids.values()}
+    count = {folder: len({*there} - known) for folder, there in read.snapshot.objects.items()}
+    if any(count.values()):
+        told = ", ".join(f"{number} {folder}" for folder, number in count.items() if number)
+        yield f"the account has what no file is about, and no plan changes: {told}; pull writes files of them"
+
+
+def _keys_of(value: Any) -> Iterable[str]:
+    """The names of the environment that a value refers to."""
+    if isinstance(value, str):
+        return [one.name for _, _, one in pieces(value, lambda _: None) if one and one.kind == "env"]
+    if isinstance(value, dict):
+        return _keys_of([*cast("Json", value).values()])
+    return [name for item in cast("list[object]", value) for name in _keys_of(item)] if isinstance(value, list) else []
 
 
 def _strange(kind: Kind, fields: Json) -> set[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from copy import deepcopy
 from datetime import date
 from functools import lru_cache
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -13,8 +15,9 @@ import attrs
 
 from .._core.errors import ConfigurationError
 from .document import Fault, Path as Place, faults_of
-from .kinds import FOLDERS, VOICES, Json, key_of, kind_of, natural, references
-from .values import Token, escape, expand, paired, secrets_in, tokens
+from .kinds import FOLDERS, VOICES, Json, is_name, key_of, kind_of, natural, references
+from .state import digest, replace_file
+from .values import Token, expand, paired, pieces, rewritten, secrets_in, tokens
 
 try:
     from ruamel.yaml import YAML
@@ -24,16 +27,17 @@ try:
 except ModuleNotFoundError as error:  # pragma: no cover - tried in a process of its own
     raise ModuleNotFoundError("agents as files need the extra config: `pip install 'retell-async[config]'`", name=error.name) from None
 
-__all__ = ["Entry", "Environment", "Folder", "Problem", "read_folder"]
+__all__ = ["ENVIRONMENTS", "Entry", "Environment", "Folder", "Problem", "Written", "read_folder"]
 
 ENVIRONMENTS = "environments"
+_ENDINGS = (".yaml", ".yml")
 # ruamel.yaml says of no value what it is.
 _MAP: type[Any] = CommentedMap
 _SEQ: type[Any] = CommentedSeq
 _LONG = 300
 _LINES = 5
 _BREAKS = frozenset("\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
-_NAME = re.compile(r"[\w][\w.-]*")
+_MERGE = re.compile(r"^<{7} .*^={7}$.*^>{7} ", re.MULTILINE | re.DOTALL)
 
 
 @attrs.frozen
@@ -79,6 +83,26 @@ class Entry:
     """By setting, the file in which it stands."""
     resolved: Json = attrs.field(factory=dict[str, Any])
     """What stands in this very file, with variables and texts put in."""
+    layers: list[tuple[Entry, Json]] = attrs.field(factory=list[tuple["Entry", Json]])
+    """The files that the settings are taken from, and what each says: later ones count."""
+
+
+@attrs.frozen
+class Written:
+    """What `Folder.write` did.
+
+    :param changed: whether a file was changed.
+    :param refused: settings that stay as they are in the files, with why.
+    :param plain: settings that stood for something else by a reference or an anchor, and are now written in full.
+    """
+
+    changed: bool
+    refused: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    plain: Collection[str] = ()
+
+
+class _StaysError(Exception):
+    """A setting cannot be written where it stands."""
 
 
 @attrs.define(eq=False)
@@ -105,7 +129,7 @@ class Folder:
         """
         problems = list(self.problems)
         for name, entry in self.entries.items():
-            for fault in faults_of(kind_of(name), entry.fields):
+            for fault in faults_of(kind_of(name), {field: value for field, value in entry.fields.items() if value is not None}):
                 if not fault.unknown or fault.path[-1] not in {*(known or {}).get(name, ())}:
                     problems += [self._problem(entry, fault)]
             problems += [self._problem(entry, fault) for fault in _keys(entry.fields)]
@@ -128,34 +152,92 @@ class Folder:
             place = ("values", name, *fault.path)
         return Problem(holder.path.relative_to(self.root).as_posix(), _line(holder.raw, place), dotted(fault.path), fault.message)
 
-    def write(self, name: str, fields: Json) -> bool:
+    def write(self, name: str, fields: Json, *, whole: bool = False) -> Written:
         """Bring a file to these settings; what is the same already stays as it stands there.
 
-        :returns: whether anything was changed.
+        What would be written is read as the files would be then, and written only if this object means the settings and all others what
+        they meant before. References and anchors stay, and what cannot be written with them is refused.
+
+        :param whole: whether such settings are written in full, without their references.
         """
         entry = self.entries.get(name)
         if entry is None:
             entry = self.entries[name] = Entry(self.root / f"{name}.yaml", CommentedMap())
-        if entry.path.exists() and all(entry.fields.get(field) == fields.get(field) for field in {*entry.fields, *fields}):
-            return False
-        writer = _Writer(self, entry)
-        for field in [*entry.fields, *(field for field in fields if field not in entry.fields)]:
+            _commit(self._staged(name, entry, fields, fields))
+            entry.fields = dict(fields)
+            return Written(True)
+        changed = [field for field in {**entry.fields, **fields} if not _same(entry.fields.get(field), fields.get(field))]
+        if self._tried(name, entry, changed, fields) is None:
+            return Written(bool(changed))
+        refused: dict[str, str] = {}
+        plain: list[str] = []
+        for field in changed:
+            why = self._tried(name, entry, [field], fields)
+            if why is not None and whole and self._tried(name, entry, [field], fields, whole=True) is None:
+                plain.append(field)
+            elif why is not None:
+                refused[field] = why
+        return Written(len(refused) < len(changed), refused, plain)
+
+    def _tried(self, name: str, entry: Entry, chosen: Collection[str], fields: Json, *, whole: bool = False) -> str | None:
+        """Write some settings, if that changes nothing else; or else say why not."""
+        staged: dict[Path, bytes] = {}
+        wanted = {field: (fields if field in chosen else entry.fields).get(field) for field in {**entry.fields, **fields}}
+        try:
+            staged |= self._staged(name, entry, chosen, fields, whole=whole)
+            why = self._other_meaning(name, wanted, staged)
+        except _StaysError as error:
+            why = f"{error}"
+        if why is not None:
+            for one in (entry, self.over):
+                if one is not None:
+                    one.raw = _parsed(_text_of(one.path.read_bytes())) or CommentedMap()
+            return why
+        _commit(staged)
+        for field in chosen:
             holder = entry.origin.get(field, entry)
-            if entry.fields.get(field) == fields.get(field):
-                continue
-            target: Any = self.over.raw["values"][name] if self.over is not None and holder is self.over else entry.raw
-            before = (self.environment.values[name] if holder is self.over else entry.resolved).get(field)
+            said = self.environment.values[name] if holder is self.over else entry.resolved
+            said[field] = fields.get(field)
+            entry.origin[field] = holder if holder is self.over else entry
+        entry.fields = {field: value for field, value in wanted.items() if value is not None}
+        return None
+
+    def _staged(self, name: str, entry: Entry, chosen: Iterable[str], fields: Json, *, whole: bool = False) -> dict[Path, bytes]:
+        """What files would hold, with some settings brought to others."""
+        staged: dict[Path, bytes] = {}
+        for field in chosen:
+            holder = entry.origin.get(field, entry)
+            inside = self.over is not None and holder is self.over
+            target: Any = self.over.raw["values"][name] if self.over is not None and inside else entry.raw
             if field in fields:
-                target[field] = writer.updated(target.get(field), before, fields[field], (field,))
-            elif field in target:
-                del target[field]
-            else:
+                before = (self.environment.values[name] if inside else holder.resolved).get(field)
+                raw = target.get(field) if inside or holder is entry else deepcopy(holder.raw.get(field))
+                writer = _Writer(self, holder, holder if inside else entry, name if inside else "", staged)
+                target[field] = writer.fresh(fields[field], (field,)) if whole else writer.updated(raw, before, fields[field], (field,))
+            elif _is_below(entry, holder, field) or field not in target:
                 target[field] = None  # another file has it, which this one does not follow there
-            if holder is self.over and self.over is not None:
-                _dump(self.over)
-        entry.fields = dict(fields)
-        _dump(entry)
-        return True
+            else:
+                del target[field]
+            if inside:
+                staged[holder.path] = _dumped(holder.raw)
+        staged[entry.path] = _dumped(entry.raw)
+        return staged
+
+    def _other_meaning(self, name: str, wanted: Json, staged: Mapping[Path, bytes]) -> str | None:
+        """What files would mean otherwise than they should; in other environments too, where a text is changed that they may have."""
+        others = (path.stem for path in (self.root / ENVIRONMENTS).glob("*.yaml")) if any(path.suffix != ".yaml" for path in staged) else ()
+        for environment in dict.fromkeys((self.environment.name, *others)):
+            own = environment == self.environment.name
+            after = _Reader(self.root, environment, _parsed_once, staged).read()
+            if own and after.problems:
+                return f"{after.problems[0]}"
+            before = self.wanted if own else _Reader(self.root, environment, _parsed_once).read().wanted
+            for other, fields in before.items():
+                if other != name and not _same(after.wanted.get(other), fields):
+                    return f"{other} takes it from there too"
+            if own and not _same(after.wanted.get(name), wanted):
+                return "what stands there is part of something else: an anchor, or what another file says"
+        return None
 
     def remove(self, name: str) -> None:
         """Take away the file of an object. Texts beside it stay: others may refer to them."""
@@ -180,7 +262,8 @@ def dotted(place: Place) -> str:
 
 
 class _Reader:
-    def __init__(self, root: Path, environment: str, parse: Callable[[str], Any]) -> None:
+    def __init__(self, root: Path, environment: str, parse: Callable[[str], Any], staged: Mapping[Path, bytes] | None = None) -> None:
+        self._staged = {path.resolve(): content for path, content in (staged or {}).items()}
         self._root = root
         self._name = environment
         self._parse = parse
@@ -193,13 +276,13 @@ class _Reader:
         self._variables = environment.variables
         loaded: dict[str, Entry] = {}
         for kind in FOLDERS:
-            for path in sorted((self._root / kind).glob("*.y*ml"), key=lambda path: natural(path.name)):
+            for path in self._files(kind):
                 entry = self._load(path)
                 if entry is not None:
                     loaded[f"{kind}/{path.stem}"] = entry
         for name, entry in loaded.items():
             entry.resolved = self._resolved(entry, entry.raw, ())
-            if not _NAME.fullmatch(name.partition("/")[2]) and not name.partition("/")[2].startswith("_"):
+            if not is_name(name):
                 self._fault(entry, (), "a file is named by letters, digits, - and _")
         values: dict[str, Json] = {}
         for name, found in environment.values.items():
@@ -208,12 +291,26 @@ class _Reader:
             elif over is not None:
                 values[name] = self._resolved(over, found, ("values", name))
         for name, entry in loaded.items():
-            for holder, fields in (*self._family(name, loaded), (over, values.get(name, {}))):
-                if holder is not None:
-                    entry.fields |= fields
-                    entry.origin |= dict.fromkeys(fields, holder)
+            entry.layers = [*self._family(name, loaded), *([] if over is None else [(over, values.get(name, {}))])]
+            for holder, fields in entry.layers:
+                entry.fields |= fields
+                entry.origin |= dict.fromkeys(fields, holder)
         entries = {name: entry for name, entry in loaded.items() if not name.partition("/")[2].startswith("_")}
         return Folder(self._root, attrs.evolve(environment, values=values), entries, self._problems, over)
+
+    def _files(self, kind: str) -> list[Path]:
+        """The files of a kind, each name once."""
+        found: dict[str, Path] = {}
+        folder = self._root / kind
+        for path in sorted((path for path in folder.glob("*") if path.suffix in _ENDINGS), key=lambda path: natural(path.name)):
+            if path.stem in found:
+                self._problems.append(Problem(self._relative(path), 1, "", f"{self._relative(found[path.stem])} has the same name"))
+            found.setdefault(path.stem, path)
+        if kind != "knowledge_bases":  # in their folders are files to be uploaded
+            for path in folder.glob("*/**/*"):
+                if path.suffix in _ENDINGS:
+                    self._problems.append(Problem(self._relative(path), 1, "", f"is not read: settings stand in {kind}/ itself"))
+        return [*found.values()]
 
     def _family(self, name: str, loaded: Mapping[str, Entry], seen: tuple[str, ...] = ()) -> list[tuple[Entry, Json]]:
         """The files that an object's settings are taken from, one after the other."""
@@ -242,6 +339,12 @@ class _Reader:
                 said[field] = {}
         for fault in _keys(said.get("variables") or {}):
             self._fault(over, ("variables", *fault.path), fault.message)
+        for place, text in _texts(said.get("variables") or {}, ("variables",)):
+            try:
+                if any(token.kind != "env" for token in tokens(text)):
+                    self._fault(over, place, "a variable refers to nothing but ${{ env.NAME }}")
+            except ValueError as error:
+                self._fault(over, place, f"{error}")
         values: Json = said.get("values") or {}
         for name in [name for name, fields in values.items() if not isinstance(fields, dict)]:
             self._fault(over, ("values", name), "is no mapping")
@@ -250,7 +353,7 @@ class _Reader:
 
     def _load(self, path: Path) -> Entry | None:
         try:
-            found = self._parse(path.read_text(encoding="utf-8"))
+            found = self._parse(_text_of(self._bytes(path)))
         except FileNotFoundError:
             return None
         except MarkedYAMLError as marked:
@@ -261,10 +364,10 @@ class _Reader:
         except (OSError, UnicodeDecodeError, YAMLError, ValueError) as error:
             self._problems.append(Problem(self._relative(path), 1, "", f"cannot be read: {error}"))
             return None
-        if found is None:
+        if found is None and path.parent.name == ENVIRONMENTS:
             found = CommentedMap()
         if not isinstance(found, _MAP):
-            self._problems.append(Problem(self._relative(path), 1, "", "holds no settings: write field: value"))
+            self._problems.append(Problem(self._relative(path), 1, "", "holds no settings: write field: value, or {} for none"))
             return None
         return Entry(path, found)
 
@@ -294,8 +397,7 @@ class _Reader:
             if token.kind == "vars":
                 if token.name not in self._variables:
                     return self._fault(entry, place, f"the environment {self._name} has no variable {token.name}")
-                known = self._variables[token.name]
-                return escape(known) if isinstance(known, str) else known
+                return self._variables[token.name]
             return None
 
         result = expand(text, value)
@@ -306,10 +408,16 @@ class _Reader:
         if not path.is_relative_to(self._root.resolve()):
             return self._fault(entry, place, f"{name} is outside the folder")
         try:
-            text = path.read_bytes().decode("utf-8")
+            text = self._bytes(path).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             return self._fault(entry, place, f"{name} cannot be read: {getattr(error, 'strerror', None) or error}")
+        if _MERGE.search(text):
+            return self._fault(entry, place, f"{name} holds both sides of a merge in git: settle it first")
         return self._text(entry, text.removesuffix("\n"), place, inner=True)
+
+    def _bytes(self, path: Path) -> bytes:
+        found = self._staged.get(path.resolve()) if self._staged else None
+        return path.read_bytes() if found is None else found
 
     def _fault(self, entry: Entry, place: Place, message: str) -> None:
         self._problems.append(Problem(self._relative(entry.path), _line(entry.raw, place), dotted(place), message))
@@ -319,34 +427,84 @@ class _Reader:
 
 
 class _Writer:
-    """Brings what stands in a file to other settings."""
+    """Brings what stands in a file to other settings.
 
-    def __init__(self, folder: Folder, entry: Entry) -> None:
-        self._folder = folder
-        self._entry = entry
+    :param holder: the file in which they stand now.
+    :param target: the file in which they will stand: another one than the family's, from which its texts are not shared then.
+    :param prefix: what the names of texts beside begin with.
+    :param staged: gets what is to be written.
+    """
+
+    def __init__(self, folder: Folder, holder: Entry, target: Entry, prefix: str, staged: dict[Path, bytes]) -> None:
+        self._variables = folder.environment.variables
+        self._holder = holder
+        self._target = target
+        self._prefix = prefix
+        self._staged = staged
 
     def updated(self, raw: Any, before: Any, after: Any, place: tuple[str, ...]) -> Any:
         """What is to stand there.
 
         :param before: what `raw` means now.
+        :raises _StaysError: a reference would be lost.
         """
-        if type(before) is type(after) and before == after:
+        if type(before) is type(after) and before == after and self._holder is self._target:
             return raw
         if isinstance(raw, _MAP) and isinstance(before, dict) and isinstance(after, dict):
             old, new = cast("Json", before), cast("Json", after)
-            for name in [name for name in old if name not in new and name in raw]:
-                del raw[name]
+            keys = {f"{key}": key for key in raw}  # YAML reads some as numbers
+            for name in [name for name in old if name not in new and name in keys]:
+                try:
+                    del raw[keys[name]]
+                except KeyError:
+                    raise _StaysError("it is taken from an anchor") from None
             for name, item in new.items():
-                raw[_key(name)] = self.updated(raw.get(name), old.get(name), item, (*place, name))
+                key = keys.get(name, _key(name))
+                raw[key] = self.updated(raw.get(key), old.get(name), item, (*place, name))
             return raw
         if isinstance(raw, _SEQ) and isinstance(before, list) and isinstance(after, list):
             return self._items(raw, cast("list[object]", before), cast("list[object]", after), place)
-        if isinstance(raw, str) and isinstance(after, str):
-            found = [token for token in tokens(raw) if token.kind == "file"]
-            if found:
-                self._put(self._entry.path.parent / found[0].name, after)
-                return raw
-        return self._fresh(after, place)
+        if isinstance(raw, str) and any(token.kind != "env" for token in tokens(raw)):
+            return self._referring(raw, after, place)
+        return self.fresh(after, place)
+
+    def _referring(self, raw: str, after: Any, place: tuple[str, ...]) -> Any:
+        """A text with references, so that it stands for another one."""
+        if isinstance(after, str) and self._holder is not self._target:
+            inlined = "".join(
+                self._read(token) if token and token.kind == "file" else text for text, _, token in pieces(raw, lambda _: None)
+            )
+            if (found := rewritten(inlined, self._variable, after)) is not None:
+                return self.fresh(found, place)
+        elif isinstance(after, str):
+            parts = [part for part in pieces(raw, self._meaning) if part[0]]
+            if len(parts) > 1 and (found := rewritten(raw, self._meaning, after)) is not None:
+                return _styled(found)
+            for index, (_, _, token) in enumerate(parts):
+                first, last = ("".join(text for _, text, _ in some) for some in (parts[:index], parts[index + 1 :]))
+                if token and token.kind == "file" and len(first) + len(last) <= len(after) and after.startswith(first):
+                    found = rewritten(self._read(token), self._variable, after[len(first) : len(after) - len(last)])
+                    if found is not None and after.endswith(last):
+                        self._put(self._path(token), found)
+                        return raw
+        elif all(token.kind == "file" for token in tokens(raw)):
+            return self.fresh(after, place)
+        raise _StaysError("it refers to what was changed")
+
+    def _variable(self, token: Token) -> str | None:
+        return f"{self._variables[token.name]}" if token.kind == "vars" and token.name in self._variables else None
+
+    def _meaning(self, token: Token) -> str | None:
+        if token.kind == "file":
+            return "".join(shown for _, shown, _ in pieces(self._read(token), self._variable))
+        return self._variable(token)
+
+    def _path(self, token: Token) -> Path:
+        return (self._holder.path.parent / token.name).resolve()
+
+    def _read(self, token: Token) -> str:
+        path = self._path(token)
+        return (self._staged.get(path) or path.read_bytes()).decode().removesuffix("\n")
 
     def _items(self, raw: Any, before: list[object], after: list[object], place: tuple[str, ...]) -> Any:
         found = paired(after, before)
@@ -364,35 +522,61 @@ class _Writer:
             return raw
         return CommentedSeq(items)
 
-    def _fresh(self, value: Any, place: tuple[str, ...]) -> Any:
+    def fresh(self, value: Any, place: tuple[str, ...]) -> Any:
+        """A value as it is written where nothing stood."""
         if isinstance(value, dict):
-            return CommentedMap({_key(name): self._fresh(item, (*place, name)) for name, item in cast("Json", value).items()})
+            return CommentedMap({_key(name): self.fresh(item, (*place, name)) for name, item in cast("Json", value).items()})
         if isinstance(value, list):
             items = cast("list[object]", value)
-            return CommentedSeq([self._fresh(item, (*place, key_of(item) or f"{index}")) for index, item in enumerate(items)])
+            return CommentedSeq([self.fresh(item, (*place, key_of(item) or f"{index}")) for index, item in enumerate(items)])
         if not isinstance(value, str):
             return value
         if len(value) > _LONG or value.count("\n") >= _LINES:
             return self._beside(value, place)
-        if value.splitlines() != [value]:  # a string of no style of its own gets that of the one before
-            block = _BREAKS.isdisjoint(value) and value.strip("\n") == value.strip() != ""
-            return LiteralScalarString(value) if block else DoubleQuotedScalarString(value)
-        return value
+        return _styled(value)
 
     def _beside(self, text: str, place: tuple[str, ...]) -> str:
-        stem = ".".join(re.sub(r"[^\w-]+", "-", part) for part in place)[:100]
+        stem = ".".join(re.sub(r"[^\w-]+", "-", part) for part in (self._prefix, *place) if part)
+        stem = stem.encode()[:100].decode(errors="ignore")  # file systems count bytes
         suffix = ".js" if place[-1] == "code" else ".md"
-        name, count = f"{self._entry.path.stem}/{stem}{suffix}", 1
-        while (self._entry.path.parent / name).exists():
+        folder, own = self._target.path.parent, self._target.path.stem
+        name, count = f"{own}/{stem}{suffix}", 1
+        while (folder / name).exists() or (folder / name).resolve() in self._staged:
             count += 1
-            name = f"{self._entry.path.stem}/{stem}-{count}{suffix}"
-        self._put(self._entry.path.parent / name, text)
+            name = f"{own}/{stem}-{count}{suffix}"
+        self._put((folder / name).resolve(), text)
         return f"${{{{ file {PurePosixPath(name)} }}}}"
 
-    @staticmethod
-    def _put(path: Path, text: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(f"{text}\n".encode())
+    def _put(self, path: Path, text: str) -> None:
+        self._staged[path] = f"{text}\n".encode()
+
+
+def _styled(text: str) -> str:
+    if text.splitlines() == [text]:
+        return text
+    block = _BREAKS.isdisjoint(text) and text.strip("\n") == text.strip() != ""
+    made: str = LiteralScalarString(text) if block else DoubleQuotedScalarString(text)
+    return made  # a string of no style of its own would get that of the one before
+
+
+def _commit(staged: Mapping[Path, bytes]) -> None:
+    for path, content in staged.items():
+        if not path.exists() or path.read_bytes() != content:
+            replace_file(path, content)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two settings, or the settings of two objects, mean the same."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        found, known = cast("Json", one), cast("Json", other)
+        return all(digest(found.get(name)) == digest(known.get(name)) for name in {**found, **known})
+    return digest(one) == digest(other)
+
+
+def _is_below(entry: Entry, holder: Entry, field: str) -> bool:
+    """Whether a setting shows from another file once this one says nothing of it."""
+    below = entry.layers[: next((index for index, (one, _) in enumerate(entry.layers) if one is holder), 0)]
+    return any(fields.get(field) is not None for _, fields in below)
 
 
 def _key(name: str) -> str:
@@ -461,7 +645,12 @@ def _yaml() -> YAML:
     return yaml
 
 
-def _dump(entry: Entry) -> None:
-    entry.path.parent.mkdir(parents=True, exist_ok=True)
-    with entry.path.open("w", encoding="utf-8", newline="\n") as file:
-        cast("Any", _yaml()).dump(entry.raw, file)
+def _text_of(content: bytes) -> str:
+    """What a file of YAML says, with the line ends of this package."""
+    return TextIOWrapper(BytesIO(content), encoding="utf-8").read()
+
+
+def _dumped(raw: Any) -> bytes:
+    text = StringIO()
+    cast("Any", _yaml()).dump(raw, text)
+    return text.getvalue().encode()

@@ -8,7 +8,22 @@ from typing import Any, TypeAlias, cast
 
 import attrs
 
-__all__ = ["FOLDERS", "KINDS", "VOICES", "Json", "Kind", "is_own", "kind_of", "key_of", "mapped", "natural", "references", "slug"]
+__all__ = [
+    "BINDINGS",
+    "FOLDERS",
+    "KINDS",
+    "VOICES",
+    "Json",
+    "Kind",
+    "is_own",
+    "is_name",
+    "kind_of",
+    "key_of",
+    "mapped",
+    "natural",
+    "references",
+    "slug",
+]
 
 Json: TypeAlias = dict[str, Any]
 
@@ -17,7 +32,10 @@ VOICES = "voices"
 
 _IDS = ("agent_id", "llm_id", "conversation_flow_id", "component_id", "knowledge_base_ids", "voice_id", "fallback_voice_ids")
 """Fields that hold ids of other objects, wherever they stand."""
+BINDINGS = ("inbound_agents", "outbound_agents", "inbound_sms_agents", "outbound_sms_agents")
+"""The fields of a number that hold agents by weight."""
 _KEYS = ("id", "tool_id", "conversation_flow_component_id", "name", "title", "word", "key", "agent_id")
+_NAME = re.compile(r"\w[\w.-]*")
 
 
 @attrs.frozen
@@ -74,6 +92,12 @@ FOLDERS: Mapping[str, Kind] = {kind.folder: kind for kind in KINDS}
 def kind_of(name: str) -> Kind:
     """The kind of an object, by its name: ``agents/receptionist``."""
     return FOLDERS[name.partition("/")[0]]
+
+
+def is_name(name: str) -> bool:
+    """Whether this may name an object: ``agents/receptionist``. Nothing outside the folder of its kind is named so."""
+    folder, _, own = name.partition("/")
+    return folder in FOLDERS and _NAME.fullmatch(own) is not None
 
 
 def is_own(kind: Kind, field: str) -> bool:

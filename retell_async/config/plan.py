@@ -14,10 +14,10 @@ from .difference import Change, changes, told
 from .document import is_nullable, known_fields
 from .kinds import KINDS, VOICES, Json, Kind, kind_of, natural, references
 from .merge import Side, compared
-from .state import State, digest
+from .state import Bound, State, digest
 from .values import OTHER
 
-__all__ = ["Action", "Found", "Plan", "Step", "make_plan", "report"]
+__all__ = ["Action", "Found", "Plan", "Step", "make_plan", "pinned", "report"]
 
 Action: TypeAlias = Literal["create", "update", "delete"]
 
@@ -52,6 +52,8 @@ class Found:
     fields: Json
     published: bool = False
     version: int | None = None
+    reading: bool = False
+    """Whether its sources are still being read, and are not among the settings."""
 
 
 @attrs.frozen
@@ -100,6 +102,8 @@ class Plan:
     only: frozenset[str] = frozenset()
     overwrite: frozenset[str] = frozenset()
     delete: frozenset[str] = frozenset()
+    adopt: bool = False
+    """Whether the files count for objects that were only found by their names."""
 
     @property
     def status(self) -> int:
@@ -133,6 +137,8 @@ def make_plan(
     delete: Collection[str] = (),
     doubts: Iterable[str] = (),
     voices: Collection[str] = (),
+    live: Mapping[str, Collection[str]] | None = None,
+    adopt: bool = False,
 ) -> Plan:
     """Plan what brings an account to what the files say.
 
@@ -142,8 +148,10 @@ def make_plan(
     :param delete: objects without a file that are deleted, and sources of knowledge bases: ``knowledge_bases/faq: url: https://...``.
     :param doubts: what matching them left open.
     :param voices: the names of the voices that the account has of its own.
+    :param live: by agent with a draft, the numbers of which that draft answers calls.
+    :param adopt: whether the files count for objects that were found by their names, and that the state knows nothing of.
     """
-    making = _Making(files, account, state, {*overwrite}, {*delete}, {*voices})
+    making = _Making(files, account, state, {*overwrite}, {*delete}, {*voices}, live or {}, adopt)
     making.conflicts += doubts
     names = [name for name in sorted({*files, *state.objects}, key=_order) if not only or name in only]
     for name in names:
@@ -167,6 +175,7 @@ def make_plan(
         frozenset(only),
         frozenset(overwrite),
         frozenset(delete),
+        adopt,
     )
 
 
@@ -182,6 +191,8 @@ class _Making:
     overwrite: set[str]
     delete: set[str]
     voices: set[str]
+    live: Mapping[str, Collection[str]]
+    adopt: bool
     kept: dict[str, tuple[Change, ...]] = attrs.field(factory=dict[str, "tuple[Change, ...]"])
     conflicts: list[str] = attrs.field(factory=list[str])
     clashes: list[str] = attrs.field(factory=list[str])
@@ -201,10 +212,20 @@ class _Making:
                 self.notes.append(f"{name} is left out: the account has no such number, and numbers are bought or imported by people")
             else:
                 self._create(name, kind)
+        elif found.reading:
+            self._wait(name, kind, bound)
         else:
             self._compare(name, kind, found)
         if name in self.files:
             self._check_references(name)
+
+    def _wait(self, name: str, kind: Kind, bound: Bound | None) -> None:
+        parts = parts_of(kind, self.files[name])
+        base = {} if bound is None else {part: pair[0] for part, pair in bound.base.items() if pair[0] is not None}
+        if {part: digest(value) for part, value in parts.items()} == base:
+            self.notes.append(f"{name} was not compared: its sources are still being read")
+        else:
+            self.conflicts.append(f"{name}: its sources are still being read: plan again once they are")
 
     def check_named(self, names: Iterable[str]) -> None:
         self.conflicts += [f"there is no {name}" for name in names if name not in self.files and name not in self.state.objects]
@@ -216,7 +237,7 @@ class _Making:
                     self.conflicts.append(f"--delete {name!r}: the account has no such source, or its file still has it")
             elif name in self.files:
                 self.conflicts.append(f"--delete {name}: its file is still there")
-            elif not any(step.name == name for step in self.deletions):
+            elif not any(step.name == name for step in self.deletions) and not (name in self.account and self.account[name].reading):
                 self.conflicts.append(f"--delete {name}: no file was about it, and it is left alone")
 
     def _clash(self, text: str) -> None:
@@ -226,7 +247,13 @@ class _Making:
     def _without_file(self, name: str, found: Found | None) -> None:
         if found is None:
             return
-        if name in self.delete:
+        if name in self.delete and found.reading:
+            self.conflicts.append(f"{name}: its sources are still being read: plan its deletion again once they are")
+        elif name in self.delete:
+            if name.startswith("phone_numbers/"):
+                self.warnings.append(f"{name}: the number itself is given back, and may go to somebody else")
+            elif kind_of(name).folder in {"knowledge_bases", "components"}:
+                self.warnings.append(f"{name}: published versions that have it lose it too, at once")
             self.deletions.insert(0, Step("delete", name, {}, parts_of(kind_of(name), found.fields)))
         else:
             self.notes.append(f"{name} has no file any more, and stays in the account: --delete {name} deletes it")
@@ -236,6 +263,8 @@ class _Making:
         for part, value in parts.items():
             if source_of(part) is not None and value == TEXT:
                 self.conflicts.append(f"{name}: nobody knows what its source {part!r} says: write it into the file, as text")
+            elif source_of(part) is not None and isinstance(value, list):
+                self.conflicts.append(_ambiguous(name, part))
         if kind.folder == "knowledge_bases":
             self.warnings.append(f"{name}: knowledge bases cost money each month, and sources take a while to be read")
         self.wanted[name] = Step("create", name, parts)
@@ -247,6 +276,7 @@ class _Making:
         file, account = parts_of(kind, self.files[name]), parts_of(kind, found.fields)
         write: Json = {}
         kept: list[Change] = []
+        strange: list[str] = []
         for part, side in compared(file, account, base):
             if part == kind.id or side.verdict == "same":
                 continue
@@ -261,15 +291,30 @@ class _Making:
                     )
             elif self._may(name, kind, part, side):
                 write[part] = side.file
+                strange += [part] if base is None and side.account is not None else []
+        if strange and not self.adopt and name not in self.overwrite and name not in self.state.pending:
+            self.conflicts.append(
+                f"{name}: the account has it already ({found.id}), the state knows nothing of that, and {', '.join(strange)} "
+                f"would be written over: --overwrite {name} does it, pull {name} --overwrite {name} takes the account's"
+            )
         if kept:
             self.kept[name] = tuple(kept)
         if write:
             self.wanted[name] = Step("update", name, write, {part: account.get(part) for part in write}, self._drafts(name, kind, found))
             self._warn(name, account, write)
+            if kind.folder in {"knowledge_bases", "components", "phone_numbers"}:
+                self.warnings.append(f"{name} has no drafts: it is changed for calls at once")
+            for agent in (name, *self.wanted[name].drafts):
+                if numbers := self.live.get(agent, ()):
+                    draft = "this draft" if agent == name else f"the draft of {agent}"
+                    self.warnings.append(f"{name}: live at once: {draft} answers calls of {', '.join(dict.fromkeys(numbers))}")
 
     def _may(self, name: str, kind: Kind, part: str, side: Side) -> bool:
         """Whether the API can write a setting of an object that is there."""
         if source_of(part) is not None:
+            if isinstance(side.file, list) or isinstance(side.account, list):
+                self.conflicts.append(_ambiguous(name, part))
+                return False
             if side.file is None and f"{name}: {part}" not in self.delete:
                 self.notes.append(f"{name}: its source {part!r} is in no file any more, and stays: --delete '{name}: {part}' deletes it")
                 return False
@@ -292,6 +337,11 @@ class _Making:
         users = [other for other in users if not other.startswith("tests/")]
         if found.published and not users:
             self.conflicts.append(f"{name} is published, and no agent of these files has it that a draft could be made of")
+        elif found.published and not any(self.account[other].published for other in users):
+            self.conflicts.append(
+                f"{name} is published by an agent that no file is about, and {', '.join(users)} has a draft that keeps that version: "
+                f"publish {users[0]}, and the next plan makes drafts of both"
+            )
         return tuple(sorted(users, key=natural))
 
     def _check_references(self, name: str) -> None:
@@ -299,7 +349,7 @@ class _Making:
             folder, _, other = reference.partition("/")
             if folder == VOICES and other not in self.voices:
                 self.conflicts.append(f"{name}: the account has no voice of its own that is named {other!r}: add it there, or name another")
-        for field, agent, version in _pinned(self.files[name]):
+        for field, agent, version in pinned(self.files[name]):
             found = self.account.get(agent)
             if found is None or (found.version is not None and version > found.version):
                 self.conflicts.append(
@@ -336,7 +386,11 @@ class _Making:
         yield from later
 
 
-def _pinned(value: Any, field: str = "") -> Iterator[tuple[str, str, int]]:
+def _ambiguous(name: str, part: str) -> str:
+    return f"{name}: more than one of its sources is {part!r}, which the API does not tell apart: leave one, or give them other names"
+
+
+def pinned(value: Any, field: str = "") -> Iterator[tuple[str, str, int]]:
     """The versions of agents that are named by numbers, with the agents."""
     if isinstance(value, dict):
         found = cast("Json", value)
@@ -344,10 +398,10 @@ def _pinned(value: Any, field: str = "") -> Iterator[tuple[str, str, int]]:
         if isinstance(version, int) and isinstance(agent, str) and "/" in agent:
             yield field, agent, version
         for name, item in found.items():
-            yield from _pinned(item, field or name)
+            yield from pinned(item, field or name)
     elif isinstance(value, list):
         for item in cast("list[object]", value):
-            yield from _pinned(item, field)
+            yield from pinned(item, field)
 
 
 def _longest(value: Any) -> int:

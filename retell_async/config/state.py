@@ -11,9 +11,9 @@ from typing import Any, TypeAlias, cast
 import attrs
 
 from .._core.errors import ConfigurationError
-from .kinds import Json, natural
+from .kinds import Json, is_name, natural
 
-__all__ = ["FILE", "Base", "Bound", "Pending", "State", "digest", "read_state", "write_state"]
+__all__ = ["FILE", "Base", "Bound", "Pending", "State", "digest", "read_state", "replace_file", "write_state"]
 
 FILE = "retell.state.json"
 _VERSION = 1
@@ -78,15 +78,21 @@ def read_state(root: Path, environment: str) -> State:
 
     :raises ConfigurationError: the file cannot be read.
     """
-    said = _read(root).get("environments", {}).get(environment, {})
-    return State(
-        {
-            name: Bound(one["id"], {field: _base(pair) for field, pair in one["fields"].items()})
-            for name, one in said.get("objects", {}).items()
-        },
-        {name: Pending(one["sent"], one["before"]) for name, one in said.get("pending", {}).items()},
-        said.get("workspace"),
-    )
+    try:
+        said = _read(root).get("environments", {}).get(environment, {})
+        state = State(
+            {
+                name: Bound(f"{one['id']}", {field: _base(pair) for field, pair in one["fields"].items()})
+                for name, one in said.get("objects", {}).items()
+            },
+            {name: Pending(dict(one["sent"]), list(one["before"])) for name, one in said.get("pending", {}).items()},
+            said.get("workspace"),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(root, f"{type(error).__name__}: {error}") from None
+    if wrong := [name for name in (*state.objects, *state.pending) if not is_name(name)]:
+        raise _damaged(root, f"{wrong[0]!r} names no object")
+    return state
 
 
 def write_state(root: Path, environment: str, state: State) -> None:
@@ -107,12 +113,33 @@ def write_state(root: Path, environment: str, state: State) -> None:
     text = json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
-    beside = root / f".{FILE}.{os.getpid()}"
-    with beside.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    replace_file(path, text.encode())
+
+
+def replace_file(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Write a file whole or not at all: one that was there stays until then, and keeps its permissions.
+
+    :param mode: the permissions, whatever they were.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():  # a pipe, or the terminal
+        path.write_bytes(content)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if mode is None and path.exists():
+        mode = path.stat().st_mode & 0o777
+    beside = path.with_name(f".retell.{os.getpid()}.tmp")
+    beside.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            beside.chmod(mode)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _read(root: Path) -> Json:
@@ -121,10 +148,16 @@ def _read(root: Path) -> Json:
     except FileNotFoundError:
         return {}
     except (ValueError, OSError) as error:
-        raise ConfigurationError(f"{root / FILE} cannot be read ({error}): put back the version that git has") from None
+        raise _damaged(root, f"{error}") from None
+    if not isinstance(cast("object", found), dict):
+        raise _damaged(root, "it holds no mapping")
     if found.get("version") != _VERSION:
         raise ConfigurationError(f"{root / FILE} is of another version of this package")
     return found
+
+
+def _damaged(root: Path, why: str) -> ConfigurationError:
+    return ConfigurationError(f"{root / FILE} cannot be read ({why}): put back the version that git has")
 
 
 def _pair(base: Base) -> Any:
@@ -132,5 +165,9 @@ def _pair(base: Base) -> Any:
 
 
 def _base(said: Any) -> Base:
-    file, account = cast("list[str | None]", said) if isinstance(said, list) else (said, said)
-    return file, account
+    pair = cast("list[object]", said) if isinstance(said, list) else [said, said]
+    match pair:
+        case [str() | None as file, str() | None as account]:
+            return file, account
+        case _:
+            raise TypeError("a digest is a text")

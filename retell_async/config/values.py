@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from typing import Any, cast
 
 import attrs
 
 from .kinds import Json, key_of
 
-__all__ = ["OTHER", "Token", "Vault", "WRONG", "concealed", "escape", "expand", "paired", "secrets_in", "tokens", "unescape"]
+__all__ = [
+    "OTHER",
+    "Token",
+    "Vault",
+    "WRONG",
+    "concealed",
+    "escape",
+    "expand",
+    "paired",
+    "pieces",
+    "rewritten",
+    "secrets_in",
+    "tokens",
+    "unescape",
+]
 
 _TOKEN = re.compile(r"(?<!\$)\$\{\{\s*(?:(?P<kind>env|vars)\.(?P<name>\w+)|file\s+(?P<path>[^}\s][^}]*?))\s*\}\}")
 _ANY = re.compile(r"(?<!\$)\$\{\{")
-_SECRET_NAME = re.compile(r"auth|api.?key|token|secret|passw|cookie|credential|signature", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"auth|api.?key|token|secret|passw|cookie|credential|signature|(?:^|[-_])key$", re.IGNORECASE)
+_SECRET_VARIABLE = re.compile(r"(?:^|[-_])(?:api[-_]?key|(?:access|auth)[-_]?token|token|secret|password|credentials?)$", re.IGNORECASE)
 _HOLDERS = ("headers", "query_params", "custom_sip_headers")
+_VARIABLES = ("default_dynamic_variables", "dynamic_variables")
 _SECRET_FIELDS = ("cal_api_key", "auth_password")
 _SHAPES = re.compile(
-    r"\b(?:key_[0-9a-f]{20,}|sk-[\w-]{20,}|(?:gh[pousr]|xox[abps])[_-][\w-]{16,}|AKIA[0-9A-Z]{16}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)"
-    r"|(?<=Bearer )[\w.~+/=-]{12,}|(?<=://)[^/\s:@{}]+:[^/\s@{}]+(?=@)"
-    r"|(?<=[?&])(?:(?:[\w-]*[-_])?(?:api_?key|token|secret|password))=[^&\s{}\"']+",
+    r"\b(?:key_[0-9a-f]{20,}|sk-[\w-]{20,}|[rs]k_(?:live|test)_\w{10,}|(?:gh[pousr]|xox[abps])[_-][\w-]{16,}|AKIA[0-9A-Z]{16}"
+    r"|AIza[\w-]{20,}|SG\.[\w-]{10,}\.[\w-]{10,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)"
+    r"|(?<=Bearer )[\w.~+/=-]{12,}|(?<=://)[^/\s:@{}]+:[^/\s@{}]+(?=@)|(?<=hooks\.slack\.com/services/)[\w/]{12,}"
+    r"|(?<=[?&])(?:(?:[\w-]*[-_])?(?:api_?key|token|secret|password)|key|sig|signature)=(?P<value>[^&\s{}\"']+)",
     re.IGNORECASE,
 )
+_KNOWN = 8
+"""As many characters has a key that is looked for in all texts. Shorter ones stand in words too."""
 OTHER = " (another value in the account)"
 """What stands behind a reference whose key the account does not have."""
 WRONG = "is no reference: they are ${{ vars.NAME }}, ${{ env.NAME }} and ${{ file PATH }}; for the text itself write $${{"
@@ -77,11 +97,62 @@ def secrets_in(path: tuple[str | int, ...], text: str) -> list[str]:
     """The keys that stand in a text at this place."""
     bare = _TOKEN.sub("", text)
     names = [part for part in path if isinstance(part, str)]
-    if names and (names[-1] in _SECRET_FIELDS or (set(names[:-1]) & {*_HOLDERS} and _SECRET_NAME.search(names[-1]))):
+    holders = {*names[:-1]}
+    if names and (
+        names[-1] in _SECRET_FIELDS
+        or (holders & {*_HOLDERS} and _SECRET_NAME.search(names[-1]))
+        or (holders & {*_VARIABLES} and _SECRET_VARIABLE.search(names[-1]))
+    ):
         scheme, _, rest = bare.partition(" ")
         key = rest if scheme.lower() in {"bearer", "basic", "token", "apikey"} else bare
         return [key] if key.strip() and "{{" not in key else []
-    return [found[0].rpartition("=")[2] if "=" in found[0] and found[0][0] not in "eE" else found[0] for found in _SHAPES.finditer(bare)]
+    return [found["value"] or found[0] for found in _SHAPES.finditer(bare)]
+
+
+def pieces(text: str, value: Callable[[Token], str | None]) -> Iterator[tuple[str, str, Token | None]]:
+    """A text cut at its references: what stands there, what it stands for, and the reference."""
+    end = 0
+    for begin in _ANY.finditer(text):
+        found = _TOKEN.match(text, begin.start())
+        if found is not None:
+            yield text[end : begin.start()], text[end : begin.start()], None
+            token = _token(found)
+            shown = value(token)
+            yield found[0], found[0] if shown is None else shown, token
+            end = found.end()
+    yield text[end:], text[end:], None
+
+
+def rewritten(raw: str, value: Callable[[Token], str | None], text: str) -> str | None:
+    """A text with references, changed so that it stands for another text and keeps them.
+
+    :param value: gives what one stands for; ``None`` for one that stands for itself.
+    :returns: ``None`` where what was changed is in what a reference stands for.
+    """
+    parts = list(pieces(raw, value))
+    old = "".join(shown for _, shown, _ in parts)
+    begin = _alike(old, text)
+    end = _alike(old[begin:][::-1], text[begin:][::-1])
+    at = 0
+    before, after = "", ""
+    for stands, shown, token in parts:
+        first, last = max(0, min(len(shown), begin - at)), max(0, min(len(shown), len(old) - end - at))
+        at += len(shown)
+        if token is None:
+            before, after = before + stands[:first], after + stands[last:]
+        elif first == len(shown):
+            before += stands
+        elif last == 0:
+            after += stands
+        else:
+            return None
+    found = before + text[begin : len(text) - end] + after
+    return found if "".join(shown for _, shown, _ in pieces(found, value)) == text else None
+
+
+def _alike(one: str, other: str) -> int:
+    """With how many characters two texts begin alike."""
+    return next((index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 @attrs.define
@@ -89,11 +160,15 @@ class Vault:
     """Keys that were found in an account, each under a name of the environment, so that they stand in no file.
 
     :param environment: what the names stand for now.
+    :param used: the names that files refer to.
     """
 
     environment: Mapping[str, str]
+    used: Collection[str] = ()
     found: MutableMapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     """By name, the keys that files are given references in place of."""
+    held: MutableMapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    """By name, what the account has in place of references to what the environment lacks."""
     unknown: set[str] = attrs.field(factory=set[str])
     """Names that files refer to and the environment lacks: what they stand for was not compared."""
     others: set[str] = attrs.field(factory=set[str])
@@ -104,14 +179,25 @@ class Vault:
         known = next((name for name, key in self.found.items() if key == value), None)
         if known is not None:
             return known
-        base = re.sub(r"\W+", "_", "_".join(path)).upper().strip("_")
+        plain = unicodedata.normalize("NFKD", "_".join(path)).encode("ascii", "ignore").decode()  # what a shell takes for a name
+        base = re.sub(r"\W+", "_", plain).upper().strip("_") or "KEY"
         base = f"_{base}" if base[:1].isdecimal() else base
         name, count = base, 1
-        while name in self.found or self.environment.get(name, value) != value:
+        while self._is_taken(name, value):
             count += 1
             name = f"{base}_{count}"
         self.found[name] = value
         return name
+
+    def _is_taken(self, name: str, value: str) -> bool:
+        if name in self.environment:
+            return self.environment[name] != value
+        return name in self.found or (name in self.used and self.held.get(name) != value)
+
+    def known(self) -> Iterator[tuple[str, str]]:
+        """The keys that files refer to, longest first: they are kept out of files wherever they stand."""
+        keys = {name: self.environment[name] for name in sorted(self.used) if len(self.environment.get(name, "")) >= _KNOWN}
+        yield from sorted(keys.items(), key=lambda one: -len(one[1]))
 
 
 def concealed(value: Any, beside: Any, vault: Vault, path: tuple[str | int, ...]) -> Any:
@@ -132,30 +218,52 @@ def concealed(value: Any, beside: Any, vault: Vault, path: tuple[str | int, ...]
     if not isinstance(value, str):
         return value
     text = escape(value)
+    if beside == text:
+        return text if not secrets_in(path[1:], value) else _hidden(text, value, vault, path)
     if isinstance(beside, str) and any(token.kind == "env" for token in tokens(beside)):
         kept = _kept(text, beside, vault)
         if kept is not None:
             return kept
+    for name, key in vault.known():
+        text = f"${{{{ env.{name} }}}}".join(text.split(escape(key)))
+    return _hidden(text, value, vault, path)
+
+
+def _hidden(text: str, value: str, vault: Vault, path: tuple[str | int, ...]) -> str:
+    """A text with references in place of what looks like a key."""
     for key in secrets_in(path[1:], value):
         named = tuple(f"{part}" for part in path[-1:] if part not in _HOLDERS)
         around = tuple(
-            f"{part}" for part in path[1:-1] if isinstance(part, str) and part not in {*_HOLDERS, "general_tools", "tools", "mcps"}
+            f"{part}"
+            for part in path[1:-1]
+            if isinstance(part, str) and part not in {*_HOLDERS, *_VARIABLES, "general_tools", "tools", "mcps"}
         )
-        text = text.replace(escape(key), f"${{{{ env.{vault.name(key, (f'{path[0]}'.rpartition('/')[2], *around[-2:], *named))} }}}}")
+        if escape(key) in text:
+            name = vault.name(key, (f"{path[0]}".rpartition("/")[2], *around[-2:], *named))
+            text = text.replace(escape(key), f"${{{{ env.{name} }}}}")
     return text
 
 
 def _kept(text: str, beside: str, vault: Vault) -> str | None:
     """What the file has, where it stands for this text of the account; ``None`` when it is something else altogether."""
     names = [token.name for token in tokens(beside) if token.kind == "env"]
-    pattern = ".+".join(map(re.escape, _TOKEN.sub("\0", beside).split("\0")))
     missing = [name for name in names if name not in vault.environment]
-    if expand(beside, lambda token: vault.environment.get(token.name)) == text:
+
+    def value(token: Token) -> str | None:
+        return escape(vault.environment[token.name]) if token.kind == "env" and token.name in vault.environment else None
+
+    told = all(len(vault.environment.get(name, "")) >= _KNOWN for name in names)  # a shorter one may stand anywhere
+    if told and (kept := rewritten(beside, value, text)) is not None:
+        return kept
+    if "".join(shown for _, shown, _ in pieces(beside, value)) == text:
         return beside
-    if not re.fullmatch(pattern, text, re.DOTALL):
+    pattern = "(.+)".join(map(re.escape, _TOKEN.sub("\0", beside).split("\0")))
+    match = re.fullmatch(pattern, text, re.DOTALL)
+    if match is None:
         return None
     if missing:
         vault.unknown.update(missing)
+        vault.held.update((name, unescape(said)) for name, said in zip(names, match.groups(), strict=True) if name in missing)
         return beside
     vault.others.update(names)
     return beside + OTHER

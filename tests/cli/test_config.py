@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 from retell_async.cli import profiles
 from retell_async.cli.group import retell_async
+from retell_async.sandbox import Settings
 from retell_async.testing import LocalRetell
 
 COMMANDS = ("apply", "backup", "drift", "import", "plan", "promote", "publish", "pull", "rollback")
@@ -51,7 +53,7 @@ def test_from_pull_to_publish(local: LocalRetell, tmp_path: Path) -> None:
     assert "\x1b" not in output
     assert "~ update agents/appointments\n    + voice_speed: 1.25\n" in output
     assert max(map(len, output.splitlines())) <= 120
-    assert run("drift") == (0, "")
+    assert run("drift", APPOINTMENTS_CRM_AUTHORIZATION=KEY) == (0, "")
     assert run("apply", text="n\n")[0] == 1
     file.write_text(file.read_text().replace("1.25", "1.5"))
     assert run("apply", "--plan", "p") == (1, "Error: the plan p is out of date: plan again\n")
@@ -64,20 +66,59 @@ def test_from_pull_to_publish(local: LocalRetell, tmp_path: Path) -> None:
     assert (code, output.splitlines()[-1]) == (0, "0 files written")
     agent = next(iter(local.sandbox.store.agents))
     agent.write(agent.latest | {"volume": 0.5})
-    assert run("drift") == (2, "agents/appointments:\n    + volume: 0.5\n")
+    assert run("drift", APPOINTMENTS_CRM_AUTHORIZATION=KEY) == (2, "agents/appointments:\n    + volume: 0.5\n")
     assert run("backup", "--out", "b.json") == (0, "wrote b.json\n")
     assert (tmp_path / "b.json").stat().st_mode & 0o77 == 0
 
 
-def test_promote(local: LocalRetell, tmp_path: Path) -> None:
+def test_keys_are_added_to_a_file(local: LocalRetell, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("DATABASE_URL=postgres://prod")
+    file.chmod(0o644)
+    for _ in range(2):
+        assert run("pull", "--keys", ".env")[0] == 0
+        assert file.read_text() == f"DATABASE_URL=postgres://prod\nAPPOINTMENTS_CRM_AUTHORIZATION='{KEY}'\n"
+        assert file.stat().st_mode & 0o77 == 0
+    file.write_text("export APPOINTMENTS_CRM_AUTHORIZATION=mine\n")
+    code, output = run("pull", "--keys", ".env")
+    assert (code, file.read_text()) == (0, "export APPOINTMENTS_CRM_AUTHORIZATION=mine\n")
+    assert "another APPOINTMENTS_CRM_AUTHORIZATION than the account" in output
+    assert KEY not in output
+    assert run("backup", "--out", "retell/b.json")[0] == 1
+
+
+def test_the_profile_of_the_environment_is_used() -> None:
+    code, output = run("plan", RETELL_PROFILE="staging")
+    assert (code, output) == (1, "Error: the profile staging has no API key: set RETELL_API_KEY_STAGING\n")
+
+
+def test_promote(local: LocalRetell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "retell/environments").mkdir(parents=True)
     for name in ("staging", "prod"):
-        (tmp_path / f"retell/environments/{name}.yaml").write_text("")
-    assert run("--env", "staging", "pull")[0] == 0
-    code, output = run("promote", "staging", "prod", "--yes")
+        (tmp_path / f"retell/environments/{name}.yaml").write_text(f"profile: {name}\n")
+    keys = {"RETELL_API_KEY_STAGING": "s", "RETELL_API_KEY_PROD": "p", "APPOINTMENTS_CRM_AUTHORIZATION": KEY}
+    assert run("--env", "staging", "pull", **keys)[0] == 0
+    assert "staging and prod are one account" in run("promote", "staging", "prod", "--yes", **keys)[1]
+    other = LocalRetell(Settings(seed=2))
+    made = other.create_fixtures()
+    monkeypatch.setattr(profiles.Profile, "client", lambda self: (other if self.name == "prod" else local).client())
+    assert run("promote", "staging", "prod", "--yes", **keys)[0] == 0
+    code, output = run("promote", "staging", "prod", "--yes", **keys)
     assert (code, output.splitlines()[-1]) == (0, "prod: nothing to do")
-    assert run("promote", "staging", "prod", "--yes", "--canary", "some")[1] == "Error: --canary 'some' is no share: write 10%\n"
-    assert "no number has an agent with a draft" in run("promote", "staging", "prod", "--yes", "--canary", "10%")[1]
+    assert run("promote", "staging", "prod", "--yes", "--canary", "some", **keys)[1] == "Error: --canary 'some' is no share: write 10%\n"
+    assert "no number has an agent with a draft" in run("promote", "staging", "prod", "--yes", "--canary", "10%", **keys)[1]
+    agent = next(iter(other.sandbox.store.agents))
+    agent.published.add(0)
+    agent.write(agent.latest | {"is_published": True})
+    agent.draft(agent.latest, is_published=False)
+    before = deepcopy(next(iter(other.sandbox.store.numbers)).latest)
+    code, output = run("promote", "staging", "prod", "--canary", "10%", text="n\n", **keys)
+    assert code == 1
+    assert "Let drafts answer these calls?" in output
+    assert next(iter(other.sandbox.store.numbers)).latest == before
+    assert run("promote", "staging", "prod", "--canary", "10%", text="y\n", **keys)[0] == 0
+    weights = [(one["agent_version"], one["weight"]) for one in next(iter(other.sandbox.store.numbers)).latest["inbound_agents"]]
+    assert (made.agent_id, weights) == (agent.id, [(0, 0.9), (1, 0.1)])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings, strategies as st
 
 from retell_async._core.errors import ConfigurationError
 from retell_async.config.folder import Folder, read_folder
-from retell_async.config.values import Vault, concealed, escape, secrets_in, unescape
+from retell_async.config.values import Token, Vault, concealed, escape, pieces, rewritten, secrets_in, unescape
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 LONG = st.builds(lambda text, times: text * times, TEXT, st.sampled_from([1, 1, 20]))
@@ -55,7 +55,7 @@ def written_and_read(*values: Any) -> None:
             assert folder.problems == []
             assert folder.wanted["llms/x"] == wanted
             stamp = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-            assert not read_folder(root, "default", writing=True).write("llms/x", wanted)
+            assert not read_folder(root, "default", writing=True).write("llms/x", wanted).changed
             assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == stamp
 
 
@@ -215,7 +215,7 @@ def test_writing_touches_the_file_in_which_a_setting_stands(tmp_path: Path) -> N
         "environments/default.yaml": "variables: {host: a.example}\nvalues:\n  agents/two: {volume: 1}\n",
     }
     again = read_folder(tmp_path, "default", writing=True)
-    assert not again.write("agents/two", {**fields, "volume": 1, "voice_id": "openai-Echo"})
+    assert not again.write("agents/two", {**fields, "volume": 1, "voice_id": "openai-Echo"}).changed
 
 
 @pytest.mark.parametrize(
@@ -235,10 +235,51 @@ def test_writing_touches_the_file_in_which_a_setting_stands(tmp_path: Path) -> N
         (("general_prompt",), "Say the token={{x}} twice. Authorization is needed.", []),
         (("code",), 'fetch(u, {headers: {a: "Bearer abcdefghijklmnop"}})', ["abcdefghijklmnop"]),
         (("general_prompt",), "key sk-ant-0123456789abcdefghij", ["sk-ant-0123456789abcdefghij"]),
+        (("headers", "Ocp-Apim-Subscription-Key"), "0123456789abcdef", ["0123456789abcdef"]),
+        (("headers", "X-Keyboard"), "qwerty", []),
+        (("url",), "https://maps.example/geo?key=AIzaSyA1234567890abcdefghijk", ["AIzaSyA1234567890abcdefghijk"]),
+        (("url",), "https://a.example/x?monkey=1&sort_key=name", []),
+        (("url",), "https://hooks.slack.com/services/T00000000/B00000000/XXXX", ["T00000000/B00000000/XXXX"]),
+        (("default_dynamic_variables", "api_key"), "plainsecret123", ["plainsecret123"]),
+        (("dynamic_variables", "crm_password"), "hunter2", ["hunter2"]),
+        (("default_dynamic_variables", "author"), "Ann", []),
+        (("general_prompt",), "Charge sk_live_51Habcdefghijk, please", ["sk_live_51Habcdefghijk"]),
+        (("general_prompt",), "SG.abcdefghijklmnop.qrstuvwxyz0123456789", ["SG.abcdefghijklmnop.qrstuvwxyz0123456789"]),
+        (("code",), '"Bearer abcdefghijklmnop="', ["abcdefghijklmnop="]),
     ],
 )
 def test_keys_are_seen(place: tuple[str | int, ...], text: str, found: list[str]) -> None:
     assert secrets_in(place, text) == found
+
+
+@settings(max_examples=40)
+@given(TEXT, TEXT, TEXT, TEXT)
+@example("Hi ", "!", "Ho ", "!")
+@example("", "$", "${{", "$${{")
+def test_a_text_that_is_rewritten_keeps_its_references_and_means_the_other_text(first: str, last: str, other: str, end: str) -> None:
+    def value(_: Token) -> str:
+        return "Staging Inc"
+
+    raw = f"{escape(first)}${{{{ vars.company }}}}{escape(last)}"
+    for text in (f"{escape(other)}Staging Inc{escape(last)}", f"{escape(first)}Staging Inc{escape(end)}", escape(other)):
+        found = rewritten(raw, value, text)
+        if found is not None:
+            assert "${{ vars.company }}" in found
+            assert "".join(shown for _, shown, _ in pieces(found, value)) == text
+
+
+def test_what_a_reference_stands_for_is_not_rewritten() -> None:
+    values = {"a": "Staging Inc", "b": "Berlin"}
+    raw = "We are ${{ vars.a }} of ${{ vars.b }}."
+
+    def changed(text: str) -> str | None:
+        return rewritten(raw, lambda token: values[token.name], text)
+
+    assert changed("We are Staging Inc of Berlin. Yes.") == f"{raw} Yes."
+    assert changed("We are Staging Inc from Berlin.") == "We are ${{ vars.a }} from ${{ vars.b }}."
+    assert changed("They are Staging Inc of Berlin.") == "They are ${{ vars.a }} of ${{ vars.b }}."
+    assert changed("We are Prod Inc of Berlin.") is None
+    assert changed("They are Staging Inc of Berlin. Yes.") is None
 
 
 def test_a_key_of_the_account_becomes_a_reference() -> None:
