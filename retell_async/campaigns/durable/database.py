@@ -42,8 +42,7 @@ class Database:
         """The file; ``None`` on Postgres."""
         if isinstance(address, str) and "://" in address:
             self.durable, self.fast = _postgres(address, "on"), _postgres(address, "off")
-            for engine in (self.durable, self.fast):
-                weakref.finalize(self, engine.dispose)
+            self._close_at_the_end()
             try:
                 self.fast.connect().close()
             except exc.OperationalError as error:
@@ -62,6 +61,11 @@ class Database:
         """What is written through it is there even if the power fails in the next moment."""
         self.fast = _sqlite(path, "NORMAL")
         """What is written through it may be lost then, and not if the process is killed. What `durable` writes after it saves it."""
+        self._close_at_the_end()
+
+    def _close_at_the_end(self) -> None:
+        for engine in (self.durable, self.fast):
+            weakref.finalize(self, engine.dispose)
 
     def prepare(self) -> None:
         """Switch on what the file remembers: readers do not wait for who writes, which is four times as fast here."""

@@ -11,8 +11,8 @@ import retell
 
 import retell_async
 
-from ..engine.example import MADE
-from .blocks import ROOT
+from ...engine.example import MADE
+from ..blocks import ROOT
 
 __all__ = ["CALL", "GUIDE", "Sent", "omit_of", "row", "rows"]
 

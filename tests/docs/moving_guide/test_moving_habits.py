@@ -20,8 +20,8 @@ import retell
 
 import retell_async
 
-from ..http.test_transport import ok, serving
-from .moving import CALL, Sent, row
+from ...http.test_transport import ok, serving
+from .guide import CALL, Sent, row
 
 pytestmark = pytest.mark.parallel
 

@@ -28,8 +28,8 @@ from retell_async.raw.api.batch_call import create_batch_call
 from retell_async.raw.api.call import create_phone_call
 from retell_async.testing import LocalRetell
 
-from ..engine.virtual import Server, run
-from .moving import CALL, Sent, row, rows
+from ...engine.virtual import Server, run
+from .guide import CALL, Sent, row, rows
 
 pytestmark = pytest.mark.parallel
 

@@ -36,7 +36,7 @@ from retell_async import types, webhooks
 from retell_async._core.errors import status_error
 from tests.peer.checkers import mypy, pyright
 
-from .moving import CALL, GUIDE, Sent, omit_of, row
+from .guide import CALL, GUIDE, Sent, omit_of, row
 
 pytestmark = pytest.mark.parallel
 

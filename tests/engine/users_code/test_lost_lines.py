@@ -16,10 +16,10 @@ from retell_async import AsyncRetell, OutcomeUnknownError, RetryPolicy
 from retell_async._logs import Log, show
 from retell_async.webhooks import Router
 
-from ..webhooks.exchanges import Handled, deliver
-from ..webhooks.sending import KEY as WEBHOOKS_KEY, event_body
-from .example import KEY
-from .virtual import NUMBERS, Server, fine, run
+from ...webhooks.exchanges import Handled, deliver
+from ...webhooks.sending import KEY as WEBHOOKS_KEY, event_body
+from ..example import KEY
+from ..virtual import NUMBERS, Server, fine, run
 
 
 class Failing(logging.Filter):

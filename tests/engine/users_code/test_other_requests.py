@@ -27,9 +27,9 @@ from retell_async import (
     RetryPolicy,
 )
 
-from ..http.test_transport import serving
-from .example import KEY
-from .virtual import run
+from ...http.test_transport import serving
+from ..example import KEY
+from ..virtual import run
 
 CREATED = b'{"call_id":"call_1","call_type":"web_call","access_token":"t","agent_id":"a","call_status":"registered"}'
 ANSWER = b"HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (
