@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,7 @@ async def test_a_campaign_is_told_of_numbers_by_hand(tmp_path: Path) -> None:
     campaign.do_not_call("(212) 555-0111", "+12125550112")
     with pytest.raises(ConfigurationError, match="no telephone number"):
         campaign.do_not_call("nobody")
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         assert sorted(number for (number,) in database.execute("SELECT number FROM retell_do_not_call")) == ["+12125550111", "+12125550112"]
 
 

@@ -770,7 +770,7 @@ def test_contacts_whose_hours_close_are_moved_by_and_by(make: Campaigns, monkeyp
     for person in range(3):
         assert desk.store.next_intent(100) == Nothing(0, 0.0)
         other.forbid([f"+121299900{person:02}"])  # who is elsewhere gets in between
-        with sqlite3.connect(make.path) as file:
+        with closing(sqlite3.connect(make.path)) as file, file:
             ((moved,),) = file.execute("SELECT count(*) FROM retell_contact WHERE waits_until > ?", (moment,))
         assert moved >= 10 * (person + 1)
         assert moved < 35

@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ def test_files_that_are_no_journal_or_in_use(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database, " * 100)
     with pytest.raises(ValueError, match="not a database"):
         Journal(tmp_path / "text", Settings())
-    with sqlite3.connect(path) as file:
+    with closing(sqlite3.connect(path)) as file, file:
         file.execute("PRAGMA user_version = 99")
     file.close()
     with pytest.raises(ValueError, match="another version"):
@@ -234,7 +234,7 @@ async def test_a_program_that_is_stopped_goes_on_with_its_time(tmp_path: Path) -
     times = [item["last_modification_timestamp"] for item in listed]
     assert times == sorted(times, reverse=True)
     assert times[1] - times[2] > 10_000
-    with sqlite3.connect(path) as file:
+    with closing(sqlite3.connect(path)) as file, file:
         rows = file.execute("SELECT data FROM entries WHERE what = 'request'").fetchall()
     file.close()
     assert [json.loads(data)["path"] for (data,) in rows] == ["/create-retell-llm"] * 3
