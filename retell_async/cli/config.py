@@ -12,11 +12,11 @@ import anyio
 import click
 
 from .._core.errors import ConfigurationError
-from ..campaigns.report import plain
 from ..config import Config, Plan, Pulled, report
 from ..config.folder import read_folder
 from ..config.state import replace_file
 from .profiles import DEFAULT, Profile
+from .times import plain
 
 __all__ = ["config"]
 
@@ -247,9 +247,12 @@ def promote(ctx: click.Context, source: str, target: str, overwrite: Collection[
 
 def _share(text: str) -> float:
     try:
-        return float(text.removesuffix("%")) / 100
+        share = float(text.removesuffix("%")) / 100
     except ValueError:
         raise ConfigurationError(f"--canary {text!r} is no share: write 10%") from None
+    if not 0 < share < 1:
+        raise ConfigurationError(f"--canary {text!r}: a share is above 0% and below 100%")
+    return share
 
 
 @config.command()

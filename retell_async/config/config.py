@@ -282,7 +282,7 @@ class Config:
         :returns: what was changed, by number.
         """
         if not 0 < share < 1:
-            raise ConfigurationError(f"a share is above 0% and below 100%: not {share:.0%}")
+            raise ConfigurationError(f"a share is above 0% and below 100%: not {share * 100:g}%")
         read = await self._checked()
         versions = {
             name: (found, published)
@@ -303,7 +303,7 @@ class Config:
                         tried |= {item["agent_id"] for item in weighted if item["agent_id"] in versions}
                 if bindings:
                     writes.append((name, found.id, bindings))
-                    done.append(f"{name}: {share:.0%} of {', '.join(bindings)}")
+                    done.append(f"{name}: {share * 100:g}% of {', '.join(bindings)}")
         if not done:
             raise ConfigurationError("no number has an agent with a draft after a published version: apply first, then try the draft")
         self._refuse_open(read, sorted(tried, key=natural), "tried")
@@ -391,6 +391,8 @@ class Config:
                 )
 
     async def _checked(self) -> _Read:
+        if not self.root.is_dir():
+            raise ConfigurationError(f"{self.root}: there is no such folder: pull makes it")
         read = await self._read()
         read.folder.check({name: _strange(kind_of(name), found.fields) for name, found in read.account.items()})
         return read
@@ -411,7 +413,7 @@ class Config:
         )
         return attrs.evolve(
             plan,
-            conflicts=(*plan.conflicts, *_of_one_account(read.folder, plan)),
+            conflicts=(*plan.conflicts, *_of_one_account(read.folder, plan), *_missing_keys(plan, read.vault.environment)),
             notes=(*plan.notes, *([] if only else _without_files(read)), *_about_keys(read.vault)),
         )
 
@@ -530,6 +532,15 @@ def _of_one_account(folder: Folder, plan: Plan) -> Iterable[str]:
                     f"{step.name}: {field}: version {version} of {agent} is that of one account: write latest_published, a tag, "
                     f"or values of {step.name} in {ENVIRONMENTS}/{folder.environment.name}.yaml"
                 )
+
+
+def _missing_keys(plan: Plan, environment: Mapping[str, str]) -> Iterable[str]:
+    """What a plan would write, and cannot without keys that are not here."""
+    for step in plan.steps:
+        try:
+            sent({part: value for part, value in step.parts.items() if value is not None}, lambda name: name, environment)
+        except LookupError as error:
+            yield f"{step.name}: {error.args[0]}"
 
 
 def _without_files(read: _Read) -> Iterable[str]:

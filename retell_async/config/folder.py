@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from datetime import date
+from difflib import get_close_matches
 from functools import lru_cache
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path, PurePosixPath
@@ -31,6 +32,7 @@ __all__ = ["ENVIRONMENTS", "Entry", "Environment", "Folder", "Problem", "Written
 
 ENVIRONMENTS = "environments"
 _ENDINGS = (".yaml", ".yml")
+_READ = (*FOLDERS, ENVIRONMENTS)
 # ruamel.yaml says of no value what it is.
 _MAP: type[Any] = CommentedMap
 _SEQ: type[Any] = CommentedSeq
@@ -274,6 +276,7 @@ class _Reader:
         over = self._load(self._root / ENVIRONMENTS / f"{self._name}.yaml")
         environment = Environment(self._name) if over is None else self._environment(over)
         self._variables = environment.variables
+        self._look_for_misspelt_folders()
         loaded: dict[str, Entry] = {}
         for kind in FOLDERS:
             for path in self._files(kind):
@@ -297,6 +300,11 @@ class _Reader:
                 entry.origin |= dict.fromkeys(fields, holder)
         entries = {name: entry for name, entry in loaded.items() if not name.partition("/")[2].startswith("_")}
         return Folder(self._root, attrs.evolve(environment, values=values), entries, self._problems, over)
+
+    def _look_for_misspelt_folders(self) -> None:
+        for path in sorted(self._root.glob("*/*")):
+            if path.suffix in _ENDINGS and path.parent.name not in _READ and (near := get_close_matches(path.parent.name, _READ, 1)):
+                self._problems.append(Problem(self._relative(path), 1, "", f"is not read: is its folder {near[0]}?"))
 
     def _files(self, kind: str) -> list[Path]:
         """The files of a kind, each name once."""

@@ -136,9 +136,39 @@ def test_promote(local: LocalRetell, tmp_path: Path, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_what_is_wrong_is_said_with_status_one(local: LocalRetell, arguments: tuple[str, ...], said: str) -> None:
+    Path("retell").mkdir(exist_ok=True)
     code, output = run(*arguments)
     assert code == 1
     assert said in output
+
+
+@pytest.mark.parametrize("command", ["plan", "drift", "publish --yes"])
+def test_a_folder_that_is_not_there_is_an_error(local: LocalRetell, command: str) -> None:
+    code, output = run("--folder", "retel", *command.split())
+    assert (code, "there is no such folder" in output) == (1, True)
+
+
+def test_a_misspelt_folder_is_said(local: LocalRetell) -> None:
+    path = Path("retell/agent/x.yaml")
+    path.parent.mkdir(parents=True)
+    path.write_text("agent_name: X\n", encoding="utf-8")
+    code, output = run("plan")
+    assert (code, "is its folder agents?" in output) == (1, True)
+
+
+def test_a_plan_says_which_key_is_missing(local: LocalRetell) -> None:
+    path = Path("retell/agents/x.yaml")
+    path.parent.mkdir(parents=True)
+    engine = "{type: custom-llm, llm_websocket_url: 'wss://llm.example/${{ env.NOWHERE_SET }}'}"
+    path.write_text(f"agent_name: X\nvoice_id: retell-Cimo\nresponse_engine: {engine}\n", encoding="utf-8")
+    code, output = run("plan")
+    assert (code, "conflict: agents/x: the environment has no NOWHERE_SET" in output) == (1, True), output
+
+
+def test_a_share_is_refused_before_anything_is_changed(local: LocalRetell) -> None:
+    for text in ("0%", "100%", "110%", "much"):
+        code, output = run("promote", "a", "b", "--yes", "--canary", text)
+        assert (code, "--canary" in output) == (1, True)
 
 
 def test_without_a_key_nothing_is_asked() -> None:

@@ -65,6 +65,8 @@ def test_a_shell_is_told_how_to_complete(shell: str) -> None:
         ("retell-async call list", "--call-s", {"--call-status", "--call-successful"}),
         ("retell-async call list --direction", "", {"inbound", "outbound"}),
         ("retell-async call list --sort-order", "desc", {"descending"}),
+        ("retell-async call create-phone-call --metadata.order", "", set[str]()),
+        ("retell-async call create-phone-call --metadata.order 1", "--idem", {"--idempotency-key"}),
         ("retell-async webhooks trigger", "chat_a", {"chat_analyzed"}),
     ],
 )

@@ -150,6 +150,8 @@ class _OperationCommand(Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         self.check(ctx, args)
+        if ctx.resilient_parsing and args and is_way(args[-1], self.operation.arguments):
+            args = args[:-1]  # a shell completes what is still being written
         rest, ctx.meta["nested"] = pulled(args, self.operation.arguments)
         return click.Command.parse_args(self, ctx, rest)
 
