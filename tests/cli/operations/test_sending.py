@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -173,6 +175,22 @@ def test_names_may_be_as_in_python_and_explained(account: Account) -> None:
     assert "warm_transfer" in account.run("llm", "create", "--explain", "general_tools.transfer_option.type").stdout
 
 
+@contextmanager
+def usual_signals() -> Generator[None]:
+    """A block in which signals do what they do to a command at a terminal, also where the tests run in the background."""
+    usual: dict[int, Any] = {
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+        signal.SIGINT: signal.default_int_handler,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @pytest.mark.needs("signals")
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP", "SIGINT"])
 @pytest.mark.parametrize("command", ["create-phone-call", "place"])
@@ -183,9 +201,10 @@ def test_a_signal_on_the_way_leaves_it_unknown_too(account: Account, monkeypatch
 
     monkeypatch.setattr("retell_async.resources.call.AsyncCallResource.create_phone_call", answer)
     numbers = [NUMBER] if command == "place" else ["--from-number", account.made.phone_number, "--to-number", NUMBER]
-    done = account.run("call", command, *numbers, "--yes")
-    assert (done.exit_code, "--idempotency-key ra-" in done.stderr) == (UNKNOWN, True), done.output
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    with usual_signals():
+        done = account.run("call", command, *numbers, "--yes")
+        assert (done.exit_code, "--idempotency-key ra-" in done.stderr) == (UNKNOWN, True), done.output
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.needs("signals")
