@@ -19,7 +19,7 @@ from ..archive.database import clearly
 from ..archive.queries.views import VIEWS
 from ..archive.rows import Kind
 from .operations.command import Group, profile_of, profile_options
-from .operations.sending import carried_out
+from .operations.sending import carried_out, confirm
 from .times import moment, plain
 
 __all__ = ["archive"]
@@ -214,7 +214,7 @@ def retry(database: str, keys: tuple[str, ...]) -> None:
 def erase(database: str, number: str, yes: bool) -> None:
     """Erase a person: all calls and chats from or to NUMBER, and the number wherever else it stands."""
     if not yes:
-        click.confirm("All that is kept of the calls and chats of this number will be gone for good. Erase it?", abort=True)
+        confirm("All that is kept of the calls and chats of this number will be gone for good. Erase it?")
     done = _run(database, lambda opened: opened.erase(number))
     told = f"{len(done.conversations):,} calls and chats erased, the number taken out of {done.mentions:,} other rows"
     carried_out(f"{told}. The API has these still: {', '.join(done.conversations) or 'none'}.")
@@ -231,7 +231,7 @@ def forget(database: str, before: str, yes: bool) -> None:
     """Drop calls and chats that ended before TIME: 2026-11-26, or 90d ago. They do not come back."""
     end = moment(before)
     if not yes:
-        click.confirm(f"All calls and chats that ended before {end:%Y-%m-%d %H:%M} will be gone for good. Forget them?", abort=True)
+        confirm(f"All calls and chats that ended before {end:%Y-%m-%d %H:%M} will be gone for good. Forget them?")
     _tell(f"{_run(database, lambda opened: opened.forget(end)):,} calls and chats forgotten")
 
 

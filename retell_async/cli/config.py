@@ -15,6 +15,8 @@ from .._core.errors import ConfigurationError
 from ..config import Config, Plan, Pulled, report
 from ..config.folder import read_folder
 from ..config.state import replace_file
+from .operations.command import Group
+from .operations.sending import carried_out, confirm
 from .profiles import DEFAULT, Profile
 from .times import plain
 
@@ -35,7 +37,7 @@ def _one() -> Generator[None]:
         raise click.ClickException(f"{error.format_message()} (--help says more)") from None
 
 
-class _Strict(click.Group):
+class _Strict(Group):
     """Answers whatever goes wrong with 1: 2 is for changes."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
@@ -215,8 +217,10 @@ async def _carried_out(opened: Config, made: Plan, yes: bool) -> None:
     if made.status == 1:
         raise ConfigurationError("nothing was applied: there are conflicts")
     if made.steps and not yes:
-        click.confirm("Apply this?", abort=True)
+        confirm("Apply this?")
     applied = await opened.apply(made)
+    if applied.done:
+        carried_out(f"Applied: {'; '.join(applied.done)}.")
     _say(applied.done)
     _say(f"warning: {text}" for text in applied.warnings)
 
@@ -239,7 +243,7 @@ def promote(ctx: click.Context, source: str, target: str, overwrite: Collection[
             if share is not None:
                 _say(await other.canary(share, dry_run=True))
                 if not yes:
-                    click.confirm("Let drafts answer these calls?", abort=True)
+                    confirm("Let drafts answer these calls?")
                 await other.canary(share)
 
     _run(ctx, run, source)
@@ -263,8 +267,11 @@ def _share(text: str) -> float:
 def publish(ctx: click.Context, names: Sequence[str], title: str | None, yes: bool) -> None:
     """Publish the drafts of agents, with their engines: calls get them from then on."""
     if not yes:
-        click.confirm(f"Publish {', '.join(names) or 'the drafts of all agents that have files'}?", abort=True)
-    _say(_run(ctx, lambda opened: opened.publish(names, title=title)) or ["nothing to publish"])
+        confirm(f"Publish {', '.join(names) or 'the drafts of all agents that have files'}?")
+    published = _run(ctx, lambda opened: opened.publish(names, title=title))
+    if published:
+        carried_out(f"Published: {'; '.join(published)}.")
+    _say(published or ["nothing to publish"])
 
 
 @config.command()

@@ -211,3 +211,16 @@ def test_other_commands_do_not_load_it() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "config" in done.stdout
+
+
+def test_nobody_to_ask_is_told_what_does_it_without(local: LocalRetell) -> None:
+    before = len(list(local.sandbox.store.llms))
+    path = Path("retell/llms/x.yaml")
+    path.parent.mkdir(parents=True)
+    path.write_text("general_prompt: Be brief.\nstart_speaker: agent\n", encoding="utf-8")
+    for command in ("apply", "publish"):
+        code, output = run(command)
+        assert (code, "--yes does it without asking" in output) == (1, True), output
+    code, output = run("apply", text="n\n")
+    assert (code, "Aborted!" in output) == (1, True)
+    assert len(list(local.sandbox.store.llms)) == before

@@ -41,7 +41,22 @@ from ..times import plain
 from .output import Style, print_items, print_one, without_secrets
 from .table import Json, Operation, methods, named
 
-__all__ = ["UNKNOWN", "UNTOLD", "Failed", "Sending", "ask", "carried_out", "carry_out", "dry_run", "done", "fail", "keyed", "look", "run"]
+__all__ = [
+    "UNKNOWN",
+    "UNTOLD",
+    "Failed",
+    "Sending",
+    "ask",
+    "carried_out",
+    "carry_out",
+    "confirm",
+    "dry_run",
+    "done",
+    "fail",
+    "keyed",
+    "look",
+    "run",
+]
 
 T = TypeVar("T")
 
@@ -92,6 +107,22 @@ def ask(what: str, profile: Profile, asks: frozenset[str], arguments: Mapping[st
     for name, value in arguments.items():
         click.echo(f"  {named(name)}: {_said(value, name)}", err=True)
     click.confirm("Do it?", abort=True, err=True)
+
+
+def confirm(question: str) -> None:
+    """Ask a question whose answer may come through a pipe.
+
+    :raises Failed: there is no answer.
+    :raises click.Abort: the answer is no.
+    """
+    try:
+        agreed = click.confirm(question)
+    except click.Abort:
+        if sys.stdin and sys.stdin.isatty():
+            raise
+        raise Failed("there is nobody to ask here: --yes does it without asking. Nothing was changed.") from None
+    if not agreed:
+        raise click.Abort
 
 
 def _said(value: Any, name: str) -> str:
