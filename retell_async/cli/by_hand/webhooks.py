@@ -171,10 +171,10 @@ async def _resend(
         period: Any = {"type": "number", "op": "ge", "value": _ms(first)}
         if last is not None:
             period = {"type": "range", "op": "bt", "value": [_ms(first), _ms(last)]}
-        async for call in client.call.list(filter_criteria={"end_timestamp": period}, limit=_PAGE, sort_order="ascending"):
-            await post("call", call.call_id)
-        async for chat in client.chat.list(filter_criteria={"end_timestamp": period}, limit=_PAGE, sort_order="ascending"):
-            await post("chat", chat.chat_id)
+        kinds: tuple[Kind, ...] = ("call", "chat")
+        for kind in kinds:
+            async for item in getattr(client, kind).list(filter_criteria={"end_timestamp": period}, limit=_PAGE, sort_order="ascending"):
+                await post(kind, getattr(item, f"{kind}_id"))
         never: Any = {"call_status": {"type": "enum", "op": "in", "value": list(_NEVER_HEARD)}}
         untimed = [call.call_id async for call in client.call.list(filter_criteria=never, limit=_PAGE) if call.end_timestamp is None]
         for call_id in untimed if never_connected else ():
