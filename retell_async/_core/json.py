@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, cast
 
-__all__ = ["loads", "well_formed"]
+__all__ = ["field_at", "loads", "well_formed"]
 
 
 def loads(content: bytes | str) -> Any:
@@ -33,3 +34,11 @@ def well_formed(value: Any) -> Any:
             return {well_formed(name): well_formed(item) for name, item in cast("dict[object, object]", value).items()}
         case _:
             return value
+
+
+def field_at(item: Mapping[str, Any], name: str) -> Any:
+    """A field by its name with dots, such as ``call_cost.combined_cost``; ``None`` if it is not there."""
+    value: Any = item
+    for step in name.split("."):
+        value = cast("Mapping[str, Any]", value).get(step) if isinstance(value, Mapping) else None
+    return value

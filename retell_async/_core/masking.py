@@ -12,6 +12,7 @@ __all__ = [
     "Hidden",
     "HiddenMapping",
     "cut",
+    "is_secret",
     "mask",
     "mask_text",
     "masked",
@@ -186,6 +187,11 @@ def _shown(key: str, value: Any, depth: int = 0) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
         return mask(str(value))
     return repr(value) if isinstance(value, (int, float)) or value is None else mask_text(repr(value))
+
+
+def is_secret(name: str, holder: str = "") -> bool:
+    """Whether a field holds a secret, by its name and that of what it stands in."""
+    return _SECRET_FIELD.search(name) is not None or _is_secret(holder, name)
 
 
 def _is_secret(holder: str, name: str) -> bool:

@@ -12,7 +12,7 @@ from .._core.errors import APIStatusError, OutcomeUnknownError, RetellError
 from .account import Account, source_fields
 from .bodies import TEXT, from_answer, parts_of, sent, source_of
 from .difference import changes
-from .kinds import Json, Kind, kind_of, references
+from .kinds import Json, Kind, kind_of
 from .merge import settled
 from .naming import Snapshot, outline
 from .plan import Plan, Step
@@ -95,8 +95,6 @@ async def apply_plan(plan: Plan, run: Run) -> Applied:
     :raises APIError: the API refused a step, or nobody knows whether it was carried out; the steps before it are done.
     """
     for step in plan.steps:
-        run.body(step.name, {part: value for part, value in step.parts.items() if value is not None and not _waits(run, part, value)})
-    for step in plan.steps:
         if step.action == "create":
             await _create(step, run)
         elif step.action == "update":
@@ -104,11 +102,6 @@ async def apply_plan(plan: Plan, run: Run) -> Applied:
         else:
             await _delete(step, plan, run)
     return run.applied
-
-
-def _waits(run: Run, part: str, value: Any) -> bool:
-    """Whether a setting refers to what is yet to be created."""
-    return any(name in run.files and name not in run.ids for name in references({part: value}))
 
 
 async def _create(step: Step, run: Run) -> None:

@@ -146,7 +146,7 @@ class Config:
         return self._plan(await self._checked(), names, overwrite, delete)
 
     async def apply(self, plan: Plan | str) -> Applied:
-        """Carry out a plan. What it writes are drafts: nothing is published.
+        """Carry out a plan. Agents, LLMs and flows get drafts, and nothing is published; what has no drafts is changed for calls at once.
 
         :param plan: the plan, or the `digest` of one that was made of the same files with no names given.
         :raises OutOfDateError: the files or the account are no longer what the plan was made of.
@@ -164,7 +164,7 @@ class Config:
         if now.conflicts:
             raise ConfigurationError("\n".join(now.conflicts))
         if any(step.action == "delete" or None in step.parts.values() for step in now.steps):
-            self.backup_of(read.snapshot)
+            back_up(self.root, self.environment, read.snapshot)
         about = {step.name for step in now.steps}
         for name, found in read.account.items():
             if name in read.folder.entries and name not in about and not found.reading and (not now.only or name in now.only):
@@ -236,10 +236,7 @@ class Config:
         :returns: where it is; unless a path is given, in `.backups`, which git ignores.
         """
         self._refuse_inside(path)
-        return self.backup_of(await self._account.snapshot(), path)
-
-    def backup_of(self, snapshot: Snapshot, path: Path | None = None) -> Path:
-        return back_up(self.root, self.environment, snapshot, path)
+        return back_up(self.root, self.environment, await self._account.snapshot(), path)
 
     def _refuse_inside(self, path: Path | None) -> None:
         inside = path is not None and path.resolve().is_relative_to(self.root.resolve())

@@ -21,7 +21,7 @@ from .._core.errors import (
     RateLimitError,
     UnprocessableEntityError,
 )
-from .._core.json import well_formed
+from .._core.json import field_at, well_formed
 from .._core.masking import mask_text
 from .catalog import Json, Tool
 from .ledger import Sending
@@ -71,14 +71,7 @@ def _cut(value: Any) -> Any:
 
 def selected(item: Mapping[str, Any], fields: Iterable[str]) -> Json:
     """The fields that were asked for, by their names with dots; what is not there is left out."""
-    found: Json = {}
-    for name in fields:
-        value: Any = item
-        for part in name.split("."):
-            value = cast("Mapping[str, Any]", value).get(part) if isinstance(value, Mapping) else None
-        if value is not None:
-            found[name] = value
-    return found
+    return {name: value for name in fields if (value := field_at(item, name)) is not None}
 
 
 def listed(items: Sequence[Mapping[str, Any]], fields: Sequence[str] | None, cursor: str | None) -> Json:

@@ -13,7 +13,8 @@ from typing import Any, cast
 import attrs
 import click
 
-from ..._core.masking import masked
+from ..._core.json import field_at
+from ..._core.masking import is_secret, masked
 from ..times import plain
 from .table import Json
 
@@ -57,13 +58,7 @@ class Style:
 
 def picked(item: Mapping[str, Any], fields: Sequence[str]) -> Json:
     """The fields that were asked for; what is not there is ``None``."""
-    found: Json = {}
-    for name in fields:
-        value: Any = item
-        for step in name.split("."):
-            value = cast("Mapping[str, Any]", value).get(step) if isinstance(value, Mapping) else None
-        found[name] = value
-    return found
+    return {name: field_at(item, name) for name in fields}
 
 
 def columns(items: Sequence[Mapping[str, Any]], resource: str) -> list[str]:
@@ -107,13 +102,14 @@ def shown(name: str, value: Any, style: Style) -> str:
 
 def without_secrets(value: Any, name: str = "") -> Any:
     """Parsed JSON with its secrets masked, and numbers of people as they are."""
+    if is_secret(name):
+        return "***"
     if isinstance(value, dict):
         fields = cast("Json", value)
-        secret = {key for key in fields if "***" in cast("Json", masked({key: ""}, name)).values()}
-        return {key: "***" if key in secret else without_secrets(field, key) for key, field in fields.items()}
+        return {key: "***" if is_secret(key, name) else without_secrets(field, key) for key, field in fields.items()}
     if isinstance(value, list):
         return list(map(partial(without_secrets, name=name), value))  # pyright: ignore[reportUnknownArgumentType]
-    return "***" if isinstance(value, str) and masked("", name) == "***" else value
+    return value
 
 
 def rows(item: Mapping[str, Any], style: Style, before: str = "") -> Iterable[tuple[str, str]]:
