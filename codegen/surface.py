@@ -149,9 +149,8 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 method = attrs.evolve(method, name=f"{method.name}{_suffix(key)}")
             repeat = _repeat(key, there[key])
             effect = "write" if (effect := _effect(key)) == "read" and repeat != "safe" else effect
-            asks: Json = _asks(
-                key, key, {} if effect != "write" or repeat == "safe" else {"asks": "money"}
-            )  # nobody has said that it is free
+            bought: Json = {"asks": "money"} if effect == "write" and repeat != "safe" else {}  # nobody has said that it is free
+            asks = _asks(key, key, bought)
             found[key] = Entry((method,), repeat, None, None, named=False, effect=effect, asks=asks)
         for method in found[key].methods:
             if method in taken:

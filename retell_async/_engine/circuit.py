@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import count
 from typing import Any, Literal, TypeAlias, cast
 
 import attrs
 
 from .._core.errors import ConfigurationError
+from .checks import is_number
 
 __all__ = ["Circuit", "CircuitBreaker", "CircuitState"]
 
@@ -41,7 +41,7 @@ class CircuitBreaker:
         failures, seconds = cast("tuple[Any, Any]", (self.failures, self.open_for))
         if not isinstance(failures, int) or isinstance(failures, bool) or failures < 1:
             raise ConfigurationError(f"failures of a CircuitBreaker must be a whole number, 1 or more, not {failures!r}")
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= sys.float_info.max:
+        if not is_number(seconds, above=0):
             raise ConfigurationError(f"open_for of a CircuitBreaker must be above 0 seconds, not {seconds!r}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import deque
 from collections.abc import Collection
 
@@ -11,6 +10,7 @@ import attrs
 
 from .._core.errors import ConfigurationError
 from .._core.operation import Omit, omit
+from .checks import is_number
 
 __all__ = ["History", "Pacer", "RateLimit", "Turn", "is_about_the_account"]
 
@@ -95,11 +95,11 @@ class RateLimit:
     max_wait: float | Omit | None = attrs.field(default=omit, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        if self.requests is not None and not _is_number(self.requests, above=0):
+        if self.requests is not None and not is_number(self.requests, above=0):
             raise ConfigurationError(f"requests of a RateLimit must be above 0, not {self.requests!r}")
-        if not _is_number(self.per, above=0):
+        if not is_number(self.per, above=0):
             raise ConfigurationError(f"per of a RateLimit must be above 0 seconds, not {self.per!r}")
-        if not (self.max_wait is None or isinstance(self.max_wait, Omit) or self.max_wait == 0 or _is_number(self.max_wait, above=0)):
+        if not (self.max_wait is None or isinstance(self.max_wait, Omit) or self.max_wait == 0 or is_number(self.max_wait, above=0)):
             raise ConfigurationError(f"max_wait of a RateLimit must be 0 seconds or more, not {self.max_wait!r}")
 
     @property
@@ -116,10 +116,6 @@ class RateLimit:
 
     def __str__(self) -> str:
         return "no known limit" if self.requests is None else f"{self.requests:g} a {'second' if self.per == 1 else f'{self.per:g} s'}"
-
-
-def _is_number(value: object, *, above: float) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and above < value <= sys.float_info.max
 
 
 @attrs.define(eq=False)

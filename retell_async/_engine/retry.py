@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Literal, cast
 
 import attrs
 
 from .._core.errors import ConfigurationError
+from .checks import is_number
 from .circuit import CircuitBreaker
 
 __all__ = ["KEY_LIFETIME", "RETRY_COUNT", "Budget", "Fault", "RetryPolicy", "RetryState", "backoff", "is_failure", "may_have_acted"]
@@ -63,21 +63,17 @@ class RetryPolicy:
 
     def __attrs_post_init__(self) -> None:
         for name in ("first_delay", "max_delay", "max_retry_after", "reconcile_within"):
-            if not (_is_number(getattr(self, name)) and getattr(self, name) >= 0):
+            if not (is_number(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ConfigurationError(f"{name} of a RetryPolicy must be 0 seconds or more, not {getattr(self, name)!r}")
-        if self.deadline is not None and not (_is_number(self.deadline) and self.deadline > 0):
+        if self.deadline is not None and not (is_number(self.deadline) and self.deadline > 0):
             raise ConfigurationError(f"deadline of a RetryPolicy must be above 0 seconds, not {self.deadline!r}")
-        if self.budget is not None and not (_is_number(self.budget) and self.budget == int(self.budget) and self.budget >= 0):
+        if self.budget is not None and not (is_number(self.budget) and self.budget == int(self.budget) and self.budget >= 0):
             raise ConfigurationError(f"budget of a RetryPolicy must be a whole number, 0 or more, or None, not {self.budget!r}")
         breaker = cast("object", self.circuit_breaker)
         if not (breaker is None or isinstance(breaker, CircuitBreaker)):
             raise ConfigurationError(f"circuit_breaker of a RetryPolicy must be a CircuitBreaker or None, not {type(breaker).__name__}")
         if self.on_unknown_outcome not in {"raise", "reconcile"}:
             raise ConfigurationError(f'on_unknown_outcome must be "raise" or "reconcile", not {self.on_unknown_outcome!r}')
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 @attrs.frozen(kw_only=True)

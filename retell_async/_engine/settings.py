@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -21,6 +19,7 @@ from .._core.masking import Hidden
 from .._core.operation import Omit, Operation
 from .._http.hosts import is_host
 from ..raw.server import URL
+from .checks import is_number
 from .limits import RateLimit
 from .retry import RetryPolicy
 
@@ -143,7 +142,7 @@ def check_timeout(timeout: object) -> float | httpx.Timeout | None:
     if timeout is None:
         return None
     if isinstance(timeout, (int, float)) and not isinstance(timeout, bool):
-        if _is_time(timeout):
+        if is_number(timeout, above=0, finite=False):
             return timeout
     else:
         import httpx
@@ -155,11 +154,6 @@ def check_timeout(timeout: object) -> float | httpx.Timeout | None:
         if all(part is None or part >= 0 for part in timeout.as_dict().values()):
             return timeout
     raise ConfigurationError(f"a timeout must be above 0 seconds, not {timeout!r}")
-
-
-def _is_time(seconds: float) -> bool:
-    """Whether it is above 0, and no whole number that is too large to be reckoned with."""
-    return 0 < seconds <= sys.float_info.max or seconds == math.inf
 
 
 def _timeout_of(parts: tuple[object, ...]) -> httpx.Timeout:
@@ -182,7 +176,7 @@ def check_retries(number: object) -> int:
 
 def check_deadline(deadline: object) -> float | None:
     """Seconds for a call with all its attempts and waits, or ``None`` for as long as it takes."""
-    if deadline is None or (isinstance(deadline, (int, float)) and not isinstance(deadline, bool) and _is_time(deadline)):
+    if deadline is None or is_number(deadline, above=0, finite=False):
         return deadline
     raise ConfigurationError(f"a deadline must be a number of seconds above 0 or None, not {deadline!r}")
 
