@@ -65,7 +65,7 @@ class Account:
         await _all([*reads, *(partial(test_cases, FOLDERS["tests"], query) for query in queries)])
         cases = [answer for query in queries for answer in listed[f"{query}"]]
         objects["tests"] = {one["test_case_definition_id"]: one for one in sorted(cases, key=lambda one: one["creation_timestamp"])}
-        return Snapshot(objects, voices_of([one.to_dict() for one in await self._client.voice.list()]))
+        return Snapshot(objects, voices_of([one.to_dict() for one in await cast("Any", self._client.voice).list()]))
 
     async def _list(self, kind: Kind, **query: Any) -> list[Json]:
         method = self._method(kind, "list")

@@ -69,4 +69,5 @@ def test_ten_thousand_calls_keep_the_slots_in_use_and_the_memory_flat(until: Any
     assert account.most <= LIVE
     assert use >= 0.95
     assert beside <= 1
-    assert max(sizes[1:]) < 1.05 * sizes[1]
+    # One object kept for each call would be four thousand from the second figure to the fourth; those of calls in flight come and go.
+    assert max(sizes[1:]) < sizes[1] + CALLS / 4
