@@ -1,4 +1,4 @@
-"""HTTP/1.1 with one server over one connection at a time, by h11, with the errors of httpx."""
+"""HTTP/1.1 with one server over one connection at a time, with the errors of httpx: by h11, and what is usual by llhttp."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import attrs
 import h11
 import httpx
 
+from . import usual
 from .streams import NetworkStream, open_stream
 from .way import leave
 
@@ -22,8 +23,6 @@ Origin = tuple[str, str, int | None]
 
 Times = Mapping[str, float | None]
 """Seconds for ``connect``, ``write``, ``read`` and ``pool``, as `httpx.Timeout.as_dict` gives them."""
-
-_LONGEST_HEAD = 100 * 1024
 
 
 @attrs.frozen
@@ -85,15 +84,11 @@ class Http1Connection:
             stream = await self._connect(times)
             if request.leaves is not None:
                 request.leaves()
-            send = self._protocol.send
-            try:
-                data = send(h11.Request(method=request.method, target=request.target, headers=request.headers)) or b""
-                if request.content:
-                    data += send(h11.Data(data=request.content)) or b""
-                data += send(h11.EndOfMessage()) or b""
-            except h11.LocalProtocolError as error:
-                raise httpx.LocalProtocolError(str(error)) from error
-            await self._send(stream, data, times.get("write"))
+            data = usual.usual_request(request.method, request.target, request.headers, request.content) if usual.HAS_LLHTTP else None
+            is_usual = data is not None
+            await self._send(stream, self._written(request) if data is None else data, times.get("write"))
+            if is_usual and (answer := await self._usual(stream, request, read)) is not None:
+                return answer
             head = await self._head(stream, read)
         except BaseException:
             await self.aclose()
@@ -151,8 +146,46 @@ class Http1Connection:
             raise httpx.ConnectTimeout("no connection in time") from error
         except OSError as error:
             raise httpx.ConnectError(str(error)) from error
-        self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
         return self._stream
+
+    def _written(self, request: BufferedRequest) -> bytes:
+        """A request as h11 writes it, whose answer it then reads."""
+        send = self._begin()
+        try:
+            data = send(h11.Request(method=request.method, target=request.target, headers=request.headers)) or b""
+            if request.content:
+                data += send(h11.Data(data=request.content)) or b""
+            return data + (send(h11.EndOfMessage()) or b"")
+        except h11.LocalProtocolError as error:
+            raise httpx.LocalProtocolError(str(error)) from error
+
+    def _begin(self) -> Callable[[h11.Event], bytes | None]:
+        self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=usual.LONGEST_HEAD)
+        return self._protocol.send
+
+    async def _usual(self, stream: NetworkStream, request: BufferedRequest, timeout: float | None) -> BufferedResponse | None:
+        """Read an answer to its end. ``None`` if it is not a usual one: h11 then has what has come of it."""
+        answer = usual.UsualAnswer()
+        received: list[bytes] = []
+        broken: httpx.RequestError | None = None
+        while not answer.is_whole:
+            try:
+                data = await self._receive(stream, timeout)
+            except httpx.RequestError as error:
+                if not answer.has_head:
+                    raise
+                broken = error
+                await self.aclose()
+                break
+            if data:
+                received.append(data)
+                answer.feed(data)
+            if not (data and answer.is_usual):
+                self._written(request)
+                if received:
+                    self._protocol.receive_data(b"".join(received))
+                return None
+        return BufferedResponse(answer.status, answer.headers, answer.reason, b"".join(answer.content), broken)
 
     async def _send(self, stream: NetworkStream, data: bytes, timeout: float | None) -> bool:
         """Send, and say whether the server took all. If not, it may have answered and closed: its answer says more than an error would."""
@@ -168,7 +201,7 @@ class Http1Connection:
         """Send, and say whether the server took all of it."""
         if not isinstance(request.stream, httpx.AsyncByteStream):
             raise TypeError(f"a {type(request.stream).__name__} cannot be sent asynchronously")
-        send = self._protocol.send
+        send = self._begin()
         target = request.url.raw_path
         left = False
         try:
@@ -210,25 +243,28 @@ class Http1Connection:
                 event = protocol.next_event()
                 if event is not h11.NEED_DATA:
                     return event
-                data = await stream.receive(timeout)
+                data = await self._receive(stream, timeout)
                 if not data and protocol.their_state is h11.SEND_RESPONSE:
                     raise httpx.RemoteProtocolError("the server has closed the connection without an answer")
                 protocol.receive_data(data)
         except h11.RemoteProtocolError as error:
             # What it quotes of the answer stays out: servers repeat what they were sent.
             raise httpx.RemoteProtocolError(f"the answer is no HTTP: {str(error).partition(':')[0]}") from error
+
+    @staticmethod
+    async def _receive(stream: NetworkStream, timeout: float | None) -> bytes:
+        try:
+            return await stream.receive(timeout)
         except TimeoutError as error:
             raise httpx.ReadTimeout("no answer in time") from error
         except OSError as error:
             raise httpx.ReadError(str(error)) from error
 
     async def finish(self) -> None:
-        """Make ready for another request, or close the connection if it cannot carry one."""
+        """Close the connection if it cannot carry another request."""
         protocol = self._protocol
         # What comes after an answer belongs to none, and must not be taken for the next one's.
-        if protocol.our_state is h11.DONE and protocol.their_state is h11.DONE and not protocol.trailing_data[0]:
-            protocol.start_next_cycle()
-        else:
+        if not (protocol.our_state is h11.DONE and protocol.their_state is h11.DONE) or protocol.trailing_data[0]:
             await self.aclose()
 
 

@@ -1,0 +1,146 @@
+"""What nearly every exchange over HTTP/1.1 looks like, at a twentieth of what h11 takes for it: heads joined once, answers read by llhttp.
+
+Nothing is decided here. What is in the least unusual is left to h11, which is given the same bytes from the first on: so there is one
+judge of what an answer is, and where httptools cannot be had, nothing changes but the time.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+try:
+    from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+except ImportError:  # a platform without wheels
+    HAS_LLHTTP = False
+else:
+    HAS_LLHTTP = True
+
+__all__ = ["HAS_LLHTTP", "LONGEST_HEAD", "UsualAnswer", "usual_request"]
+
+LONGEST_HEAD = 100 * 1024
+"""Bytes of a head, or of a chunk's, that are waited for."""
+
+_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
+_TARGET = re.compile(r"[!-~]+")
+_LINE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: (?:[!-~](?:[\t -~]*[!-~])?)?\r\n")
+_REASON = re.compile(rb"[\t -~]*")
+_OWN = frozenset(("content-length", "transfer-encoding", "upgrade", "expect", "te", "trailer"))
+
+
+def usual_request(method: str, target: str, headers: list[tuple[str, str]], content: bytes) -> bytes | None:
+    """A request as it goes out; ``None`` if it is for h11 to write, or to say what is wrong with it."""
+    length = str(len(content))
+    fields: list[tuple[str, str]] = []
+    lengths = 0
+    for field in headers:
+        if field[0] == "Content-Length":
+            lengths += 1
+            if field[1] != length:
+                return None
+        else:
+            fields.append(field)
+    if lengths > 1 or (content and not lengths) or method not in _METHODS or not _TARGET.fullmatch(target):
+        return None
+    lines = _joined(tuple(fields))
+    if lines is None:
+        return None
+    end = f"Content-Length: {length}\r\n\r\n" if lengths else "\r\n"
+    return b"".join((f"{method} {target} HTTP/1.1\r\n".encode("ascii"), lines, end.encode("ascii"), content))
+
+
+@lru_cache(64)
+def _joined(fields: tuple[tuple[str, str], ...]) -> bytes | None:
+    lines = [f"{name}: {value}\r\n" for name, value in fields]
+    names = [name.lower() for name, _ in fields]
+    if names.count("host") != 1 or not _OWN.isdisjoint(names) or not all(map(_LINE.fullmatch, lines)):
+        return None
+    if any(name == "connection" and value.lower() != "keep-alive" for name, (_, value) in zip(names, fields, strict=True)):
+        return None
+    return "".join(lines).encode("ascii")
+
+
+class UsualAnswer:
+    """An answer with a length or in chunks, after which the connection can be used again.
+
+    What llhttp calls is public, as it wants it to be.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_is_chunked",
+        "_of_body",
+        "_parser",
+        "_silent",
+        "content",
+        "has_head",
+        "headers",
+        "is_usual",
+        "is_whole",
+        "reason",
+        "status",
+    )
+
+    def __init__(self) -> None:
+        self._parser = HttpResponseParser(self)
+        self._begun = False
+        self._is_chunked = False
+        self._silent = 0
+        self._of_body = 0
+        self.status = 0
+        self.reason = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.content: list[bytes] = []
+        self.has_head = False
+        self.is_whole = False
+        self.is_usual = True
+
+    def feed(self, data: bytes) -> None:
+        """Take what has come, and see whether it is `is_usual` and `is_whole` yet."""
+        if not self._begun and not data.startswith(b"H"):
+            self.is_usual = False  # llhttp passes over empty lines
+            return
+        silent, self._of_body = self._silent, 0
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self.is_usual = False
+        # At most so many bytes have come since the last of the body.
+        self._silent = len(data) - self._of_body if self._of_body else silent + len(data)
+        if self._silent > LONGEST_HEAD:
+            self.is_usual = False
+        if self.is_whole:
+            del self._parser  # it holds this in turn, and only the garbage collector would find that out
+
+    def on_message_begin(self) -> None:
+        if self._begun:
+            self.is_usual = False
+        self._begun = True
+
+    def on_status(self, status: bytes) -> None:
+        self.reason += status
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.has_head:
+            return  # a trailer
+        self.headers.append((name, value.rstrip(b" \t")))
+        if len(name) == 17 and name.lower() == b"transfer-encoding":
+            if self._is_chunked or value != b"chunked":
+                self.is_usual = False
+            self._is_chunked = True
+
+    def on_headers_complete(self) -> None:
+        self.has_head = True
+        if not _REASON.fullmatch(self.reason):
+            self.is_usual = False  # llhttp takes any bytes
+        parser = self._parser
+        self.status = parser.get_status_code()
+        if self.status < 200 or not parser.should_keep_alive() or parser.get_http_version() != "1.1":
+            self.is_usual = False
+
+    def on_body(self, body: bytes) -> None:
+        self._of_body += len(body)
+        self.content.append(body)
+
+    def on_message_complete(self) -> None:
+        self.is_whole = True
