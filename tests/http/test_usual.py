@@ -183,7 +183,7 @@ def test_both_read_the_same_wherever_it_is_cut(whole: bytes, end: type[OSError] 
 
 
 def test_empty_lines_after_an_answer_do_no_harm() -> None:
-    """The one difference: llhttp reads them with it, where h11 takes them for what belongs to none. Neither takes them for the next one's."""
+    """The one difference: llhttp reads them with it, where h11 takes them for what belongs to none. Neither gives them to the next."""
     for by_llhttp in (False, True):
         got = outcome([answer() + b"\r\n"], None, request(), by_llhttp=by_llhttp)
         assert got[:2] + got[3:6] == (200, [(b"Content-Length", b"2")], b"ok", None, by_llhttp)
