@@ -410,7 +410,7 @@ class Call:
         if least[closed] > within:
             raise self._no_turn(http, closed, within)
         self._waits_at = closed
-        with anyio.move_on_after(within), account.waiting():
+        with account.waiting(within):
             turns = await account.turn(gate, slots, first=first, found=found)
         waited = account.clock() - start
         self._waited += waited
@@ -428,7 +428,7 @@ class Call:
     async def _slot(self, http: Http, account: Account, slots: Slots, *, first: bool) -> None:
         start = account.clock()
         within = self._wait_for_connection(http)
-        with anyio.move_on_after(within) as scope, account.waiting():
+        with account.waiting(within) as scope:
             await slots.take(first=first)
         waited = account.clock() - start
         self._waited += waited

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -205,23 +206,27 @@ class Account:
             gate.restart()
 
     @contextmanager
-    def waiting(self) -> Generator[None]:
-        """A block that waits, and ends when the client is closed.
+    def waiting(self, within: float = math.inf) -> Generator[anyio.CancelScope]:
+        """A block that waits no longer than this, and ends when the client is closed.
 
+        :param within: seconds.
+        :returns: what says by ``cancelled_caught`` that the time is over.
         :raises RetellError: it was closed.
         """
-        with anyio.CancelScope() as scope:
-            self._waiting.add(scope)
-            try:
-                yield
-            finally:
-                self._waiting.discard(scope)
-        if scope.cancelled_caught:
-            raise RetellError("the client is closed")
+        scope = anyio.move_on_after(within)
+        self._waiting.add(scope)
+        try:
+            with scope:
+                yield scope
+            if scope.cancelled_caught and scope not in self._waiting:
+                raise RetellError("the client is closed")
+        finally:
+            self._waiting.discard(scope)
 
     def close(self) -> None:
         """Let nobody wait any longer."""
-        for scope in list(self._waiting):
+        scopes, self._waiting = self._waiting, set()
+        for scope in scopes:
             scope.cancel()
 
     def counts(self) -> bool:

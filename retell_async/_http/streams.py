@@ -164,6 +164,9 @@ class _AsyncioStream(asyncio.Protocol):
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._full = False
+        self._waiting: asyncio.Future[None] | None = None
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     # What the event loop calls.
 
@@ -191,6 +194,8 @@ class _AsyncioStream(asyncio.Protocol):
             self._error = exc if isinstance(exc, OSError) else ConnectionResetError(f"the connection broke: {exc}")
         _wake(self._reader)
         _wake(self._writer)
+        if self._timer is not None:
+            self._timer.cancel()
 
     def pause_writing(self) -> None:
         self._full = True
@@ -234,14 +239,33 @@ class _AsyncioStream(asyncio.Protocol):
         return data
 
     async def _wait(self, until: asyncio.Future[None], timeout: float | None) -> None:
-        if timeout is None:
-            await until
-            return
-        timer = self._loop.call_later(timeout, _expire, until)
+        """Wait for what the event loop calls, or until the time is over.
+
+        A timer stays for the waits that follow, most of which end long before it: to set one each time costs more than to look at a clock.
+        """
+        self._waiting = until
+        if timeout is not None:
+            self._deadline = self._loop.time() + timeout
+            if self._timer is None or self._timer.when() > self._deadline:
+                self._set_timer()
         try:
             await until
         finally:
-            timer.cancel()
+            self._waiting = self._deadline = None
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if self._deadline is None else self._loop.call_at(self._deadline, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._deadline is None or self._waiting is None or self._waiting.done():
+            return
+        if self._loop.time() < self._deadline:
+            self._set_timer()
+        else:
+            self._waiting.set_exception(TimeoutError())
 
     def is_quiet(self) -> bool:
         if self._received or self._ended or self._loop is not asyncio.get_running_loop():
@@ -262,11 +286,6 @@ class _AsyncioStream(asyncio.Protocol):
 def _wake(waiting: asyncio.Future[None] | None) -> None:
     if waiting is not None and not waiting.done():
         waiting.set_result(None)
-
-
-def _expire(waiting: asyncio.Future[None]) -> None:
-    if not waiting.done():
-        waiting.set_exception(TimeoutError())
 
 
 class _AnyioStream:

@@ -30,22 +30,14 @@ _OWN = frozenset(("content-length", "transfer-encoding", "upgrade", "expect", "t
 
 def usual_request(method: str, target: str, headers: list[tuple[str, str]], content: bytes) -> bytes | None:
     """A request as it goes out; ``None`` if it is for h11 to write, or to say what is wrong with it."""
-    length = str(len(content))
-    fields: list[tuple[str, str]] = []
-    lengths = 0
-    for field in headers:
-        if field[0] == "Content-Length":
-            lengths += 1
-            if field[1] != length:
-                return None
-        else:
-            fields.append(field)
-    if lengths > 1 or (content and not lengths) or method not in _METHODS or not _TARGET.fullmatch(target):
+    name, length = headers[-1] if headers else ("", "")
+    fields = headers[:-1] if name == "Content-Length" else headers
+    end = f"Content-Length: {length}\r\n\r\n" if name == "Content-Length" else "\r\n"
+    if (length if name == "Content-Length" else "0") != str(len(content)) or method not in _METHODS or not _TARGET.fullmatch(target):
         return None
     lines = _joined(tuple(fields))
     if lines is None:
         return None
-    end = f"Content-Length: {length}\r\n\r\n" if lengths else "\r\n"
     return b"".join((f"{method} {target} HTTP/1.1\r\n".encode("ascii"), lines, end.encode("ascii"), content))
 
 
