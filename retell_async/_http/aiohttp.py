@@ -27,9 +27,9 @@ from .._core.masking import mask_text
 from .exchange import no_cookies
 from .instrumented import Methods
 from .loops import close_soon, is_over, on_asyncio, running_loop
-from .streams import is_readable, keep_alive
 from .transport import HTTPCORE, Transport
 from .way import LEAVES, Departure, OwnTransport, not_sent
+from .wire.streams import is_readable, keep_alive
 
 __all__ = ["AiohttpClient"]
 

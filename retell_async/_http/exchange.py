@@ -26,7 +26,6 @@ from .._core.response import Answer
 from .._logs import Log
 from .files import ChangedFileError, UnreadableFileError, opened
 from .given.httpx2 import Httpx2Client, is_httpx2
-from .http1 import BufferedRequest, BufferedResponse, Origin, Times, origin_of
 from .instrumented import Methods
 from .logs import masked_logs
 from .loops import this_process
@@ -44,6 +43,7 @@ from .way import (
     sees_to_forks,
     tells,
 )
+from .wire.http1 import BufferedRequest, BufferedResponse, Origin, Times, origin_of
 
 __all__ = ["Http", "OwnClient", "no_cookies"]
 

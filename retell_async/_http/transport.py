@@ -19,13 +19,13 @@ import httpcore
 import httpx
 
 from .._core.errors import RetellError
-from .http1 import BufferedRequest, BufferedResponse, Http1Connection, Origin, Times, origin_of
 from .instrumented import Methods
 from .loops import close_soon, is_over, running_loop, this_process
 from .proxies import Proxies
 from .slots import Slots
-from .streams import keep_alive
 from .way import NOT_SENT, OwnTransport, drop_abandoned, goes_out, not_sent
+from .wire.http1 import BufferedRequest, BufferedResponse, Http1Connection, Origin, Times, origin_of
+from .wire.streams import keep_alive
 
 __all__ = ["HTTPCORE", "Transport"]
 

@@ -381,7 +381,7 @@ async def test_where_an_error_was_raised_that_nobody_expects_is_in_its_notes(mon
     def broken(*_: object) -> None:
         raise AttributeError("nothing there")
 
-    monkeypatch.setattr("retell_async._http.http1.Http1Connection._connect", broken)
+    monkeypatch.setattr("retell_async._http.wire.http1.Http1Connection._connect", broken)
     async with AsyncRetell(KEY, base_url="http://127.0.0.1:1") as client:
         error = await error_of(place, client)
     assert_nothing_shows(error)

@@ -19,8 +19,8 @@ from anyio.abc import SocketAttribute, SocketStream
 from benchmarks import serving as elsewhere
 from retell_async._client import AsyncRetell
 from retell_async._core.errors import APIConnectionError, APIStatusError, APITimeoutError, OutcomeUnknownError
-from retell_async._http import streams as _wire
 from retell_async._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
+from retell_async._http.wire import streams as _wire
 
 from ..engine.example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_transport import EACH, ok, serving

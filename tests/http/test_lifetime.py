@@ -20,8 +20,8 @@ import trio
 from retell_async._client import AsyncRetell
 from retell_async._core import errors
 from retell_async._engine.limits import RateLimit
-from retell_async._http import streams as _wire
 from retell_async._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
+from retell_async._http.wire import streams as _wire
 
 from ..engine.example import CREATE, KEY, NO_OPTIONS, client_of, get
 from .test_forks import echoing

@@ -10,8 +10,8 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from retell_async._http import http1, usual
-from retell_async._http.http1 import BufferedRequest, BufferedResponse, Http1Connection
+from retell_async._http.wire import http1, usual
+from retell_async._http.wire.http1 import BufferedRequest, BufferedResponse, Http1Connection
 
 LENGTH = ("Content-Length", "2")
 HEADERS = [("Host", "retell.test"), ("Accept", "*/*"), ("authorization", "Bearer key"), LENGTH]

@@ -16,7 +16,7 @@ from typing import Protocol, cast
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
 
-from .loops import on_asyncio, this_process
+from ..loops import on_asyncio, this_process
 
 __all__ = ["KEEP_ALIVE", "NetworkStream", "is_readable", "keep_alive", "open_stream"]
 

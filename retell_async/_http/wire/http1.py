@@ -12,9 +12,9 @@ import attrs
 import h11
 import httpx
 
+from ..way import leave
 from . import usual
 from .streams import NetworkStream, open_stream
-from .way import leave
 
 __all__ = ["Http1Connection", "Origin", "BufferedRequest", "Times", "BufferedResponse", "origin_of"]
 
