@@ -7,10 +7,11 @@ from collections.abc import Coroutine
 from random import Random
 from typing import Any, cast
 
+import h11
 import httpx
 import pytest
 
-from retell_async._http.wire import http1, usual
+from retell_async._http.wire import usual
 from retell_async._http.wire.http1 import BufferedRequest, BufferedResponse, Http1Connection
 
 LENGTH = ("Content-Length", "2")
@@ -192,7 +193,7 @@ def test_empty_lines_after_an_answer_do_no_harm() -> None:
 
 @pytest.mark.parametrize("whole", USUAL, ids=range(len(USUAL)))
 def test_the_usual_is_left_to_llhttp_alone(whole: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(http1.h11, "Connection")
+    monkeypatch.delattr(h11, "Connection")
     for parts in ([whole], [whole[at : at + 7000] for at in range(0, len(whole), 7000)]):
         assert outcome(parts, None, request(), by_llhttp=True)[-2], "the connection is closed"
 
@@ -277,9 +278,7 @@ def test_an_answer_that_was_read_leaves_no_work_for_the_garbage_collector() -> N
     gc.disable()
     try:
         for _ in range(10):
-            read = usual.UsualAnswer()
-            read.feed(answer())
-        del read
+            usual.UsualAnswer().feed(answer())
         assert gc.collect() == 0
     finally:
         gc.enable()
