@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from importlib import import_module
+from typing import Any
 
 try:
-    from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+    _llhttp: Any = import_module("httptools")
 except ImportError:  # a platform without wheels
-    HAS_LLHTTP = False
-else:
-    HAS_LLHTTP = True
+    _llhttp = None
 
 __all__ = ["HAS_LLHTTP", "LONGEST_HEAD", "UsualAnswer", "usual_request"]
 
+HAS_LLHTTP = _llhttp is not None
 LONGEST_HEAD = 100 * 1024
 """Bytes of a head, or of a chunk's, that are waited for."""
 
@@ -74,7 +75,7 @@ class UsualAnswer:
     )
 
     def __init__(self) -> None:
-        self._parser = HttpResponseParser(self)
+        self._parser = _llhttp.HttpResponseParser(self)
         self._begun = False
         self._is_chunked = False
         self._silent = 0
@@ -95,7 +96,7 @@ class UsualAnswer:
         silent, self._of_body = self._silent, 0
         try:
             self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade):
+        except (_llhttp.HttpParserError, _llhttp.HttpParserUpgrade):
             self.is_usual = False
         # At most so many bytes have come since the last of the body.
         self._silent = len(data) - self._of_body if self._of_body else silent + len(data)
