@@ -410,11 +410,11 @@ class Call:
         if least[closed] > within:
             raise self._no_turn(http, closed, within)
         self._waits_at = closed
-        with account.waiting(within):
+        with account.waiting(within) as scope:
             turns = await account.turn(gate, slots, first=first, found=found)
         waited = account.clock() - start
         self._waited += waited
-        if turns is None:
+        if scope.cancelled_caught:
             raise self._no_turn(http, closed, within)
         self._waits_at = None
         if waited > _NOTICEABLE:
