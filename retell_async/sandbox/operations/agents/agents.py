@@ -130,9 +130,9 @@ def publish(store: Store, incoming: Incoming) -> None:
     agent = existing(store.agents, incoming.path["agent_id"], "agent_id", 404)
     body = version_of(agent, incoming.body["version"], "the agent", 404)
     titles = {name: value for name, value in incoming.body.items() if name in {"version_title", "version_description"}}
-    agent.write(body | titles | {"is_published": True, "last_modification_timestamp": store.now()})
+    engine = engines.publish(store, body["response_engine"])
+    agent.write(body | titles | {"is_published": True, "response_engine": engine, "last_modification_timestamp": store.now()})
     agent.published.add(body["version"])
-    engines.publish(store, body["response_engine"])
 
 
 def delete_version(store: Store, incoming: Incoming) -> None:

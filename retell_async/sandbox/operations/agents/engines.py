@@ -40,14 +40,16 @@ def settings(store: Store, engine: Json) -> Json:
     return {} if asset is None else asset.version(_version(engine)) or {}
 
 
-def publish(store: Store, engine: Json) -> None:
-    """Publish the engine of an agent that is published."""
+def publish(store: Store, engine: Json) -> Json:
+    """Publish the engine of an agent that is published, which keeps this version of it."""
     asset = _engine_of(store, engine)
     body = settings(store, engine)
-    if asset is not None and body:
-        asset.published.add(body["version"])
-        if "is_published" in body:
-            asset.write(body | {"is_published": True})
+    if asset is None or not body:
+        return engine
+    asset.published.add(body["version"])
+    if "is_published" in body:
+        asset.write(body | {"is_published": True})
+    return engine | {"version": body["version"]}
 
 
 def draft(store: Store, engine: Json, now: int) -> Json:
