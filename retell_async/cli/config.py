@@ -239,7 +239,7 @@ def promote(ctx: click.Context, source: str, target: str, overwrite: Collection[
     async def run(opened: Config) -> None:
         folder, _, profile = ctx.obj
         async with _opened(folder, target, profile) as other:
-            await _carried_out(other, await opened.promote(other, overwrite=overwrite), yes)
+            await _carried_out(other, await opened.promote(other, overwrite=overwrite, canary=share is not None), yes)
             if share is not None:
                 _say(await other.canary(share, dry_run=True))
                 if not yes:

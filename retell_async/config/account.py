@@ -43,6 +43,7 @@ class Account:
         """All that it holds. Of what has versions, the latest. What is still being read is not waited for."""
         objects: dict[str, dict[str, Json]] = {kind.folder: {} for kind in KINDS}
         listed: dict[str, list[Json]] = {}
+        tags: dict[str, dict[str, int]] = {}
         limit = anyio.CapacityLimiter(_AT_ONCE)
 
         async def read(kind: Kind, id: str) -> None:
@@ -59,13 +60,14 @@ class Account:
                 for answer in await self._list(kind):
                     id: str = answer[kind.id]
                     objects[kind.folder][id] = answer
+                    tags[id] = {name: tag["version"] for name, tag in (answer.get("tags") or {}).items() if "version" in tag}
                     if kind.drafts:
                         reads.append(partial(read, kind, id))
         queries: list[Json] = [{"type": type, name: id} for folder, (type, name) in _ENGINES.items() for id in objects[folder]]
         await _all([*reads, *(partial(test_cases, FOLDERS["tests"], query) for query in queries)])
         cases = [answer for query in queries for answer in listed[f"{query}"]]
         objects["tests"] = {one["test_case_definition_id"]: one for one in sorted(cases, key=lambda one: one["creation_timestamp"])}
-        return Snapshot(objects, voices_of([one.to_dict() for one in await cast("Any", self._client.voice).list()]))
+        return Snapshot(objects, voices_of([one.to_dict() for one in await cast("Any", self._client.voice).list()]), tags)
 
     async def _list(self, kind: Kind, **query: Any) -> list[Json]:
         method = self._method(kind, "list")

@@ -18,6 +18,7 @@ from .bodies import SOURCES, TEXT, from_answer, parts_of, sent, source_of, stran
 from .document import faults_of
 from .folder import ENVIRONMENTS, Folder, read_folder
 from .kinds import BINDINGS, FOLDERS, VOICES, Json, Kind, is_name, kind_of, natural, references
+from .live import Calls, Latest, bindings
 from .merge import compared, settled
 from .naming import Snapshot, engine_of, match, named
 from .plan import Found, Plan, make_plan, pinned
@@ -245,13 +246,15 @@ class Config:
                 f"{path} is in the folder of the files, which belongs into git, and keys are in it: name another place"
             )
 
-    async def promote(self, target: Config, *, names: Collection[str] = (), overwrite: Collection[str] = ()) -> Plan:
+    async def promote(self, target: Config, *, names: Collection[str] = (), overwrite: Collection[str] = (), canary: bool = False) -> Plan:
         """What brings the account of another environment to what this one has, by the same files. `target.apply` carries it out.
 
         :param target: the other environment of the same folder.
         :param names: the objects that it is about; all unless given.
         :param overwrite: objects of the other environment of which the files count, whatever was changed there.
-        :raises ConfigurationError: this environment does not have what the files say: nobody tried what would be promoted.
+        :param canary: whether `canary` is to follow.
+        :raises ConfigurationError: this environment does not have what the files say: nobody tried what would be promoted. Or a canary is
+            to follow, and the drafts would have all calls until then.
         """
         if target.root.resolve() != self.root.resolve():
             raise ConfigurationError("environments are promoted within one folder")
@@ -263,7 +266,10 @@ class Config:
             )
         if open := sorted(_open(self._plan(read, names, (), ()))):
             raise ConfigurationError(f"{self.environment} is not what the files say: plan, pull or apply there first: {', '.join(open)}")
-        return target._plan(other, names, overwrite, (), adopt=True)
+        plan = target._plan(other, names, overwrite, (), adopt=True)
+        if canary:
+            _refuse_all_calls(plan, _calls(other))
+        return plan
 
     async def canary(self, share: float, *, dry_run: bool = False) -> list[str]:
         """Let drafts answer a share of the calls: numbers get the draft of an agent beside what they have, by weight.
@@ -281,11 +287,12 @@ class Config:
         if not 0 < share < 1:
             raise ConfigurationError(f"a share is above 0% and below 100%: not {share * 100:g}%")
         read = await self._checked()
+        calls = _calls(read)
         versions = {
-            name: (found, published)
+            name: (latest, published)
             for name in self._agents(read)
-            if not (found := read.account[name]).published and found.version
-            if (published := await self._account.published(found.id)) is not None
+            if not (latest := calls.agents[name]).published and latest.version
+            if (published := await self._account.published(read.account[name].id)) is not None
         }
         done: list[str] = []
         writes: list[tuple[str, str, Json]] = []
@@ -325,6 +332,9 @@ class Config:
         then = await self._account.retrieve(kind_of(name), read.account[name].id, version)
         await self._account.draft(kind_of(name), read.account[name].id, version)
         pulled = await self.pull([name], overwrite=[name, *engine])
+        if takers := _calls(await self._read()).takers(name):
+            live = f"{name}: live at once: this draft answers calls of {', '.join(takers)}"
+            pulled = attrs.evolve(pulled, notes=(*pulled.notes, live))
         own: Json = then.get("response_engine") or {}
         first = all(read.account[other].published and not read.account[other].version for other in engine)
         if engine_of(then) is None or isinstance(own.get("version"), int) or (engine and first):
@@ -405,7 +415,7 @@ class Config:
             delete=delete,
             doubts=read.doubts,
             voices=read.snapshot.voices.values(),
-            live=_live(read),
+            calls=_calls(read),
             adopt=adopt,
         )
         return attrs.evolve(
@@ -438,7 +448,7 @@ class Config:
         write_state(self.root, self.environment, state)
 
 
-def split(weighted: list[Json], versions: Mapping[str, tuple[Found, int]], share: float) -> list[Json]:
+def split(weighted: list[Json], versions: Mapping[str, tuple[Latest, int]], share: float) -> list[Json]:
     """Agents of a number by weight, with a share of each for its draft. One that is split already is split anew.
 
     :param versions: by agent, the draft and the number of the published version.
@@ -456,7 +466,7 @@ def split(weighted: list[Json], versions: Mapping[str, tuple[Found, int]], share
         found += [
             {
                 "agent_id": agent,
-                "agent_version": published if (version := item.get("agent_version")) in {None, "latest"} else version,
+                "agent_version": version if draft.is_passed_by(version := item.get("agent_version")) else published,
                 "weight": round((whole - part) * item["weight"] / rest, 6),
             }
             for item in others
@@ -507,17 +517,34 @@ def _open(plan: Plan) -> set[str]:
     return {step.name for step in plan.steps} | {*plan.kept} | {conflict.partition(":")[0] for conflict in plan.conflicts}
 
 
-def _live(read: _Read) -> dict[str, list[str]]:
-    """By agent that has a draft, the numbers of which the draft answers calls already."""
-    found: dict[str, list[str]] = {}
-    names = {id: name for name, id in read.ids.items()}
-    for id, number in read.snapshot.objects["phone_numbers"].items():
-        for item in (item for field in BINDINGS for item in number.get(field) or ()):
-            name = names.get(item["agent_id"], "")
-            agent = read.account.get(name)
-            if agent is not None and not agent.published and item.get("agent_version") in {None, "latest", agent.version}:
-                found.setdefault(name, []).append(names.get(id, f"number-{id[-4:]}"))
-    return found
+def _calls(read: _Read) -> Calls:
+    """What the account's calls are bound to."""
+    objects = read.snapshot.objects
+    names = {id: id for found in objects.values() for id in found} | {id: f"number-{id[-4:]}" for id in objects["phone_numbers"]}
+    names |= {id: name for name, id in read.ids.items()}
+    agents = {names[id]: (id, answer) for folder in ("agents", "chat_agents") for id, answer in objects[folder].items()}
+    leading = {names[id]: answer for folder in ("phone_numbers", "llms", "flows", "components") for id, answer in objects[folder].items()}
+    return Calls(
+        {
+            name: Latest(answer.get("version"), bool(answer.get("is_published")), read.snapshot.tags.get(id, {}))
+            for name, (id, answer) in agents.items()
+        },
+        {name: names.get(engine[1], "") for name, (_, answer) in agents.items() if (engine := engine_of(answer)) is not None},
+        {
+            name: tuple((field, names.get(agent, agent), version) for field, agent, version in bindings(answer))
+            for name, answer in leading.items()
+        },
+    )
+
+
+def _refuse_all_calls(plan: Plan, calls: Calls) -> None:
+    """:raises ConfigurationError: a draft would have all calls that are to be shared, from when it is made or changed until they are."""
+    for agent, takers in plan.live.items():
+        if agent in calls.agents and calls.agents[agent].is_passed_by("latest_published"):
+            raise ConfigurationError(
+                f"no canary: the draft of {agent} would have all calls of {', '.join(takers)} as soon as it is applied. "
+                "Write agent_version: latest_published there, apply that alone, and promote again"
+            )
 
 
 def _of_one_account(folder: Folder, plan: Plan) -> Iterable[str]:

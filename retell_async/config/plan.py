@@ -13,6 +13,7 @@ from .bodies import TEXT, parts_of, source_of
 from .difference import Change, changes, told
 from .document import is_nullable, known_fields
 from .kinds import KINDS, VOICES, Json, Kind, kind_of, natural, references
+from .live import Calls, bindings
 from .merge import Side, compared
 from .state import Bound, State, digest
 from .values import OTHER
@@ -104,6 +105,8 @@ class Plan:
     delete: frozenset[str] = frozenset()
     adopt: bool = False
     """Whether the files count for objects that were only found by their names."""
+    live: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, "tuple[str, ...]"])
+    """By agent whose draft is made or changed, what leads calls to that draft at once, without anything being published."""
 
     @property
     def status(self) -> int:
@@ -137,7 +140,7 @@ def make_plan(
     delete: Collection[str] = (),
     doubts: Iterable[str] = (),
     voices: Collection[str] = (),
-    live: Mapping[str, Collection[str]] | None = None,
+    calls: Calls | None = None,
     adopt: bool = False,
 ) -> Plan:
     """Plan what brings an account to what the files say.
@@ -148,15 +151,16 @@ def make_plan(
     :param delete: objects without a file that are deleted, and sources of knowledge bases: ``knowledge_bases/faq: url: https://...``.
     :param doubts: what matching them left open.
     :param voices: the names of the voices that the account has of its own.
-    :param live: by agent with a draft, the numbers of which that draft answers calls.
+    :param calls: what the account's calls are bound to.
     :param adopt: whether the files count for objects that were found by their names, and that the state knows nothing of.
     """
-    making = _Making(files, account, state, {*overwrite}, {*delete}, {*voices}, live or {}, adopt)
+    making = _Making(files, account, state, {*overwrite}, {*delete}, {*voices}, calls or Calls(), adopt)
     making.conflicts += doubts
     names = [name for name in sorted({*files, *state.objects}, key=_order) if not only or name in only]
     for name in names:
         making.look_at(name)
     making.check_named([*only, *overwrite])
+    making.look_at_calls()
     steps = [*making.ordered(), *making.deletions]
     shown = {
         name: {part: digest(value) for part, value in parts_of(kind_of(name), account[name].fields).items()}
@@ -176,6 +180,7 @@ def make_plan(
         frozenset(overwrite),
         frozenset(delete),
         adopt,
+        making.live,
     )
 
 
@@ -191,8 +196,11 @@ class _Making:
     overwrite: set[str]
     delete: set[str]
     voices: set[str]
-    live: Mapping[str, Collection[str]]
+    calls: Calls
     adopt: bool
+    live: dict[str, tuple[str, ...]] = attrs.field(factory=dict[str, "tuple[str, ...]"])
+    safe: set[str] = attrs.field(factory=set[str])
+    """Numbers that take no draft once they are written. They are written first, so that no draft has their calls until then."""
     kept: dict[str, tuple[Change, ...]] = attrs.field(factory=dict[str, "tuple[Change, ...]"])
     conflicts: list[str] = attrs.field(factory=list[str])
     clashes: list[str] = attrs.field(factory=list[str])
@@ -226,6 +234,41 @@ class _Making:
             self.notes.append(f"{name} was not compared: its sources are still being read")
         else:
             self.conflicts.append(f"{name}: its sources are still being read: plan again once they are")
+
+    def look_at_calls(self) -> None:
+        """Say which calls get what is changed here without anything being published."""
+        drafted = {name: self._drafted(step) for name, step in self.wanted.items()}
+        drafts = {agent for agents in drafted.values() for agent in agents}
+        drafts |= {agent for agent, latest in self.calls.agents.items() if not latest.published}
+        bound = dict(self.calls.bound)
+        for name, step in self.wanted.items():
+            if step.action == "update" and kind_of(name).folder in {"phone_numbers", "components"}:
+                after = tuple(bindings(self.account[name].fields | step.parts))
+                waits = any(self.wanted[other].action == "create" for other in references(step.parts) if other in self.wanted)
+                if name.startswith("phone_numbers/") and not waits and not drafts.intersection(self.calls.drafts_of(after)):
+                    self.safe.add(name)
+                    del bound[name]
+                bound[name] = (*bound.get(name, ()), *after)
+                if taken := [agent for agent in self.calls.drafts_of(bindings(step.parts)) if agent in drafts]:
+                    self.warnings.append(f"{name}: live at once: its calls get the draft of {', '.join(taken)}")
+        calls = attrs.evolve(self.calls, bound=bound)
+        for name, agents in drafted.items():
+            for agent in agents if self.wanted[name].action == "update" else ():
+                if takers := calls.takers(agent):
+                    self.live[agent] = tuple(takers)
+                    draft = "this draft" if agent == name else f"the draft of {agent}"
+                    self.warnings.append(f"{name}: live at once: {draft} answers calls of {', '.join(takers)}")
+        if any(agents for name, agents in drafted.items() if self.wanted[name].action == "update"):
+            self.warnings.append(
+                "web calls, chats and calls that are begun for an agent and name no version of it get its draft at once too"
+            )
+
+    def _drafted(self, step: Step) -> list[str]:
+        """The agents whose drafts a step makes or changes."""
+        folder = kind_of(step.name).folder
+        if folder in {"agents", "chat_agents"}:
+            return [step.name]
+        return [*dict.fromkeys((*step.drafts, *self.calls.drafted_with(step.name)))] if folder in {"llms", "flows"} else []
 
     def check_named(self, names: Iterable[str]) -> None:
         self.conflicts += [f"there is no {name}" for name in names if name not in self.files and name not in self.state.objects]
@@ -304,10 +347,6 @@ class _Making:
             self._warn(name, account, write)
             if kind.folder in {"knowledge_bases", "components", "phone_numbers"}:
                 self.warnings.append(f"{name} has no drafts: it is changed for calls at once")
-            for agent in (name, *self.wanted[name].drafts):
-                if numbers := self.live.get(agent, ()):
-                    draft = "this draft" if agent == name else f"the draft of {agent}"
-                    self.warnings.append(f"{name}: live at once: {draft} answers calls of {', '.join(dict.fromkeys(numbers))}")
 
     def _may(self, name: str, kind: Kind, part: str, side: Side) -> bool:
         """Whether the API can write a setting of an object that is there."""
@@ -366,10 +405,13 @@ class _Making:
             self.warnings.append(f"{name}: {', '.join(priced)} may change what a minute costs")
 
     def ordered(self) -> Iterator[Step]:
-        """The steps, in the order of the kinds. Settings that refer to what is not there yet are written when it is."""
+        """The steps, in the order of the kinds, after the numbers that leave drafts.
+
+        Settings that refer to what is not there yet are written when it is.
+        """
         waiting = {name for name, step in self.wanted.items() if step.action == "create"}
         later: list[Step] = []
-        for name, step in sorted(self.wanted.items(), key=lambda one: _order(one[0])):
+        for name, step in sorted(self.wanted.items(), key=lambda one: (one[0] not in self.safe, _order(one[0]))):
             postponed = {part: value for part, value in step.parts.items() if waiting.intersection(references({part: value}))}
             if "nodes" in postponed and "start_node_id" in step.parts:
                 postponed["start_node_id"] = step.parts["start_node_id"]
@@ -390,18 +432,9 @@ def _ambiguous(name: str, part: str) -> str:
     return f"{name}: more than one of its sources is {part!r}, which the API does not tell apart: leave one, or give them other names"
 
 
-def pinned(value: Any, field: str = "") -> Iterator[tuple[str, str, int]]:
+def pinned(value: Any) -> Iterator[tuple[str, str, int]]:
     """The versions of agents that are named by numbers, with the agents."""
-    if isinstance(value, dict):
-        found = cast("Json", value)
-        version, agent = found.get("agent_version"), found.get("agent_id")
-        if isinstance(version, int) and isinstance(agent, str) and "/" in agent:
-            yield field, agent, version
-        for name, item in found.items():
-            yield from pinned(item, field or name)
-    elif isinstance(value, list):
-        for item in cast("list[object]", value):
-            yield from pinned(item, field)
+    return (found for found in bindings(value) if isinstance(found[2], int) and "/" in found[1])
 
 
 def _longest(value: Any) -> int:

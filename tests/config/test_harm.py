@@ -12,7 +12,7 @@ from retell_async import AsyncRetell
 from retell_async._core.errors import ConfigurationError
 from retell_async.config import Config, report
 from retell_async.config.config import split
-from retell_async.config.plan import Found
+from retell_async.config.live import Latest
 from retell_async.testing import LocalRetell
 
 from .test_pull import agent, contents, write
@@ -65,7 +65,8 @@ async def test_a_canary_is_about_drafts_that_the_files_say(tmp_path: Path) -> No
         assert weights == [(0, 0.9), (2, 0.1)]
         file = tmp_path / "agents/alpha.yaml"
         file.write_text(file.read_text().replace("voice_speed: 2", "voice_speed: 1.5"))
-        (warning,) = (await config.plan()).warnings
+        warning, other = (await config.plan()).warnings
+        assert "web calls, chats" in other
         assert warning == "agents/alpha: live at once: this draft answers calls of phone_numbers/number-0100"
 
 
@@ -76,6 +77,7 @@ async def test_a_canary_is_about_drafts_that_the_files_say(tmp_path: Path) -> No
         ([("latest", 1)], [(3, 0.9), (4, 0.1)]),
         ([("latest_published", 1)], [("latest_published", 0.9), (4, 0.1)]),
         ([("tried", 0.5), (1, 0.5)], [("tried", 0.45), (1, 0.45), (4, 0.1)]),
+        ([("draft", 0.5), ("unassigned", 0.5)], [(3, 0.45), (3, 0.45), (4, 0.1)]),
         ([(1, 0.7), (4, 0.3)], [(1, 0.9), (4, 0.1)]),
         ([(4, 1)], [(4, 1)]),
     ],
@@ -86,7 +88,7 @@ async def test_a_number_keeps_the_versions_that_it_names(before: list[Any], afte
             {"agent_id": "agents/a"} | ({} if version is None else {"agent_version": version}) | {"weight": one} for version, one in items
         ]
 
-    assert split(weighted(before), {"agents/a": (Found("agent_1", {}, False, 4), 3)}, 0.1) == weighted(after)
+    assert split(weighted(before), {"agents/a": (Latest(4, False, {"tried": 2, "draft": 4}), 3)}, 0.1) == weighted(after)
     assert split(weighted(before), {}, 0.1) == weighted(before)
 
 
@@ -324,6 +326,8 @@ async def test_a_version_that_does_not_name_its_engine_is_a_conflict(tmp_path: P
         assert (tmp_path / "llms/a.yaml").read_text() == "general_prompt: bad\n"
         await config.apply(await config.plan())
         await config.publish()
+        (made,) = local.sandbox.store.agents
+        del made.versions[0]["response_engine"]["version"]
         assert "llms/a is as it was: version 0 of agents/a" in (await config.restore_version("agents/a", 0)).conflicts[0]
 
 

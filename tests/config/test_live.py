@@ -1,0 +1,185 @@
+"""A plan says which calls get a draft before anybody publishes it, and a canary is no more than its share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retell_async import AsyncRetell
+from retell_async._core.errors import ConfigurationError
+from retell_async.config import Config
+from retell_async.sandbox import Settings
+from retell_async.testing import LocalRetell
+
+from .test_pull import agent
+
+pytestmark = pytest.mark.asyncio
+DRAFT = "llms/alpha: live at once: the draft of agents/alpha answers calls of "
+NUMBER = "phone_numbers/number-0100"
+
+
+def edited(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def live(warnings: Iterable[str]) -> list[str]:
+    return [warning for warning in warnings if "live at once" in warning]
+
+
+async def bind(client: AsyncRetell, number: str, agent: str, **more: Any) -> None:
+    weighted: Any = [{"agent_id": agent, "weight": 1, **more}]
+    await client.phone_number.update(number, outbound_agents=weighted)
+
+
+async def answered(client: AsyncRetell, number: str) -> int:
+    """The version of the agent that a call gets."""
+    return (await client.call.create_phone_call(from_number=number, to_number="+14155550108")).agent_version
+
+
+async def published(local: LocalRetell, client: AsyncRetell) -> tuple[str, str]:
+    """An agent that is published, and a number of it."""
+    _, made = await agent(client, "Alpha", "I am tried.")
+    await client.agent.publish(made, version=0)
+    found = local.sandbox.store.agents.get(made)
+    assert found is not None
+    found.tags["tried"] = 0
+    number = (await client.phone_number.create(area_code=415)).phone_number
+    await bind(client, number, made)
+    return made, number
+
+
+@pytest.mark.parametrize(
+    ("named", "draft"), [(None, True), ("latest", True), ("of_none", True), ("latest_published", False), (0, False), ("tried", False)]
+)
+async def test_a_draft_that_the_plan_makes_itself(tmp_path: Path, named: Any, draft: bool) -> None:
+    """After the first publishing too. A tag that stands on no version is the latest."""
+    local = LocalRetell()
+    async with local.client() as client:
+        made, number = await published(local, client)
+        await bind(client, number, made, **({} if named is None else {"agent_version": named}))
+        config = Config(tmp_path, client)
+        await config.pull()
+        edited(tmp_path / "llms/alpha.yaml", "tried", "untried")
+        plan = await config.plan()
+        assert live(plan.warnings) == ([f"{DRAFT}{NUMBER}"] if draft else [])
+        assert any("web calls, chats" in warning for warning in plan.warnings)
+        await config.apply(plan)
+        assert await answered(client, number) == int(draft)
+        edited(tmp_path / "llms/alpha.yaml", "untried", "not tried either")
+        assert live((await config.plan()).warnings) == ([f"{DRAFT}{NUMBER}"] if draft else [])
+
+
+async def test_a_number_that_is_given_to_a_draft(tmp_path: Path) -> None:
+    """So does `apply --overwrite` that ends a canary, when the file names no version."""
+    local = LocalRetell()
+    async with local.client() as client:
+        _, number = await published(local, client)
+        config = Config(tmp_path, client)
+        await config.pull()
+        edited(tmp_path / "llms/alpha.yaml", "tried", "untried")
+        await config.apply(await config.plan())
+        await config.canary(0.1)
+        plan = await config.plan(overwrite=[NUMBER])
+        assert live(plan.warnings) == [f"{NUMBER}: live at once: its calls get the draft of agents/alpha"]
+        edited(tmp_path / f"{NUMBER}.yaml", "weight: 1", "weight: 1\n    agent_version: latest_published")
+        plan = await config.plan(overwrite=[NUMBER])
+        assert live(plan.warnings) == []
+        await config.apply(plan)
+        assert await answered(client, number) == 0
+
+
+async def test_a_number_that_leaves_a_draft_is_written_first(tmp_path: Path) -> None:
+    local = LocalRetell()
+    async with local.client() as client:
+        _, number = await published(local, client)
+        config = Config(tmp_path, client)
+        await config.pull()
+        edited(tmp_path / "llms/alpha.yaml", "tried", "untried")
+        edited(tmp_path / f"{NUMBER}.yaml", "weight: 1", "weight: 1\n    agent_version: latest_published")
+        plan = await config.plan()
+        assert [step.name for step in plan.steps] == [NUMBER, "llms/alpha"]
+        assert live(plan.warnings) == []
+        await config.apply(plan)
+        assert await answered(client, number) == 0
+        edited(tmp_path / "llms/alpha.yaml", "untried", "other")
+        edited(tmp_path / f"{NUMBER}.yaml", "latest_published", "latest")
+        plan = await config.plan()
+        assert [step.name for step in plan.steps] == ["llms/alpha", NUMBER]
+        assert live(plan.warnings) == [f"{NUMBER}: live at once: its calls get the draft of agents/alpha", f"{DRAFT}{NUMBER}"]
+
+
+async def test_who_hands_over_and_who_has_no_file(tmp_path: Path) -> None:
+    local = LocalRetell()
+    async with local.client() as client:
+        llm, made = await agent(client, "Alpha", "I am tried.")
+        await client.agent.publish(made, version=0)
+        swap: Any = {"type": "agent_swap", "name": "over", "agent_id": made, "post_call_analysis_setting": "both_agents"}
+        await agent(client, "Beta", general_tools=[swap])
+        await client.phone_number.create(area_code=415, inbound_agents=[{"agent_id": made, "weight": 1}])
+        config = Config(tmp_path, client)
+        await config.pull([made])
+        assert not (tmp_path / "phone_numbers").exists()
+        edited(tmp_path / "llms/alpha.yaml", "tried", "untried")
+        (warning,) = live((await config.plan()).warnings)
+        assert warning.startswith(f"{DRAFT}number-0100, ")
+        await config.pull()
+        (warning,) = live((await config.plan()).warnings)
+        assert warning == f"{DRAFT}{NUMBER}, llms/beta"
+        assert llm not in warning
+
+
+async def test_an_earlier_version_as_a_draft(tmp_path: Path) -> None:
+    local = LocalRetell()
+    async with local.client() as client:
+        made, number = await published(local, client)
+        config = Config(tmp_path, client)
+        await config.pull()
+        note = f"agents/alpha: live at once: this draft answers calls of {NUMBER}"
+        assert note in (await config.restore_version("agents/alpha", 0)).notes
+        await bind(client, number, made, agent_version=1)
+        await config.pull()
+        assert live((await config.restore_version("agents/alpha", 0)).notes) == []
+
+
+async def test_a_canary_whose_draft_would_have_all_calls_is_refused(tmp_path: Path) -> None:
+    staging, prod = LocalRetell(), LocalRetell(Settings(seed=2))
+    (tmp_path / "environments").mkdir()
+    for name in ("staging", "prod"):
+        (tmp_path / f"environments/{name}.yaml").write_text(f"profile: {name}\n", encoding="utf-8")
+    async with staging.client() as first, prod.client() as second:
+        await published(staging, first)
+        _, number = await published(prod, second)
+        one, other = Config(tmp_path, first, "staging"), Config(tmp_path, second, "prod")
+        await one.pull()
+        await other.apply(await one.promote(other))
+        edited(tmp_path / "llms/alpha.yaml", "tried", "untried")
+        await one.apply(await one.plan())
+        with pytest.raises(ConfigurationError, match=f"agents/alpha would have all calls of {NUMBER} as soon as .* latest_published"):
+            await one.promote(other, canary=True)
+        edited(tmp_path / f"{NUMBER}.yaml", "weight: 1", "weight: 1\n    agent_version: latest_published")
+        await one.apply(await one.plan())
+        await other.apply(await one.promote(other, canary=True))
+        assert await answered(second, number) == 0
+        await other.canary(0.25)
+        weights = [(one.agent_version, one.weight) for one in (await second.phone_number.retrieve(number)).outbound_agents or ()]
+        assert weights == [("latest_published", 0.75), (1, 0.25)]
+        await other.apply(await other.plan(overwrite=[NUMBER]))
+        assert await answered(second, number) == 0
+
+
+async def test_a_published_version_keeps_its_engine(tmp_path: Path) -> None:
+    """Also one whose agent named no version of the engine when it was made."""
+    local = LocalRetell()
+    async with local.client() as client:
+        made, _ = await published(local, client)
+        config = Config(tmp_path, client)
+        await config.pull()
+        edited(tmp_path / "llms/alpha.yaml", "tried", "untried")
+        await config.apply(await config.plan())
+        engine: Any = (await client.agent.retrieve(made, version=0)).response_engine
+        assert (await client.llm.retrieve(engine.llm_id, version=engine.version)).general_prompt == "I am tried."
