@@ -60,7 +60,8 @@ class Account:
                 for answer in await self._list(kind):
                     id: str = answer[kind.id]
                     objects[kind.folder][id] = answer
-                    tags[id] = {name: tag["version"] for name, tag in (answer.get("tags") or {}).items() if "version" in tag}
+                    known: Json = answer.get("tags") or {}
+                    tags[id] = {name: tag["version"] for name, tag in known.items() if "version" in tag}
                     if kind.drafts:
                         reads.append(partial(read, kind, id))
         queries: list[Json] = [{"type": type, name: id} for folder, (type, name) in _ENGINES.items() for id in objects[folder]]
