@@ -15,11 +15,27 @@ import click
 from ..times import moment
 from .table import Json, Operation, fields, flag, kinds, members, named, resolved, within
 
-__all__ = ["Inputs", "choices", "conditions", "criteria", "gathered", "is_way", "period", "pulled", "takes"]
+__all__ = ["Inputs", "choices", "conditions", "criteria", "gathered", "is_way", "left_out", "period", "pulled", "takes"]
 
 _FILTER = "filter_criteria"
 _TIMES = ("start_timestamp", "last_conversation_timestamp")
 """What `--since` and `--until` filter by, where a list has it."""
+_NEVER_CONNECTED = frozenset(
+    [
+        "not_connected",
+        "dial_busy",
+        "dial_failed",
+        "dial_no_answer",
+        "invalid_destination",
+        "telephony_provider_permission_denied",
+        "telephony_provider_unavailable",
+        "sip_routing_error",
+        "marked_as_spam",
+        "network_blocked",
+        "user_declined",
+    ]
+)
+"""The status of calls that nobody took, and the reasons why: such a call has no start."""
 _PYTHON: Mapping[str, type | tuple[type, ...]] = {
     "string": str,
     "integer": int,
@@ -351,6 +367,18 @@ def _one_condition(tags: Mapping[str, Json], texts: Sequence[str], option: str) 
         sign = next((sign for sign in _SIGNS if text.startswith(sign)), "")
         return {"type": "number", "op": _SIGNS.get(sign, "eq"), "value": value({"type": "number"}, text[len(sign) :].strip(), option)}
     return {"type": "string", "op": "eq", "value": text}
+
+
+def left_out(operation: Operation, given: Mapping[str, Sequence[str]]) -> str | None:
+    """What a list that is filtered by time is asked for and cannot give, if there is such a thing."""
+    asked = {text.strip() for name in ("call_status", "disconnection_reason") for one in given.get(name) or () for text in one.split(",")}
+    never = ", ".join(sorted(asked & _NEVER_CONNECTED))
+    if not never or period(operation) != "start_timestamp":
+        return None
+    return (
+        f"a call that never connected ({never}) has no start, and --since and --until leave it out: "
+        "list without them, or see `retell-async logs --since 7d --failed`"
+    )
 
 
 def criteria(operation: Operation, given: Mapping[str, Sequence[str]], since: str | None, until: str | None) -> Json:

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from ..profiles import Profile
 from . import table
-from .arguments import choices, conditions, criteria, gathered, is_way, period, pulled, takes
+from .arguments import choices, conditions, criteria, gathered, is_way, left_out, period, pulled, takes
 from .table import Json, Operation, fields, flag, kinds, named, sentence, words
 
 __all__ = ["HELP", "Command", "Group", "Resource", "command", "profile_options", "profile_of"]
@@ -113,6 +113,12 @@ class Group(Command, click.Group):
         except click.UsageError as error:
             near = get_close_matches(args[0], self.list_commands(ctx), 3)
             raise click.UsageError(f"{error.message} Is it {' or '.join(near)}?" if near else error.message, ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say what each does in full, over as many lines as it takes: click would cut it."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(limit=10_000)) for name, each in found if each is not None])
 
 
 class Resource(Group):
@@ -305,13 +311,17 @@ def _run(operation: Operation) -> Callable[..., None]:
     @click.pass_context
     def run(ctx: click.Context, /, **given: Any) -> None:
         texts: dict[str, Any] = {name: given[name] for name in operation.positional}
+        filters = {name: given[f"filter_{name}"] for name in conditions(operation)}
+        timed = given.get("since") is not None or given.get("until") is not None
         arguments = gathered(
             operation,
             {name: [texts[name]] if name in texts else given[_slot(name)] for name in operation.arguments},
             ctx.meta["nested"],
             given.get("body"),
-            criteria(operation, {name: given[f"filter_{name}"] for name in conditions(operation)}, given.get("since"), given.get("until")),
+            criteria(operation, filters, given.get("since"), given.get("until")),
         )
+        if timed and (what := left_out(operation, filters)) is not None:
+            click.echo(f"note: {what}", err=True)
         import anyio
 
         from . import sending as work

@@ -13,10 +13,11 @@ import click
 import pytest
 
 from retell_async import ConfigurationError
-from retell_async.cli.operations import table
-from retell_async.cli.operations.arguments import conditions, criteria, gathered, period, pulled, value
+from retell_async.cli.operations import arguments, table
+from retell_async.cli.operations.arguments import conditions, criteria, gathered, left_out, period, pulled, value
 from retell_async.cli.operations.command import command
 from retell_async.cli.times import moment, plain
+from retell_async.sandbox.simulation.outcomes import STATUSES
 
 CALL = table.operation("call", "create_phone_call")
 CALLS = table.operation("call", "list")
@@ -34,6 +35,21 @@ def nested(operation: table.Operation, *pairs: tuple[str, str]) -> Any:
     found = gathered(operation, needed, pairs, None, {})
     ways = {table.named(way.split(".")[0]) for way, _ in pairs}
     return {name: value for name, value in found.items() if table.named(name) in ways}
+
+
+@pytest.mark.parametrize(
+    ("given", "never"),
+    [
+        ({"disconnection_reason": ["user_hangup, dial_busy", "dial_no_answer"]}, "dial_busy, dial_no_answer"),
+        ({"call_status": ["not_connected"]}, "not_connected"),
+        ({"call_status": ["ended"], "disconnection_reason": ["inactivity"]}, None),
+        ({}, None),
+    ],
+)
+def test_what_a_time_leaves_out_is_said(given: Any, never: str | None) -> None:
+    said = left_out(CALLS, given)
+    assert (said is None) == (never is None)
+    assert never is None or f"never connected ({never})" in str(said)
 
 
 def test_what_has_a_dot_is_taken_out_of_a_command_line() -> None:
@@ -227,3 +243,7 @@ def test_what_the_api_calls_as_we_call_an_option_stands_apart() -> None:
     options = [option for param in command(made).params for option in param.opts]
     assert len(options) == len({*options})
     assert {"--api-since", "--api-profile", "--profile"} <= {*options}
+
+
+def test_the_reasons_are_those_of_calls_that_were_not_connected() -> None:
+    assert {*arguments._NEVER_CONNECTED} == {"not_connected"} | {reason for reason, status in STATUSES.items() if status == "not_connected"}
