@@ -12,21 +12,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+import aiosqlite
 import anyio
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from .._core.errors import ConfigurationError
 from .._core.masking import mask_text
-
-try:
-    import aiosqlite
-    import sqlalchemy as sa
-    from sqlalchemy import event, exc
-    from sqlalchemy.dialects import postgresql, sqlite
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f"{error.name} is missing: retell_async.archive needs `pip install 'retell-async[archive]'`", name=error.name
-    ) from None
 
 __all__ = ["Database", "clearly", "shown"]
 

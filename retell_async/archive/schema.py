@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-try:
-    import sqlalchemy as sa
-    from sqlalchemy.dialects.postgresql import TSVECTOR
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f"{error.name} is missing: retell_async.archive needs `pip install 'retell-async[archive]'`", name=error.name
-    ) from None
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
 __all__ = [
     "conversations",

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +18,18 @@ from retell_async.webhooks import parse_event
 def run(*arguments: str) -> tuple[int, str]:
     done = CliRunner().invoke(retell_async, ["archive", *arguments])
     return done.exit_code, done.output
+
+
+@pytest.mark.soak
+@pytest.mark.parallel
+@pytest.mark.parametrize("missing", ["sqlalchemy", "aiosqlite"])
+def test_one_line_says_which_extra_to_install(missing: str) -> None:
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None; from retell_async.cli import main; sys.argv = ['', 'archive', '--help']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    said = f"Error: {missing} is missing: retell_async.archive needs `pip install 'retell-async[archive]'`\n"
+    assert (done.returncode, done.stderr) == (1, said)
 
 
 async def fill(path: Path) -> None:
