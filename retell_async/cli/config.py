@@ -13,6 +13,7 @@ import click
 
 from .._core.errors import ConfigurationError
 from ..config import Config, Plan, Pulled, report
+from ..config.backups import is_taken_along
 from ..config.folder import read_folder
 from ..config.state import replace_file
 from .operations.command import Group
@@ -170,6 +171,8 @@ def _write_keys(path: Path, secrets: Mapping[str, str]) -> None:
     if added:
         kept = before if not before or before.endswith("\n") else f"{before}\n"
         replace_file(path, f"{kept}{chr(10).join(added)}\n".encode(), 0o600)
+    if path.exists() and is_taken_along(path):
+        _say([f"warning: {path} has keys, and git does not ignore it: name it in .gitignore, or keep it outside the repository"])
 
 
 @config.command()

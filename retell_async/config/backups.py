@@ -16,7 +16,7 @@ from .naming import Snapshot
 from .state import FILE, replace_file
 from .values import pieces
 
-__all__ = ["BACKUPS", "back_up", "files_at", "keep_bytes"]
+__all__ = ["BACKUPS", "back_up", "files_at", "keep_bytes", "is_taken_along"]
 
 BACKUPS = ".backups"
 _KEPT = (*FOLDERS, "environments")
@@ -75,6 +75,19 @@ def _texts_of(name: str, content: bytes) -> list[str]:
         return []
     found = [token.name for _, _, token in pieces(content.decode(errors="replace"), lambda _: None) if token and token.kind == "file"]
     return [normpath(f"{PurePosixPath(name).parent / text}") for text in found]
+
+
+def is_taken_along(path: Path) -> bool:
+    """Whether a file is in a repository that does not ignore it: `git add` takes it along."""
+    try:
+        done = subprocess.run(  # noqa: S603
+            ["git", "-C", path.resolve().parent, "check-ignore", "--quiet", path.resolve().name],  # noqa: S607
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return False
+    return done.returncode == 1  # 128 where there is no repository
 
 
 def _git(root: Path, *arguments: str) -> bytes:

@@ -87,6 +87,21 @@ def test_keys_are_added_to_a_file(local: LocalRetell, tmp_path: Path) -> None:
     assert run("backup", "--out", "retell/b.json")[0] == 1
 
 
+@pytest.mark.needs("git")
+def test_a_file_of_keys_that_git_would_take_along_is_said(local: LocalRetell, tmp_path: Path) -> None:
+    assert "git does not ignore" not in run("pull", "--keys", "keys.env")[1]
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    assert "warning: keys.env has keys, and git does not ignore it" in run("pull", "--keys", "keys.env")[1]
+    (tmp_path / ".gitignore").write_text("*.env\n", encoding="utf-8")
+    assert "git does not ignore" not in run("pull", "--keys", "keys.env")[1]
+
+
+def test_commands_are_said_in_full() -> None:
+    output = CliRunner().invoke(retell_async, ["config", "--help"]).output
+    assert "..." not in output.partition("Commands:")[2]
+    assert "`promote staging prod`" in " ".join(output.split())
+
+
 def test_the_profile_of_the_environment_is_used() -> None:
     code, output = run("plan", RETELL_PROFILE="staging")
     assert (code, output) == (1, "Error: the profile staging has no API key: set RETELL_API_KEY_STAGING\n")

@@ -112,7 +112,7 @@ async def _recent(client: AsyncRetell, kind: Kind, since: datetime) -> AsyncGene
 
 
 @webhooks.command()
-@click.argument("event", type=click.Choice(SAMPLES))
+@click.argument("event", metavar="EVENT", type=click.Choice(SAMPLES))
 @_forward
 @click.option("--call", "call_id", metavar="ID", help="Of this call of the account, in place of a sample.")
 @profile_options
