@@ -2,9 +2,9 @@
 
     python -m retell_async.sandbox --examples --speed 60          # in another terminal, to try it
     export RETELL_BASE_URL=http://127.0.0.1:8888 RETELL_API_KEY=key_sandbox
-    python -m examples.dialler people.csv --from-number +14155550100
+    python -m examples.dialler jobs.csv --from-number +14155550100
 
-`people.csv` has the columns `job_id`, `to_number` and `name`. What is known of each job is in `people.csv.sqlite`, written before and after
+`jobs.csv` has the columns `job_id`, `to_number` and `name`. What is known of each job is in `jobs.csv.sqlite`, written before and after
 each request. So it may be stopped at any moment, killed too, and started again: whoever was called is not called twice. A call of which
 nobody knows whether it was placed is counted as unknown. It is looked for whenever the dialler is started, and never placed again. Where
 the API refuses a call, nobody is called: the log says why, and the next start tries it again.
@@ -151,7 +151,10 @@ def main() -> None:
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with Path(asked.people).open(newline="", encoding="utf-8") as file:
-        jobs = [Job(row["job_id"], row["to_number"], row["name"]) for row in csv.DictReader(file)]
+        rows = csv.DictReader(file)
+        if missing := {"job_id", "to_number", "name"}.difference(rows.fieldnames or ()):
+            parser.error(f"{asked.people} has no column {', '.join(sorted(missing))} in its first line")
+        jobs = [Job(row["job_id"], row["to_number"], row["name"]) for row in rows]
     journal = Journal(f"{asked.people}.sqlite")
     asyncio.run(dial(jobs, journal, asked.from_number, concurrency=asked.concurrency))
     print(", ".join(f"{count} {state}" for state, count in sorted(journal.states().items())))

@@ -99,6 +99,13 @@ def test_whom_the_api_refused_a_dialler_calls_with_the_next_start(local: LocalRe
     assert said == "2 over\n", log
 
 
+def test_a_dialler_says_which_columns_a_file_lacks(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("to_number,customer_name\n+14155551001,Ann\n")
+    with start("examples.dialler", "people.csv", "--from-number", "+14155550100", environ=environ, cwd=tmp_path) as process:
+        _, log = process.communicate()
+    assert log.splitlines()[-1].endswith("error: people.csv has no column job_id, name in its first line")
+
+
 def test_a_report(environ: dict[str, str], tmp_path: Path) -> None:
     with Retell("key_1", base_url=environ["RETELL_BASE_URL"]) as client:
         calls = [client.call.create_phone_call(from_number="+14155550100", to_number=f"+1415555010{digit}") for digit in (7, 8)]
