@@ -57,7 +57,7 @@ check: $(VENV)/.dev ## format, lint, generated code up to date, layers, types
 fuzz: $(VENV)/.dev ## a long run of made-up requests against the sandbox
 	SCHEMATHESIS_EXAMPLES=100 $(BIN)/python -m pytest tests/sandbox/test_schemathesis.py
 
-docs: $(VENV)/.dev ## build the documentation into build/docs; a warning is an error
+docs: $(VENV)/.dev ## build the documentation into build/docs, which takes minutes; a warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --jobs auto --doctree-dir build/doctrees docs build/docs
 
 generate: $(VENV)/.dev ## make the generated code anew from the pinned document
