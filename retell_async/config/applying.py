@@ -10,7 +10,7 @@ import attrs
 
 from .._core.errors import APIStatusError, OutcomeUnknownError, RetellError
 from .account import Account, source_fields
-from .bodies import TEXT, from_answer, parts_of, sent, source_of
+from .bodies import TEXT, UNSEEN, from_answer, parts_of, sent, source_of
 from .difference import changes
 from .kinds import Json, Kind, kind_of
 from .merge import settled
@@ -20,9 +20,6 @@ from .state import Bound, Pending, State, digest
 from .values import Vault, concealed
 
 __all__ = ["Applied", "OutOfDateError", "apply_plan"]
-
-_UNSEEN = ("auth_password",)
-"""What the API takes and does not show."""
 
 
 class OutOfDateError(RetellError):
@@ -167,7 +164,7 @@ async def _update(step: Step, plan: Plan, run: Run) -> None:
     missed = [
         part
         for part, value in step.parts.items()
-        if part not in _UNSEEN and source_of(part) is None and digest(after.get(part)) == digest(there.get(part)) != digest(value)
+        if part not in UNSEEN and source_of(part) is None and digest(after.get(part)) == digest(there.get(part)) != digest(value)
     ]
     for part in missed:
         run.applied.warnings.append(f"{name}: the API took {part} and did not change it")

@@ -7,13 +7,15 @@ from typing import Any, cast
 
 from .document import known_fields
 from .kinds import Json, Kind, is_own, mapped
-from .values import Token, expand
+from .values import Token, expand, unmarked
 
-__all__ = ["SOURCES", "TEXT", "from_answer", "parts_of", "sent", "source_of", "strange_fields"]
+__all__ = ["SOURCES", "TEXT", "UNSEEN", "from_answer", "parts_of", "sent", "source_of", "strange_fields"]
 
 SOURCES: Mapping[str, str] = {"text": "knowledge_base_texts", "url": "knowledge_base_urls", "document": "knowledge_base_files"}
 """The kinds of sources of a knowledge base, and the fields that they are created by."""
 TEXT = "(what it says does not come back from the API)"
+UNSEEN = ("auth_password",)
+"""What the API takes and does not show."""
 _TRUNK = "sip_outbound_trunk_config"
 
 
@@ -85,7 +87,7 @@ def _sources(fields: Json) -> Iterator[tuple[str, Any]]:
         named: dict[str, list[Any]] = {}
         for item in cast("list[Any]", fields.get(field) or ()):
             name, value = (item["title"], item.get("text", TEXT)) if source == "text" else (item, True)
-            named.setdefault(f"{source}: {name}", []).append(value)
+            named.setdefault(f"{source}: {unmarked(name)}", []).append(value)
         for name, values in named.items():  # several of one name are one setting, which nobody can change one of
             yield name, values if len(values) > 1 else values[0]
 

@@ -21,9 +21,9 @@ from .kinds import BINDINGS, FOLDERS, VOICES, Json, Kind, is_name, kind_of, natu
 from .live import Calls, Latest, bindings
 from .merge import compared, settled
 from .naming import Snapshot, engine_of, match, named
-from .plan import Found, Plan, make_plan, pinned
+from .plan import Found, Plan, keys_apart, make_plan, pinned
 from .state import Bound, State, read_state, write_state
-from .values import OTHER, Vault, concealed, pieces
+from .values import Vault, concealed, pieces
 
 __all__ = ["Config", "Pulled"]
 
@@ -34,7 +34,7 @@ class Pulled:
 
     :param written: the names of the objects whose files were changed.
     :param secrets: keys by the names that files refer to them by; they are in no file, and belong into the environment.
-    :param conflicts: what was changed on both sides, and stays in the files as it is.
+    :param conflicts: what was changed on both sides, and stays in the files as it is; keys that are others than in the environment.
     :param notes: what was left alone.
     """
 
@@ -79,7 +79,8 @@ class Config:
         """Write what the account has into the files. What is the same already is left as it stands there, comments and all.
 
         What was changed in the files alone stays. What was changed on both sides stays too, and is a conflict; so is what cannot be written
-        without a reference being lost or another object being changed. What has no file any more gets one when it is named.
+        without a reference being lost or another object being changed. What has no file any more gets one when it is named. A key that is
+        another one in the account than in the environment is a conflict until they are the same: it stands in no file that could settle it.
 
         :param names: objects by their names or ids, with all that they refer to; everything unless given.
         :param overwrite: objects of which the account counts, whatever their files say.
@@ -112,9 +113,9 @@ class Config:
                 elif side.verdict in {"both", "file"} and not theirs:
                     stays.append(f"{name}: {part} is another in the file than in the account: it stays, unless with --overwrite {name}")
                 follows = theirs and (side.verdict != "same" or side.file is None)
-                taken[part] = _without_mark(side.account) if follows else side.file
+                taken[part] = side.account if follows else side.file
                 accepted += [part] if follows else []
-            conflicts += stays
+            conflicts += [*stays, *keys_apart(name, found.fields)]
             if is_new or mine is not None or name in overwrite or not stays:
                 did = read.folder.write(name, fields_of(kind, taken, read.folder.wanted.get(name, {})), whole=is_new or name in overwrite)
                 written += [name] if did.changed else []
@@ -133,7 +134,7 @@ class Config:
             ]
         self._save(read.state)
         keep_bytes(self.root)
-        secrets = {**read.vault.held, **read.vault.found}
+        secrets = {**read.vault.others, **read.vault.held, **read.vault.found}
         return Pulled(tuple(written), secrets, tuple(conflicts), (*notes, *_about_keys(read.vault)))
 
     async def plan(self, names: Collection[str] = (), *, overwrite: Collection[str] = (), delete: Collection[str] = ()) -> Plan:
@@ -327,6 +328,7 @@ class Config:
         self._refuse_unknown([name], self._agents(read))
         engine = [other for other in _below(name, read.folder.wanted) if kind_of(other).folder in {"llms", "flows"}]
         plan = self._plan(read, [name, *engine], (), ())
+        plan = attrs.evolve(plan, conflicts=tuple(text for text in plan.conflicts if text not in plan.keys))  # those are in no file
         if edited := sorted(_open(plan) - {*plan.kept}):
             raise ConfigurationError(f"edits of {', '.join(edited)} would be lost, which are not applied: apply them, or take them back")
         then = await self._account.retrieve(kind_of(name), read.account[name].id, version)
@@ -590,14 +592,5 @@ def _strange(kind: Kind, fields: Json) -> set[str]:
     return {f"{fault.path[-1]}" for fault in faults_of(kind, fields) if fault.unknown}
 
 
-def _without_mark(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_mark(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, list):
-        return [_without_mark(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
-    return value.removesuffix(OTHER) if isinstance(value, str) else value
-
-
 def _about_keys(vault: Vault) -> list[str]:
-    notes = [f"the environment has no {name}: what the account has in its place was not compared" for name in sorted(vault.unknown)]
-    return [*notes, *(f"{name} is another in the account than in the environment" for name in sorted(vault.others))]
+    return [f"the environment has no {name}: what the account has in its place was not compared" for name in sorted(vault.unknown)]

@@ -9,6 +9,7 @@ import attrs
 
 from .kinds import Json
 from .state import Base, digest
+from .values import unmarked
 
 __all__ = ["Side", "Verdict", "compared", "settled"]
 
@@ -18,7 +19,7 @@ Verdict: TypeAlias = Literal["same", "file", "account", "both"]
 
 @attrs.frozen
 class Side:
-    """A setting on both sides; ``None`` where it is not there."""
+    """A setting on both sides; ``None`` where it is not there. Keys are left out of it: see `values.apart`."""
 
     file: Any
     account: Any
@@ -29,9 +30,10 @@ def compared(file: Json, account: Json, base: Mapping[str, Base] | None) -> Iter
     """Each setting, and who changed it.
 
     Without a base, nothing was ever brought together: what the file says counts, and what it leaves out is left alone.
+    A key that is another one in the account is nobody's change here, and so in no base: nothing of keys is kept to tell whose it is.
     """
     for name in [*file, *(name for name in account if name not in file)]:
-        wanted, found = file.get(name), account.get(name)
+        wanted, found = file.get(name), unmarked(account.get(name))
         yield name, Side(wanted, found, _verdict(digest(wanted), digest(found), None if base is None else base.get(name, (None, None))))
 
 

@@ -9,16 +9,16 @@ from typing import Any, Literal, TypeAlias, cast
 
 import attrs
 
-from .bodies import TEXT, parts_of, source_of
+from .bodies import SOURCES, TEXT, UNSEEN, parts_of, source_of
 from .difference import Change, changes, told
 from .document import is_nullable, known_fields
 from .kinds import KINDS, VOICES, Json, Kind, kind_of, natural, references
 from .live import Calls, bindings
 from .merge import Side, compared
 from .state import Bound, State, digest
-from .values import OTHER
+from .values import OTHER, apart
 
-__all__ = ["Action", "Found", "Plan", "Step", "make_plan", "pinned", "report"]
+__all__ = ["Action", "Found", "Plan", "Step", "keys_apart", "make_plan", "pinned", "report"]
 
 Action: TypeAlias = Literal["create", "update", "delete"]
 
@@ -99,7 +99,9 @@ class Plan:
     notes: tuple[str, ...]
     account: Mapping[str, Mapping[str, str | None]] = attrs.field(repr=False)
     clashes: tuple[str, ...] = ()
-    """Of the conflicts, those that somebody made in the account."""
+    """Of the conflicts, those that somebody made in the account, or may have made."""
+    keys: tuple[str, ...] = ()
+    """Of these, keys that are others than in the environment."""
     only: frozenset[str] = frozenset()
     overwrite: frozenset[str] = frozenset()
     delete: frozenset[str] = frozenset()
@@ -176,6 +178,7 @@ def make_plan(
         tuple(making.notes),
         shown,
         tuple(making.clashes),
+        tuple(making.keys),
         frozenset(only),
         frozenset(overwrite),
         frozenset(delete),
@@ -204,6 +207,7 @@ class _Making:
     kept: dict[str, tuple[Change, ...]] = attrs.field(factory=dict[str, "tuple[Change, ...]"])
     conflicts: list[str] = attrs.field(factory=list[str])
     clashes: list[str] = attrs.field(factory=list[str])
+    keys: list[str] = attrs.field(factory=list[str])
     warnings: list[str] = attrs.field(factory=list[str])
     notes: list[str] = attrs.field(factory=list[str])
     wanted: dict[str, Step] = attrs.field(factory=dict[str, Step])
@@ -320,8 +324,13 @@ class _Making:
         write: Json = {}
         kept: list[Change] = []
         strange: list[str] = []
+        counts = name in self.overwrite or (base is None and self.adopt)
+        keys = {field for field, value in found.fields.items() if any(apart(value))}
+        self._others(name, {field: found.fields[field] for field in keys if not (counts and field in account)})
         for part, side in compared(file, account, base):
-            if part == kind.id or side.verdict == "same":
+            if part in UNSEEN and side.verdict == "same" and not counts:
+                self.notes.append(f"{name}: the API does not show {part}, and nobody can compare it: --overwrite {name} writes it again")
+            if part == kind.id or (side.verdict == "same" and not (counts and part in {*keys, *UNSEEN})):
                 continue
             if side.verdict != "file" and name not in self.overwrite:
                 if side.verdict == "account":
@@ -347,6 +356,12 @@ class _Making:
             self._warn(name, account, write)
             if kind.folder in {"knowledge_bases", "components", "phone_numbers"}:
                 self.warnings.append(f"{name} has no drafts: it is changed for calls at once")
+
+    def _others(self, name: str, fields: Json) -> None:
+        """Keys of which nobody can tell on which side they were changed."""
+        for text in keys_apart(name, fields):
+            self.keys.append(text)
+            self._clash(text)
 
     def _may(self, name: str, kind: Kind, part: str, side: Side) -> bool:
         """Whether the API can write a setting of an object that is there."""
@@ -426,6 +441,18 @@ class _Making:
                 before = first if step.action == "create" else step.before
                 later.append(attrs.evolve(step, action="update", parts=postponed, before={part: before.get(part) for part in postponed}))
         yield from later
+
+
+def keys_apart(name: str, fields: Json) -> Iterator[str]:
+    """A line for each key of an object that is another one in the account than in the environment, with how either is taken."""
+    for place, names in apart(fields):
+        which = " or ".join(names)
+        source = kind_of(name).folder == "knowledge_bases" and place[0] in SOURCES.values()
+        write = "a source that is taken away, applied and added again" if source else f"apply --overwrite {name}"
+        yield (
+            f"{name}: {'.'.join(place)}: the key in the account is another one than {which} of the environment: "
+            f"{write} writes the environment's; pull --keys FILE writes the account's into FILE, to be set as {which}"
+        )
 
 
 def _ambiguous(name: str, part: str) -> str:

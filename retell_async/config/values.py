@@ -16,6 +16,7 @@ __all__ = [
     "Token",
     "Vault",
     "WRONG",
+    "apart",
     "concealed",
     "escape",
     "expand",
@@ -25,6 +26,7 @@ __all__ = [
     "secrets_in",
     "tokens",
     "unescape",
+    "unmarked",
 ]
 
 _TOKEN = re.compile(r"(?<!\$)\$\{\{\s*(?:(?P<kind>env|vars)\.(?P<name>\w+)|file\s+(?P<path>[^}\s][^}]*?))\s*\}\}")
@@ -44,7 +46,7 @@ _SHAPES = re.compile(
 _KNOWN = 8
 """As many characters has a key that is looked for in all texts. Shorter ones stand in words too."""
 OTHER = " (another value in the account)"
-"""What stands behind a reference whose key the account does not have."""
+"""What stands behind a text with a reference whose key is another one in the account."""
 WRONG = "is no reference: they are ${{ vars.NAME }}, ${{ env.NAME }} and ${{ file PATH }}; for the text itself write $${{"
 
 
@@ -171,8 +173,8 @@ class Vault:
     """By name, what the account has in place of references to what the environment lacks."""
     unknown: set[str] = attrs.field(factory=set[str])
     """Names that files refer to and the environment lacks: what they stand for was not compared."""
-    others: set[str] = attrs.field(factory=set[str])
-    """Names that stand for another value than that in the account."""
+    others: MutableMapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    """By name, what the account has in place of references that stand for another key in the environment."""
 
     def name(self, value: str, path: tuple[str, ...]) -> str:
         """The name that a key gets; the same key always has the same."""
@@ -221,7 +223,7 @@ def concealed(value: Any, beside: Any, vault: Vault, path: tuple[str | int, ...]
     if beside == text:
         return text if not secrets_in(path[1:], value) else _hidden(text, value, vault, path)
     if isinstance(beside, str) and any(token.kind == "env" for token in tokens(beside)):
-        kept = _kept(text, beside, vault)
+        kept = _kept(text, beside, vault, path)
         if kept is not None:
             return kept
     for name, key in vault.known():
@@ -244,8 +246,11 @@ def _hidden(text: str, value: str, vault: Vault, path: tuple[str | int, ...]) ->
     return text
 
 
-def _kept(text: str, beside: str, vault: Vault) -> str | None:
-    """What the file has, where it stands for this text of the account; ``None`` when it is something else altogether."""
+def _kept(text: str, beside: str, vault: Vault, path: tuple[str | int, ...]) -> str | None:
+    """What the file has, where it stands for this text of the account; ``None`` when it is something else altogether.
+
+    Marked where it would, if a key were not another one. Who changed the key cannot be known: nothing of a key is kept anywhere.
+    """
     names = [token.name for token in tokens(beside) if token.kind == "env"]
     missing = [name for name in names if name not in vault.environment]
 
@@ -253,20 +258,50 @@ def _kept(text: str, beside: str, vault: Vault) -> str | None:
         return escape(vault.environment[token.name]) if token.kind == "env" and token.name in vault.environment else None
 
     told = all(len(vault.environment.get(name, "")) >= _KNOWN for name in names)  # a shorter one may stand anywhere
-    if told and (kept := rewritten(beside, value, text)) is not None:
+    if told and (kept := rewritten(beside, value, text)) is not None and not secrets_in(path[1:], kept):
         return kept
     if "".join(shown for _, shown, _ in pieces(beside, value)) == text:
         return beside
-    pattern = "(.+)".join(map(re.escape, _TOKEN.sub("\0", beside).split("\0")))
-    match = re.fullmatch(pattern, text, re.DOTALL)
+    match = _standing(beside, text, value) or _standing(beside, text, lambda _: None)
     if match is None:
         return None
-    if missing:
-        vault.unknown.update(missing)
-        vault.held.update((name, unescape(said)) for name, said in zip(names, match.groups(), strict=True) if name in missing)
-        return beside
-    vault.others.update(names)
-    return beside + OTHER
+    said = {name: unescape(group) for name, group in zip(names, match.groups(), strict=True)}
+    vault.unknown.update(missing)
+    vault.held.update((name, said[name]) for name in missing)
+    others = {name: key for name, key in said.items() if name not in missing and key != vault.environment[name]}
+    vault.others.update(others)
+    return beside + OTHER if others else beside
+
+
+def _standing(beside: str, text: str, value: Callable[[Token], str | None]) -> re.Match[str] | None:
+    """A text of the account as one of the file, with a group for each key. What `value` does not know may be anything."""
+    parts = pieces(beside, lambda token: value(token) if token.kind == "env" else None)
+    pattern = [
+        re.escape(stands) if token is None or token.kind != "env" else "(.+)" if shown == stands else f"({re.escape(shown)})"
+        for stands, shown, token in parts
+    ]
+    return re.fullmatch("".join(pattern), text, re.DOTALL)
+
+
+def apart(value: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Where keys in the account are others than in the environment, with the names of the environment in question."""
+    if isinstance(value, dict):
+        for name, item in cast("Json", value).items():
+            yield from apart(item, (*place, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("list[object]", value)):
+            yield from apart(item, (*place, unmarked(key_of(item)) or f"{index}"))
+    elif isinstance(value, str) and value.endswith(OTHER):
+        yield place, [token.name for token in tokens(value) if token.kind == "env"]
+
+
+def unmarked(value: Any) -> Any:
+    """A value without the marks of keys that are others."""
+    if isinstance(value, dict):
+        return {name: unmarked(item) for name, item in cast("Json", value).items()}
+    if isinstance(value, list):
+        return [unmarked(item) for item in cast("list[object]", value)]
+    return value.removesuffix(OTHER) if isinstance(value, str) else value
 
 
 def paired(items: list[object], others: list[object]) -> list[int | None]:

@@ -300,5 +300,5 @@ def test_a_key_of_the_account_becomes_a_reference() -> None:
     assert concealed(tools, said, lacking, ("llms/sales", "general_tools")) == said
     assert lacking.unknown == {*vault.found}
     assert concealed(tools, said, other, ("llms/sales", "general_tools")) != said
-    assert other.others == {"SALES_C_AUTHORIZATION"}
+    assert other.others == {"SALES_C_AUTHORIZATION": "k2"}
     assert "k2" not in f"{said}{vault}{other}"
