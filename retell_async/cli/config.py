@@ -133,7 +133,8 @@ def _show(plan: Plan) -> None:
 def pull(ctx: click.Context, names: Sequence[str], overwrite: Collection[str], keys: Path | None) -> None:
     """Write what the account has into the files: all, or objects by name or id.
 
-    Keys are never written into them: a file refers to the environment.
+    In place of what is recognised as a key a file refers to the environment: fields, headers and parameters whose name says so, keys
+    of known shapes, and what texts assign to such names. Look through the files before they go into git.
     """
     folder: Path = ctx.obj[0]
     if keys is not None and keys.resolve().is_relative_to(folder.resolve()):

@@ -345,8 +345,8 @@ class _Reader:
             if not isinstance(said.get(field) or {}, dict):
                 self._fault(over, (field,), "is no mapping")
                 said[field] = {}
-        for fault in _keys(said.get("variables") or {}):
-            self._fault(over, ("variables", *fault.path), fault.message)
+        for fault in _keys({"variables": said.get("variables") or {}}):
+            self._fault(over, fault.path, fault.message)
         for place, text in _texts(said.get("variables") or {}, ("variables",)):
             try:
                 if any(token.kind != "env" for token in tokens(text)):

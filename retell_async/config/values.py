@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from base64 import b64decode
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from typing import Any, cast
 
@@ -31,18 +32,34 @@ __all__ = [
 
 _TOKEN = re.compile(r"(?<!\$)\$\{\{\s*(?:(?P<kind>env|vars)\.(?P<name>\w+)|file\s+(?P<path>[^}\s][^}]*?))\s*\}\}")
 _ANY = re.compile(r"(?<!\$)\$\{\{")
-_SECRET_NAME = re.compile(r"auth|api.?key|token|secret|passw|cookie|credential|signature|(?:^|[-_])key$", re.IGNORECASE)
-_SECRET_VARIABLE = re.compile(r"(?:^|[-_])(?:api[-_]?key|(?:access|auth)[-_]?token|token|secret|password|credentials?)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"auth|api.?key|token|secret|passw|pwd|cookie|credential|signature|jwt|(?:^|[-_])key$|(?-i:(?<=[a-z])Key$)", re.IGNORECASE
+)
+_NAMED = r"(?:api|access|auth|secret|private|subscription|license)[-_ ]?key|token|secret|passw(?:or)?d|pwd|credentials?"
+_SECRET_VARIABLE = re.compile(rf"(?:^|[-_]|(?-i:(?<=[a-z])(?=[A-Z])))(?:{_NAMED})$", re.IGNORECASE)
 _HOLDERS = ("headers", "query_params", "custom_sip_headers")
-_VARIABLES = ("default_dynamic_variables", "dynamic_variables")
+_VARIABLES = ("default_dynamic_variables", "dynamic_variables", "variables")
 _SECRET_FIELDS = ("cal_api_key", "auth_password")
+_SCHEMES = r"(?:Bearer|Basic|Token|ApiKey)"
+_SCHEME = re.compile(rf"\s*{_SCHEMES}(?:\s+|$)", re.IGNORECASE)
 _SHAPES = re.compile(
     r"\b(?:key_[0-9a-f]{20,}|sk-[\w-]{20,}|[rs]k_(?:live|test)_\w{10,}|(?:gh[pousr]|xox[abps])[_-][\w-]{16,}|AKIA[0-9A-Z]{16}"
     r"|AIza[\w-]{20,}|SG\.[\w-]{10,}\.[\w-]{10,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)"
     r"|(?<=Bearer )[\w.~+/=-]{12,}|(?<=://)[^/\s:@{}]+:[^/\s@{}]+(?=@)|(?<=hooks\.slack\.com/services/)[\w/]{12,}"
-    r"|(?<=[?&])(?:(?:[\w-]*[-_])?(?:api_?key|token|secret|password)|key|sig|signature)=(?P<value>[^&\s{}\"']+)",
+    r"|(?<=[?&])(?:(?:[\w-]*[-_])?(?:api_?key|token|secret|password)|(?:access|auth)_?token|subscription-key|key|sig|signature"
+    r"|code(?==[\w~+/=%-]{20}))=(?P<value>[^&\s{}\"']+)",
     re.IGNORECASE,
 )
+_BASIC = re.compile(r"\bBasic (?P<value>[\w+/]{8,}={0,2})", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    rf"(?:{_NAMED}|authorization)\\?[\"']?\s*(?::=|=>|[:=])(?!=)\s*(?:"
+    rf"\\?(?P<mark>[\"'`])(?:{_SCHEMES} )?(?P<quoted>[\w.~+/=!@#$%^&*-]{{8,}})\\?(?P=mark)"
+    rf"|(?:{_SCHEMES} )?(?P<plain>[\w~+/=-]{{16,}})(?![\w(\[]|\.\w))",
+    re.IGNORECASE,
+)
+"""A name that says what it is, and a value beside it: in quotation marks, or after a colon or an equals sign alone, as in headers."""
+_TEMPLATE = re.compile(r"{{.*?}}", re.DOTALL)
+_LONG = 20
 _KNOWN = 8
 """As many characters has a key that is looked for in all texts. Shorter ones stand in words too."""
 OTHER = " (another value in the account)"
@@ -96,19 +113,33 @@ def expand(text: str, value: Callable[[Token], Any]) -> Any:
 
 
 def secrets_in(path: tuple[str | int, ...], text: str) -> list[str]:
-    """The keys that stand in a text at this place."""
-    bare = _TOKEN.sub("", text)
+    """The keys that stand in a text at this place. `docs/guides/config.md` says what is recognised."""
     names = [part for part in path if isinstance(part, str)]
     holders = {*names[:-1]}
+    bare = _TOKEN.sub("\0", text)
     if names and (
         names[-1] in _SECRET_FIELDS
-        or (holders & {*_HOLDERS} and _SECRET_NAME.search(names[-1]))
+        or (holders & {*_HOLDERS} and (_SECRET_NAME.search(names[-1]) or (names[-1] == "code" and len(text) >= _LONG)))
         or (holders & {*_VARIABLES} and _SECRET_VARIABLE.search(names[-1]))
     ):
-        scheme, _, rest = bare.partition(" ")
-        key = rest if scheme.lower() in {"bearer", "basic", "token", "apikey"} else bare
-        return [key] if key.strip() and "{{" not in key else []
-    return [found["value"] or found[0] for found in _SHAPES.finditer(bare)]
+        parts = [part.strip() for part in _TEMPLATE.sub("\0", _SCHEME.sub("", bare, count=1)).split("\0")]
+        return [part for part in parts if len(part) >= (_KNOWN if len(parts) > 1 else 1)]  # beside others, a short one may be a mere word
+    found = [one["value"] or one[0] for one in _SHAPES.finditer(bare)]
+    found += [one["value"] for one in _BASIC.finditer(bare) if _is_pair(one["value"])]
+    for one in _ASSIGNED.finditer(bare):
+        value: str = one["quoted"] or one["plain"]
+        if re.search("[a-z]", value, re.IGNORECASE) and len(re.findall(r"\d", value)) >= (1 if one["quoted"] else 2):
+            found.append(value)
+    return sorted(dict.fromkeys(found), key=lambda key: -len(key))  # one may be part of another, and stand alone too
+
+
+def _is_pair(text: str) -> bool:
+    """Whether this is a name and a password as `Authorization: Basic` has them, and no word after the word "basic"."""
+    try:
+        said = b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True).decode()
+    except ValueError:
+        return False
+    return ":" in said and said.isprintable()
 
 
 def pieces(text: str, value: Callable[[Token], str | None]) -> Iterator[tuple[str, str, Token | None]]:
