@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 _TOKEN = re.compile(r"(?<!\$)\$\{\{\s*(?:(?P<kind>env|vars)\.(?P<name>\w+)|file\s+(?P<path>[^}\s][^}]*?))\s*\}\}")
+_GROWN = re.compile(r"\w\$\{\{\s*env\.|env\.\w+\s*\}\}\w")
+"""A reference with more beside it that may be part of a key: the next one often is the one before and a sign more."""
 _ANY = re.compile(r"(?<!\$)\$\{\{")
 _SECRET_NAME = re.compile(
     r"auth|api.?key|token|secret|passw|pwd|cookie|credential|signature|jwt|(?:^|[-_])key$|(?-i:(?<=[a-z])Key$)", re.IGNORECASE
@@ -116,7 +118,7 @@ def secrets_in(path: tuple[str | int, ...], text: str) -> list[str]:
     """The keys that stand in a text at this place. `docs/guides/config.md` says what is recognised."""
     names = [part for part in path if isinstance(part, str)]
     holders = {*names[:-1]}
-    bare = _TOKEN.sub("\0", text)
+    bare = _TOKEN.sub("{{}}", text)
     if names and (
         names[-1] in _SECRET_FIELDS
         or (holders & {*_HOLDERS} and (_SECRET_NAME.search(names[-1]) or (names[-1] == "code" and len(text) >= _LONG)))
@@ -254,7 +256,7 @@ def concealed(value: Any, beside: Any, vault: Vault, path: tuple[str | int, ...]
     if beside == text:
         return text if not secrets_in(path[1:], value) else _hidden(text, value, vault, path)
     if isinstance(beside, str) and any(token.kind == "env" for token in tokens(beside)):
-        kept = _kept(text, beside, vault, path)
+        kept = _kept(text, beside, vault)
         if kept is not None:
             return kept
     for name, key in vault.known():
@@ -277,7 +279,7 @@ def _hidden(text: str, value: str, vault: Vault, path: tuple[str | int, ...]) ->
     return text
 
 
-def _kept(text: str, beside: str, vault: Vault, path: tuple[str | int, ...]) -> str | None:
+def _kept(text: str, beside: str, vault: Vault) -> str | None:
     """What the file has, where it stands for this text of the account; ``None`` when it is something else altogether.
 
     Marked where it would, if a key were not another one. Who changed the key cannot be known: nothing of a key is kept anywhere.
@@ -289,7 +291,7 @@ def _kept(text: str, beside: str, vault: Vault, path: tuple[str | int, ...]) -> 
         return escape(vault.environment[token.name]) if token.kind == "env" and token.name in vault.environment else None
 
     told = all(len(vault.environment.get(name, "")) >= _KNOWN for name in names)  # a shorter one may stand anywhere
-    if told and (kept := rewritten(beside, value, text)) is not None and not secrets_in(path[1:], kept):
+    if told and (kept := rewritten(beside, value, text)) is not None and len(_GROWN.findall(kept)) <= len(_GROWN.findall(beside)):
         return kept
     if "".join(shown for _, shown, _ in pieces(beside, value)) == text:
         return beside
