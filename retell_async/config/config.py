@@ -27,6 +27,8 @@ from .values import Vault, concealed, pieces
 
 __all__ = ["Config", "Pulled"]
 
+_TOLD = 5
+
 
 @attrs.frozen
 class Pulled:
@@ -423,7 +425,7 @@ class Config:
         return attrs.evolve(
             plan,
             conflicts=(*plan.conflicts, *_of_one_account(read.folder, plan), *_missing_keys(plan, read.vault.environment)),
-            notes=(*plan.notes, *([] if only else _without_files(read)), *_about_keys(read.vault)),
+            notes=(*plan.notes, *([] if only else (*_without_files(read), *_unread(read.folder))), *_about_keys(read.vault)),
         )
 
     def _chosen(self, read: _Read, names: Collection[str]) -> list[str]:
@@ -576,6 +578,13 @@ def _without_files(read: _Read) -> Iterable[str]:
     if any(count.values()):
         told = ", ".join(f"{number} {folder}" for folder, number in count.items() if number)
         yield f"the account has what no file is about, and no plan changes: {told}; pull writes files of them"
+
+
+def _unread(folder: Folder) -> Iterable[str]:
+    """What stands in the folder and is no part of it."""
+    if some := folder.unread:
+        more = f" and {len(some) - _TOLD} more" if len(some) > _TOLD else ""
+        yield f"not read: {', '.join(some[:_TOLD])}{more}: settings stand in {', '.join(FOLDERS)}, one file an object"
 
 
 def _keys_of(value: Any) -> Iterable[str]:

@@ -78,7 +78,7 @@ def told(change: Change, indent: str = "") -> Iterator[str]:
     elif change.kind == "~" and len(texts) == 2 and any("\n" in text or len(text) > _WIDTH for text in texts):
         yield f"{indent}~ {where}:"
         lines = list(difflib.unified_diff(change.before.splitlines(), change.after.splitlines(), lineterm="", n=1))[2:]
-        yield from (f"{indent}    {line}" for line in lines or ["ends of lines"])
+        yield from (f"{indent}    {_visible(line)}" for line in lines or ["ends of lines"])
     elif change.kind == "~":
         yield f"{indent}~ {where}: {_short(change.before)} -> {_short(change.after)}"
     else:
@@ -94,7 +94,12 @@ def _short(value: Any) -> str:
     if isinstance(value, dict) and (key := key_of(cast("object", value))) is not None:
         found = cast("Json", value)
         return _cut(" ".join(dict.fromkeys(f"{found[name]}" for name in ("type", "name") if isinstance(found.get(name), str))) or key)
-    return _cut(json.dumps(value, ensure_ascii=False))
+    return _cut(_visible(json.dumps(value, ensure_ascii=False)))
+
+
+def _visible(text: str) -> str:
+    """A text in which all can be seen that would be changed: marks and spaces without a width among it."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _cut(text: str) -> str:

@@ -32,10 +32,15 @@ __all__ = ["ENVIRONMENTS", "Entry", "Environment", "Folder", "Problem", "Written
 
 ENVIRONMENTS = "environments"
 _ENDINGS = (".yaml", ".yml")
+_TEXT = "utf-8-sig"
+"""How texts beside are read: the mark that some editors put before the first sign is no part of a prompt."""
+_PLAIN = (bool, int, float, str)
 _READ = (*FOLDERS, ENVIRONMENTS)
 # ruamel.yaml says of no value what it is.
 _MAP: type[Any] = CommentedMap
 _SEQ: type[Any] = CommentedSeq
+_MOST = 500_000
+"""As many values may stand in a file, those counted again that anchors repeat."""
 _LONG = 300
 _LINES = 5
 _BREAKS = frozenset("\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
@@ -117,6 +122,8 @@ class Folder:
     problems: list[Problem]
     over: Entry | None = None
     """The file of the environment."""
+    unread: list[str] = attrs.field(factory=list[str])
+    """Files that look like settings, and stand where none are read."""
 
     @property
     def wanted(self) -> dict[str, Json]:
@@ -276,7 +283,7 @@ class _Reader:
         over = self._load(self._root / ENVIRONMENTS / f"{self._name}.yaml")
         environment = Environment(self._name) if over is None else self._environment(over)
         self._variables = environment.variables
-        self._look_for_misspelt_folders()
+        unread = self._unread()
         loaded: dict[str, Entry] = {}
         for kind in FOLDERS:
             for path in self._files(kind):
@@ -299,12 +306,20 @@ class _Reader:
                 entry.fields |= fields
                 entry.origin |= dict.fromkeys(fields, holder)
         entries = {name: entry for name, entry in loaded.items() if not name.partition("/")[2].startswith("_")}
-        return Folder(self._root, attrs.evolve(environment, values=values), entries, self._problems, over)
+        return Folder(self._root, attrs.evolve(environment, values=values), entries, self._problems, over, unread)
 
-    def _look_for_misspelt_folders(self) -> None:
-        for path in sorted(self._root.glob("*/*")):
-            if path.suffix in _ENDINGS and path.parent.name not in _READ and (near := get_close_matches(path.parent.name, _READ, 1)):
+    def _unread(self) -> list[str]:
+        """Files that look like settings and are in no folder of ours; it is wrong where what is meant can be told."""
+        found: list[str] = []
+        for path in sorted(path for pattern in ("*", "*/*") for path in self._root.glob(pattern) if path.suffix.lower() in _ENDINGS):
+            folder = "" if path.parent == self._root else path.parent.name
+            if folder in _READ and path.suffix not in _ENDINGS:
+                self._problems.append(Problem(self._relative(path), 1, "", f"is not read: write its ending {path.suffix.lower()}"))
+            elif folder not in _READ and (near := get_close_matches(folder, _READ, 1)):
                 self._problems.append(Problem(self._relative(path), 1, "", f"is not read: is its folder {near[0]}?"))
+            elif folder not in _READ and not folder.startswith("."):
+                found.append(self._relative(path))
+        return found
 
     def _files(self, kind: str) -> list[Path]:
         """The files of a kind, each name once."""
@@ -377,7 +392,18 @@ class _Reader:
         if not isinstance(found, _MAP):
             self._problems.append(Problem(self._relative(path), 1, "", "holds no settings: write field: value, or {} for none"))
             return None
-        return Entry(path, found)
+        entry = Entry(path, found)
+        for count, (place, value) in enumerate(_values(found)):
+            if count == _MOST:
+                self._fault(entry, (), f"says more than {_MOST:,} values, for its anchors hold each other: write them out")
+                return None
+            if (tag := getattr(getattr(value, "tag", None), "value", None)) is not None:
+                self._fault(entry, place, f"a tag ({tag}) is no value: write the value without it, a text in quotation marks")
+            elif not isinstance(value, (*_PLAIN, dict, list, date, type(None))):
+                self._fault(
+                    entry, place, f"is no value of JSON, but of the kind {type(value).__name__}: write it as text, a list or field: value"
+                )
+        return entry
 
     def _resolved(self, entry: Entry, value: Any, place: Place) -> Any:
         if isinstance(value, dict):
@@ -416,7 +442,7 @@ class _Reader:
         if not path.is_relative_to(self._root.resolve()):
             return self._fault(entry, place, f"{name} is outside the folder")
         try:
-            text = self._bytes(path).decode("utf-8")
+            text = self._bytes(path).decode(_TEXT)
         except (OSError, UnicodeDecodeError) as error:
             return self._fault(entry, place, f"{name} cannot be read: {getattr(error, 'strerror', None) or error}")
         if _MERGE.search(text):
@@ -425,6 +451,8 @@ class _Reader:
 
     def _bytes(self, path: Path) -> bytes:
         found = self._staged.get(path.resolve()) if self._staged else None
+        if found is None and path.exists() and not path.is_file():
+            raise OSError("it is no file")  # a pipe would be waited for without end
         return path.read_bytes() if found is None else found
 
     def _fault(self, entry: Entry, place: Place, message: str) -> None:
@@ -512,7 +540,7 @@ class _Writer:
 
     def _read(self, token: Token) -> str:
         path = self._path(token)
-        return (self._staged.get(path) or path.read_bytes()).decode().removesuffix("\n")
+        return (self._staged.get(path) or path.read_bytes()).decode(_TEXT).removesuffix("\n")
 
     def _items(self, raw: Any, before: list[object], after: list[object], place: tuple[str, ...]) -> Any:
         found = paired(after, before)
@@ -632,10 +660,20 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in cast("list[object]", value)]
     if isinstance(value, date):
         return value.isoformat()
-    for plain in (bool, int, float, str):
-        if isinstance(value, plain):
-            return plain(value)
-    return value
+    return next((plain(value) for plain in _PLAIN if isinstance(value, plain)), None)
+
+
+def _values(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+    """All that stands in a file, names of fields too; without end where an anchor holds itself."""
+    waiting: list[tuple[Place, Any]] = [(place, value)]
+    while waiting:
+        place, value = waiting.pop()
+        yield place, value
+        if isinstance(value, dict):
+            for name, item in cast("dict[Any, Any]", value).items():
+                waiting += [((*place, name), item), *([] if isinstance(name, str) else [(place, name)])]
+        elif isinstance(value, list):
+            waiting += [((*place, index), item) for index, item in enumerate(cast("list[object]", value))]
 
 
 def _parsed(text: str) -> Any:

@@ -78,8 +78,9 @@ def read_state(root: Path, environment: str) -> State:
 
     :raises ConfigurationError: the file cannot be read.
     """
+    whole = _read(root)
     try:
-        said = _read(root).get("environments", {}).get(environment, {})
+        said = whole.get("environments", {}).get(environment, {})
         state = State(
             {
                 name: Bound(f"{one['id']}", {field: _base(pair) for field, pair in one["fields"].items()})

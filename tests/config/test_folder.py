@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -119,6 +120,9 @@ def test_comments_order_and_styles_stay(tmp_path: Path) -> None:
     assert text == HAND.replace('phoneme: "y"', 'phoneme: "z"') + "volume: 0.5\n"
 
 
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+
+
 @pytest.mark.parametrize(
     ("files", "error"),
     [
@@ -169,6 +173,13 @@ def test_comments_order_and_styles_stay(tmp_path: Path) -> None:
         ),
         ({"agents/a.yaml": "extends: _b\n"}, "agents/a.yaml:1: extends: there is no file for agents/_b"),
         ({"agents/a.yaml": "extends: _b\n", "agents/_b.yaml": "extends: a\n"}, "goes in a circle"),
+        ({"agents/a.yaml": "agent_name: A\nwebhook_url: !secret x\n"}, "agents/a.yaml:2: webhook_url: a tag (!secret) is no value"),
+        ({"agents/a.yaml": "agent_name: A\nvoice_speed: !!binary aGVsbG8=\n"}, "agents/a.yaml:2: voice_speed: is no value of JSON"),
+        ({"agents/a.yaml": "agent_name: A\nboosted_keywords: !!set {a, b}\n"}, "agents/a.yaml:2: boosted_keywords: is no value of JSON"),
+        ({"llms/a.yaml": "general_tools:\n  - name: t\n    ? [1, 2]\n    : x\n"}, "llms/a.yaml:2: general_tools[0]: is no value of JSON"),
+        ({"environments/default.yaml": "variables:\n  host: !Ref x\n"}, "environments/default.yaml:2: variables.host: a tag (!Ref)"),
+        ({"llms/a.yaml": BOMB}, "llms/a.yaml:1: says more than 500,000 values"),
+        ({"agents/a.YAML": "agent_name: A\n"}, "agents/a.YAML:1: is not read: write its ending .yaml"),
     ],
 )
 def test_an_error_names_file_line_and_field(files: dict[str, str], error: str, tmp_path: Path) -> None:
@@ -176,6 +187,30 @@ def test_an_error_names_file_line_and_field(files: dict[str, str], error: str, t
         checked(write(tmp_path, files))
     assert error in str(refused.value)
     assert "sk-01" not in str(refused.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    write(tmp_path, {"llms/a.yaml": "general_prompt: ${{ file p.md }}\n"})
+    for name in ("llms/p.md", "llms/b.yaml"):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(ConfigurationError) as refused:
+        checked(tmp_path)
+    assert "llms/b.yaml:1: cannot be read: it is no file" in str(refused.value)
+    assert "llms/a.yaml:1: general_prompt: p.md cannot be read: it is no file" in str(refused.value)
+
+
+def test_the_mark_of_an_editor_is_no_part_of_a_prompt(tmp_path: Path) -> None:
+    write(tmp_path, {"llms/a.yaml": "general_prompt: ${{ file a.md }}\n", "llms/a.md": "\ufeffA prompt.\n"})
+    folder = read_folder(tmp_path, "default", writing=True)
+    assert folder.wanted["llms/a"] == {"general_prompt": "A prompt."}
+    assert folder.write("llms/a", {"general_prompt": "Another prompt."}).changed
+    assert (tmp_path / "llms/a.md").read_text() == "Another prompt.\n"
+
+
+def test_what_is_not_read_is_known(tmp_path: Path) -> None:
+    write(tmp_path, dict.fromkeys(("new.yaml", "bots/x.YML", ".github/x.yaml", "notes.md"), "a: b\n"))
+    assert checked(tmp_path).unread == ["bots/x.YML", "new.yaml"]
 
 
 FAMILY = {
@@ -330,3 +365,14 @@ def test_a_key_of_the_account_becomes_a_reference() -> None:
     assert concealed(tools, said, other, ("llms/sales", "general_tools")) != said
     assert other.others == {"SALES_C_AUTHORIZATION": "k2"}
     assert "k2" not in f"{said}{vault}{other}"
+
+
+def test_a_state_with_both_sides_of_a_merge_is_told_once(tmp_path: Path) -> None:
+    write(tmp_path, {"retell.state.json": "<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> other\n"})
+    with pytest.raises(ConfigurationError) as refused:
+        read_state(tmp_path, "default")
+    assert str(refused.value).count("cannot be read") == str(refused.value).count("put back the version that git has") == 1
+
+
+def test_what_has_no_width_is_seen_in_a_plan() -> None:
+    assert list(told(Change("~", ("a",), "A", "\ufeffA"))) == ['~ a: "A" -> "\\ufeffA"']
