@@ -46,9 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     comparing.add_argument("--format", choices=("table", "markdown", "json"), default="table")
     command(_released, "remember operations and names with a release (openapi/released.yaml)")
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was begun is cleaned up
-    for told in recover(ROOT):
-        print(f"note: {told}", file=sys.stderr)
-    return run(parser, arguments)
+    return run(parser, arguments, ROOT)
 
 
 def _writable(name: str) -> Path:
@@ -64,10 +62,15 @@ def _writable(name: str) -> Path:
     return path
 
 
-def run(parser: argparse.ArgumentParser, arguments: list[str] | None) -> int:
-    """Run the command that is asked for, with what is said beside it; what is refused is told."""
+def run(parser: argparse.ArgumentParser, arguments: list[str] | None, recovered: Path | None = None) -> int:
+    """Run the command that is asked for, with what is said beside it; what is refused is told.
+
+    :param recovered: where an update may have been cut off.
+    """
     said = vars(parser.parse_args(arguments))
     try:
+        for told in [] if recovered is None else recover(recovered):
+            print(f"note: {told}", file=sys.stderr)
         code: int = said.pop("run")(**said)
     except Refused as refused:
         print(f"refused: {refused}{refused.remedy and f'; {refused.remedy}'}", file=sys.stderr)

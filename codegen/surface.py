@@ -34,13 +34,17 @@ _READING = frozenset({"list", "get", "search", "count", "describe", "check", "pr
 _ONLY_READING = frozenset({"list", "get", "search", "count"})
 """Of these the words that a POST may be believed: that it checks or shows something first may have been paid for."""
 _ACTING = frozenset(
-    {"accept", "activate", "add", "answer", "apply", "approve", "assign", "block", "buy", "call", "cancel", "charge", "clone", "close"}
+    {"accept", "activate", "add", "answer", "apply", "approve", "assign", "block", "buy", "call", "cancel", "charge", "claim", "clone"}
+    | {"close", "consume", "debit", "deposit", "enroll", "forward", "grant", "notify", "redeem", "remind", "resend", "reserve", "restore"}
+    | {"revert", "spend", "verify", "withdraw"}
     | {"complete", "confirm", "convert", "copy", "create", "delete", "deploy", "dial", "disable", "drop", "duplicate", "enable", "end"}
     | {"execute", "export", "generate", "hang", "hangup", "import", "invite", "join", "kill", "launch", "merge", "move", "order", "pause"}
     | {"pay", "place", "play", "port", "provision", "publish", "purchase", "redial", "refund", "register", "reject", "release", "remove"}
     | {"renew", "replace", "reset", "restart", "resume", "retry", "revoke", "ring", "rotate", "run", "schedule", "send", "set", "start"}
     | {"stop", "submit", "subscribe", "sync", "terminate", "transfer", "trigger", "update", "upload", "upsert"}
 )
+_DONE = frozenset({"verification", "otp", "payment", "redemption", "withdrawal", "refill", "topup"})
+"""What is sent, paid or used up by who asks for it."""
 
 
 @attrs.frozen
@@ -280,7 +284,7 @@ def _repeat(key: str, operation: Json) -> Repeat:
     method, _, segments = _parts(key)
     said = [_split(segment) for segment in segments if not segment.startswith("{")]
     words = [*chain(*said)]
-    acts = not _ACTING.isdisjoint(
+    acts = not (_ACTING | _DONE).isdisjoint(
         [*(words[1:] if words[:1] and words[0] in _READING else words), *_split(str(operation.get("operationId")))[:1]]
     )
     reads = method in ("get", "head", "options") or (method == "post" and len(said) == 1 and not _ONLY_READING.isdisjoint(words[:1]))

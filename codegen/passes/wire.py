@@ -65,7 +65,7 @@ def _parameter(document: Json, parameter: Json, where: str) -> bool:
         raise Refused(where, f"{parameter['name']} cannot be sent in a {place}")
     whole = schema.get("type") in ("array", "object") or "properties" in schema
     style, explode = parameter.get("style"), parameter.get("explode")
-    if place == "query" and (style is not None or explode is not None):
+    if place == "query" and (style is not None or explode is not None or parameter["name"].endswith("[]")):  # which is not sent twice
         style = style or "form"
         way = _STYLES.get((style, style in ("form", "deepObject") if explode is None else explode), "")
         if way == "repeat" and (schema.get("type") == "object" or "properties" in schema):

@@ -1,11 +1,13 @@
 """What an update has made takes the place of what was there, all of it or nothing.
 
 What was there is kept beside what was made until all is in its place, so that what was kept says what to put back: at once if something
-fails, and if the process is killed on the way, when the next command looks.
+fails, and if the process is killed on the way, when the next command looks. Somebody may have worked on in between, so that only what is
+missing, or is what the update put there, gives way then.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import tempfile
@@ -14,12 +16,23 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+from ..document import Refused
 from ..generate import GENERATED
 
 KEPT = ("openapi.yaml", "pin.toml", "left_out.yaml", "names.yaml")
 REPLACED = (*(f"openapi/{name}" for name in KEPT), "CHANGELOG.md", *(f"retell_async/{part}" for part in GENERATED))
 """What an update replaces, relative to the root of the project."""
 _FOLDER = ".spec-update-"
+_MADE = "made.json"
+"""What an update puts in place, as `contents` has it, beside what is kept: by that it is known again."""
+
+
+class _WorkedOn(Refused):
+    """An update was cut off, and work went on."""
+
+    @property
+    def remedy(self) -> str:
+        return f"what was there before is in {self.pointer}/old: take from it what you miss, then delete {self.pointer}"
 
 
 @contextmanager
@@ -34,13 +47,20 @@ def workshop(root: Path) -> Iterator[Path]:
 
 def contents(root: Path) -> set[tuple[str, str]]:
     """The files that are replaced, each with a hash of what it holds."""
-    files = (file for name in REPLACED for file in (root / name, *(root / name).rglob("*.*")) if file.is_file() and file.suffix != ".pyc")
-    return {(str(file.relative_to(root)), sha256(file.read_bytes()).hexdigest()) for file in files}
+    return {found for name in REPLACED for found in _held(root, name)}
+
+
+def _held(root: Path, name: str) -> set[tuple[str, str]]:
+    """The same of one that is replaced: a file, or a folder."""
+    files = (file for file in (root / name, *(root / name).rglob("*.*")) if file.is_file() and file.suffix != ".pyc")
+    return {(file.relative_to(root).as_posix(), sha256(file.read_bytes()).hexdigest()) for file in files}
 
 
 def swap(made: Path, root: Path, kept: Path) -> None:
     """Put what was made in place of what is there; if that fails on the way, all is put back. Signals have to wait."""
     with _undisturbed():
+        kept.mkdir(parents=True, exist_ok=True)
+        (kept / _MADE).write_text(json.dumps(sorted(contents(made))), encoding="utf-8")
         try:
             for name in REPLACED:
                 (kept / name).parent.mkdir(parents=True, exist_ok=True)
@@ -54,11 +74,18 @@ def swap(made: Path, root: Path, kept: Path) -> None:
 
 
 def recover(root: Path) -> list[str]:
-    """Put back what updates left half done that were killed on the way, and say what was found."""
+    """Put back what updates left half done that were killed on the way, and say what was found.
+
+    :raises Refused: somebody has changed since what would be put back. Nothing is changed.
+    """
     told: list[str] = []
     for folder in sorted(root.glob(f"{_FOLDER}*")):
         if not (folder / "old").exists():
             told.append(f"{folder.name} is of an update that goes on, or was cut off before it changed anything: delete it if none goes on")
+        elif changed := _changed(root, folder):
+            raise _WorkedOn(
+                folder.name, f"an update was cut off, and {', '.join(changed)} is neither what was there before nor what it put there"
+            )
         elif _settle(root, folder):
             told.append("an update was cut off while it put its files in place: what was there before is back")
     return told
@@ -66,11 +93,23 @@ def recover(root: Path) -> list[str]:
 
 def _settle(root: Path, folder: Path) -> bool:
     """Delete the folder of an update, after what was there is put back if not all is in its place; whether it had to be."""
-    is_half_done = any((folder / "new" / name).exists() for name in REPLACED) and (folder / "old").exists()
-    if is_half_done:
+    if is_half_done := _is_half_done(folder):
         _put_back(root, folder / "old")
     shutil.rmtree(folder)
     return is_half_done
+
+
+def _is_half_done(folder: Path) -> bool:
+    return any((folder / "new" / name).exists() for name in REPLACED) and (folder / "old").exists()
+
+
+def _changed(root: Path, folder: Path) -> list[str]:
+    """What would be put back in place of somebody's work."""
+    kept = folder / "old"
+    names = [name for name in REPLACED if (kept / name).exists() and (root / name).exists()] if _is_half_done(folder) else []
+    made = {(name, said) for name, said in json.loads((kept / _MADE).read_text(encoding="utf-8"))} if names else set[tuple[str, str]]()
+    put = {name: {one for one in made if one[0] == name or one[0].startswith(f"{name}/")} for name in names}
+    return [name for name in names if _held(root, name) not in (_held(kept, name), put[name])]
 
 
 def _put_back(root: Path, kept: Path) -> None:

@@ -88,6 +88,8 @@ def test_another_operation_of_the_same_name_says_its_noun() -> None:
         ("PUT /agent-tag/{t}", "unsafe"),
         ("PATCH /update-thing/{t}", "unsafe"),
         ("GET /send-code", "unsafe"),
+        ("POST /get-verification-code", "unsafe"),
+        ("POST /search-number-redeem", "unsafe"),
         ("POST /get-or-create-thing", "unsafe"),
         ("POST /create-thing", "unsafe"),
         ("POST /relist-things", "unsafe"),

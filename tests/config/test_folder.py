@@ -11,7 +11,9 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from retell_async._core.errors import ConfigurationError
+from retell_async.config.difference import Change, told
 from retell_async.config.folder import Folder, read_folder
+from retell_async.config.state import read_state
 from retell_async.config.values import Token, Vault, concealed, escape, pieces, rewritten, secrets_in, unescape
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from codegen.document import Refused
 from codegen.revisions.swap import REPLACED, contents, recover, swap, workshop
 
 
@@ -51,17 +52,51 @@ def test_a_signal_waits_until_all_is_in_its_place(root: Path, number: int, after
     assert not [*root.glob(".spec-update-*")]
 
 
-@pytest.mark.parametrize("moved", [1, 2, 5, len(REPLACED) * 2 - 1])
-def test_what_a_killed_update_left_half_done_is_put_back(root: Path, moved: int) -> None:
-    folder = root / ".spec-update-x"
+def killed(root: Path, moved: int) -> Path:
+    """The folder of an update that ended after so many of its steps."""
+    folder, rename, count = root / ".spec-update-x", Path.rename, iter(range(100))
     filled(folder / "new", "new")
-    steps = [step for name in REPLACED for step in ((root / name, folder / "old" / name), (folder / "new" / name, root / name))]
-    for start, end in steps[:moved]:
-        end.parent.mkdir(parents=True, exist_ok=True)
-        start.rename(end)
+
+    def dying(path: Path, target: Path) -> Path:
+        if next(count) == moved:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Path, "rename", dying)
+        patched.setattr("codegen.revisions.swap._put_back", lambda *_: None)
+        with pytest.raises(KeyboardInterrupt):
+            swap(folder / "new", root, folder / "old")
+    return folder
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2, 5, len(REPLACED) * 2 - 1])
+def test_what_a_killed_update_left_half_done_is_put_back(root: Path, moved: int) -> None:
+    folder = killed(root, moved)
     assert "what was there before is back" in recover(root)[0]
     assert (texts(root), folder.exists()) == ({"old"}, False)
     assert recover(root) == []
+
+
+@pytest.mark.parametrize("name", ["CHANGELOG.md", "retell_async/raw/a.py", "retell_async/raw/mine.py"])
+@pytest.mark.parametrize("repaired", [False, True])
+def test_what_was_worked_on_since_is_not_put_back(root: Path, name: str, repaired: bool) -> None:
+    folder = killed(root, len(REPLACED) * 2 - 1)
+    if repaired:
+        filled(root, "old")
+    (root / name).write_text("my own")
+    before, kept = contents(root), contents(folder / "old")
+    with pytest.raises(Refused) as refused:
+        recover(root)
+    assert f"{name.removesuffix('/a.py').removesuffix('/mine.py')} is neither" in str(refused.value)
+    assert (contents(root), contents(folder / "old")) == (before, kept)
+
+
+def test_a_tree_that_git_repaired_is_left_as_it_is(root: Path) -> None:
+    folder = killed(root, 5)
+    filled(root, "old")
+    recover(root)
+    assert (texts(root), folder.exists()) == ({"old"}, False)
 
 
 def test_what_was_cut_off_before_is_told_and_what_is_done_is_cleaned_up(root: Path) -> None:

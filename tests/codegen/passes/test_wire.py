@@ -45,6 +45,11 @@ def test_a_style_is_kept_where_it_makes_a_difference(schema: Json, said: Json, s
     assert parameter.get("x-style") == style
 
 
+def test_a_name_that_says_it_is_an_array_is_not_made_one_again() -> None:
+    operation = {"parameters": [{"in": "query", "name": "ids[]", "schema": array(STRING)}]}
+    assert passed(operation)["parameters"][0]["x-style"] == "repeat"
+
+
 @pytest.mark.parametrize(
     ("said", "where"),
     [
