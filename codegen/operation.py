@@ -54,7 +54,7 @@ def body(document: Json, operation: Json) -> Json:
 
 
 def properties(document: Json, schema: Json, *, sent: bool) -> Fields:
-    """The fields of an object; of one that is sent without those that can only be read."""
+    """The fields of an object; of one that is sent without what can only be read, of an answer without what can only be written."""
     meant = resolved(document, schema)
-    required = meant.get("required", ())
-    return {name: (field, name in required) for name, field in meant.get("properties", {}).items() if not (sent and field.get("readOnly"))}
+    required, elsewhere = meant.get("required", ()), "readOnly" if sent else "writeOnly"
+    return {name: (field, name in required) for name, field in meant.get("properties", {}).items() if not field.get(elsewhere)}

@@ -43,6 +43,7 @@ def _operation(operation: Operation, arguments: Json) -> Json:
         "asks": dict(entry.asks),
         "open_world": entry.open_world,
         "lists": "pages" if operation.paging else "array" if operation.returns.startswith("list[") else None,
+        "answers": operation.item or operation.returns,
         "about": about(operation.said),
         "positional": [field.name for field in operation.positional],
         "files": [field.name for field in operation.taken if field.wire in operation.files],

@@ -413,6 +413,8 @@ def kinds(document: Json, schema: Json) -> set[str]:
         kind = str(choice.get("type"))
         if is_object(choice):
             found.add("object")
+        elif choice.get("type") == "object" and choice.get("additionalProperties") is False:
+            found.add("empty object")
         elif "enum" in choice:
             found |= {type(value).__name__ for value in choice["enum"]}
         else:

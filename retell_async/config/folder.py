@@ -670,8 +670,8 @@ def _values(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
         place, value = waiting.pop()
         yield place, value
         if isinstance(value, dict):
-            for name, item in cast("dict[Any, Any]", value).items():
-                waiting += [((*place, name), item), *([] if isinstance(name, str) else [(place, name)])]
+            for name, item in cast("dict[object, object]", value).items():
+                waiting += [((*place, cast("Any", name)), item), *([] if isinstance(name, str) else [(place, name)])]
         elif isinstance(value, list):
             waiting += [((*place, index), item) for index, item in enumerate(cast("list[object]", value))]
 

@@ -109,6 +109,11 @@ def both(old: Json, new: Json) -> dict[str, str]:
     return {sides[name[:6]]: change.impact for change in changes for name in change.names}
 
 
+def test_what_can_no_longer_be_read_or_written_is_gone() -> None:
+    assert both(STRING, {**STRING, "writeOnly": True}) == {"answered": BREAKING}
+    assert both(STRING, {**STRING, "readOnly": True}) == {"sent": BREAKING}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sent", "answered"),
     [
@@ -133,6 +138,7 @@ def both(old: Json, new: Json) -> dict[str, str]:
         ({"type": "number", "minimum": 1}, {"type": "number", "minimum": 1, "exclusiveMinimum": True}, BREAKING, INTERNAL),
         ({"type": "integer"}, {"type": "integer", "multipleOf": 5}, BREAKING, INTERNAL),
         (STRING, {**STRING, "format": "binary"}, BREAKING, BREAKING),
+        ({"type": "object"}, {"type": "object", "additionalProperties": False}, BREAKING, BREAKING),
     ],
 )
 def test_how_a_change_of_a_field_is_classed(old: Json, new: Json, sent: Impact, answered: Impact) -> None:

@@ -15,7 +15,7 @@ import click
 from ..times import moment
 from .table import Json, Operation, fields, flag, kinds, members, named, resolved, within
 
-__all__ = ["Inputs", "choices", "conditions", "criteria", "gathered", "is_way", "left_out", "period", "pulled", "takes"]
+__all__ = ["Inputs", "choices", "conditions", "criteria", "gathered", "is_way", "left_out", "near", "period", "pulled", "takes"]
 
 _FILTER = "filter_criteria"
 _TIMES = ("start_timestamp", "last_conversation_timestamp")
@@ -132,7 +132,7 @@ def gathered(
         found |= cast("Json", read)
         for name in found:
             if name not in operation.arguments:
-                raise click.UsageError(f"--body: {operation.command} takes no {name!r}{_near(name, operation.arguments)}")
+                raise click.UsageError(f"--body: {operation.command} takes no {name!r}{near(name, operation.arguments)}")
     for name, texts in given.items():
         if not texts:
             continue
@@ -239,7 +239,7 @@ def _put(found: Json, operation: Operation, way: str, text: str, inputs: Inputs)
         if here is not found:
             inner = within(schema, step)
             if inner is None:
-                raise click.UsageError(f"--{way}: there is no field {step!r}{_near(step, fields(schema))}")
+                raise click.UsageError(f"--{way}: there is no field {step!r}{near(step, fields(schema))}")
             schema = inner
         made: Any
         if following is None:
@@ -271,7 +271,7 @@ def _step_in_list(here: list[Any], step: str, made: Any, option: str, *, last: b
     return here[int(step)]
 
 
-def _near(name: str, there: Iterable[str]) -> str:
+def near(name: str, there: Iterable[str]) -> str:
     some = sorted(there)
     return f": {', '.join(get_close_matches(name, some, 3) or some[:12])}" if some else ""
 

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from ..profiles import Profile
 from . import table
-from .arguments import choices, conditions, criteria, gathered, is_way, left_out, period, pulled, takes
+from .arguments import choices, conditions, criteria, gathered, is_way, left_out, near, period, pulled, takes
 from .table import Json, Operation, fields, flag, kinds, named, sentence, words
 
 __all__ = ["HELP", "Command", "Group", "Resource", "command", "profile_options", "profile_of"]
@@ -282,8 +282,8 @@ def _period(operation: Operation) -> list[click.Parameter]:
 def _common(operation: Operation) -> list[click.Parameter]:
     """The options that all operations have, as far as they mean something."""
     found = [
-        click.Option(["--json", "kind"], flag_value="json", help="Print JSON."),
-        click.Option(["--jsonl", "kind"], flag_value="jsonl", help="Print JSON, one thing on each line."),
+        click.Option(["--json", "whole"], is_flag=True, help="Print JSON."),
+        click.Option(["--jsonl", "lines"], is_flag=True, help="Print JSON, one thing on each line."),
         click.Option(
             ["--fields", "only"], metavar="NAMES", help="Only these fields, with commas between: call_id,call_cost.combined_cost."
         ),
@@ -325,10 +325,15 @@ def _run(operation: Operation) -> Callable[..., None]:
         import anyio
 
         from . import sending as work
-        from .output import Style
+        from .output import Style, astray
 
+        if given["whole"] and given["lines"]:
+            raise click.UsageError("--json and --jsonl are two ways to print: give one")
         names = tuple(name.strip() for name in (given["only"] or "").split(",") if name.strip())
-        style = Style(given["kind"] or "table", names, given["show_numbers"])
+        for name in names:
+            if there := astray(operation.answers, name):
+                raise click.UsageError(f"--fields: what is answered has no field {name!r}{near(name.rpartition('.')[2], there)}")
+        style = Style("json" if given["whole"] else "jsonl" if given["lines"] else "table", names, given["show_numbers"])
         keyless = given["dry"] and not (given["sandbox"] or given["profile"] or os.environ.get("RETELL_API_KEY"))
         environment = {**os.environ, "RETELL_API_KEY": "key_that_goes_nowhere"}
         profile = Profile.named(None, environment) if keyless else profile_of(given["profile"], given["sandbox"])

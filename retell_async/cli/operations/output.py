@@ -15,10 +15,11 @@ import click
 
 from ..._core.json import field_at
 from ..._core.masking import is_secret, masked
+from ..._core.model import Keyed, Many, Mapped, One, Spec, Tagged, declared, lookup
 from ..times import plain
 from .table import Json
 
-__all__ = ["Style", "columns", "picked", "print_items", "print_one", "print_table", "rows", "shown", "without_secrets"]
+__all__ = ["Style", "astray", "columns", "picked", "print_items", "print_one", "print_table", "rows", "shown", "without_secrets"]
 
 _MOST_COLUMNS = 9
 _WIDEST = 26  # of a column that is cut; ids are not
@@ -59,6 +60,41 @@ class Style:
 def picked(item: Mapping[str, Any], fields: Sequence[str]) -> Json:
     """The fields that were asked for; what is not there is ``None``."""
     return {name: field_at(item, name) for name in fields}
+
+
+def astray(answers: str, field: str) -> list[str]:
+    """The fields there are where a name of a field leads nowhere; none where it leads to something, or anything may be there.
+
+    :param answers: the type of what has the field.
+    """
+    kinds = [name for name in answers.split(" | ") if name != "None"]
+    if not kinds or any(not name.isidentifier() or name in {"Any", "bool", "bytes", "float", "int", "str"} for name in kinds):
+        return []
+    return _lacking([One(name) for name in kinds], field.split("."))
+
+
+def _lacking(kinds: Iterable[Spec], steps: Sequence[str]) -> list[str]:
+    """The same, of what may be of several kinds: what one of them has is there."""
+    found: list[str] = []
+    for kind in kinds:
+        there: list[str] = []
+        match kind:
+            case Mapped(item):
+                there = _lacking([item], steps[1:]) if len(steps) > 1 else []
+            case Tagged(table=members) | Keyed(keys=members):
+                there = _lacking([One(name) for name in dict.fromkeys(members.values())], steps)
+            case One(name) if isinstance(meant := lookup(name), type):
+                fields = [meant.__wire__.get(field.name, field.name) for field in declared(meant)]
+                inner = meant.__nested__.get(steps[0])
+                there = fields if steps[0] not in fields else [] if inner is None or not steps[1:] else _lacking([inner], steps[1:])
+            case One(name):
+                there = _lacking([cast("Spec", lookup(name))], steps)
+            case Many():
+                pass
+        if not there:
+            return []
+        found += there
+    return list(dict.fromkeys(found))
 
 
 def columns(items: Sequence[Mapping[str, Any]], resource: str) -> list[str]:

@@ -28,6 +28,8 @@ class Operation:
     asks: Mapping[str, str]
     """What a human is asked about before: under ``""`` always, else where that argument is given."""
     lists: Literal["pages", "array"] | None
+    answers: str
+    """The type of what it answers; of a list, of one thing in it."""
     positional: tuple[str, ...]
     files: tuple[str, ...]
     required: tuple[str, ...]
@@ -82,6 +84,7 @@ def operation(resource: str, method: str) -> Operation:
         said["repeat"],
         said["asks"],
         said["lists"],
+        said["answers"],
         tuple(said["positional"]),
         tuple(said["files"]),
         tuple(said["required"]),

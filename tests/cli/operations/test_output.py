@@ -9,6 +9,7 @@ import pytest
 
 from retell_async.cli.operations.output import (
     Style,
+    astray,
     columns,
     heading,
     picked,
@@ -96,3 +97,22 @@ def test_what_programs_read(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_piped_is_whole_and_plain(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(["a", "b"], [["x" * 200, "y"], ["[red]z", ""]])
     assert capsys.readouterr().out == f"{'a':<200}  b\n{'x' * 200}  y\n[red]z\n"
+
+
+@pytest.mark.parametrize(
+    ("answers", "field", "there"),
+    [
+        ("AgentResponse", "agent_id", False),
+        ("AgentResponse", "agent_idd", True),
+        ("AgentResponse", "response_engine.llm_id", False),
+        ("AgentResponse", "response_engine.llm_idd", True),
+        ("CallResponse", "call_cost.combined_cost", False),
+        ("CallResponse", "call_cost.combined_cst", True),
+        ("CallResponse | None", "metadata.anything.goes", False),
+        ("V3CallResponse", "from_number", False),
+        ("None", "x", False),
+        ("dict[str, Any]", "x", False),
+    ],
+)
+def test_a_field_that_is_not_answered_is_known_before_anything_is_sent(answers: str, field: str, there: bool) -> None:
+    assert bool(astray(answers, field)) is there
