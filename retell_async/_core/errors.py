@@ -424,7 +424,9 @@ def _shown(response: httpx.Response, body: object | None) -> str:
         return f"{phrase}, with an empty body"
     if not isinstance(body, str):
         return phrase
-    kind = response.headers.get("content-type", "").partition(";")[0]
+    kind = response.headers.get("content-type", "").partition(";")[0].strip()
+    if kind.lower().endswith("json"):
+        return f"{phrase}, with a body that is not JSON although its Content-Type says {kind}"
     return f"{phrase}, with a body of {kind or 'unknown type'} in place of JSON"
 
 

@@ -65,6 +65,14 @@ def test_each_status_has_its_error(status: int, kind: type[APIStatusError]) -> N
         ({"content": b'{"mess'}, '{"mess', '{"mess'),
         ({"content": b"[" * 3000}, "[" * 499 + "…", "[" * 3000),
         ({"content": b"\xff\xfe"}, "Bad Gateway, with a body of unknown type in place of JSON", "��"),
+        *(
+            (
+                {"content": b"\xff\xfe", "headers": {"Content-Type": f"{kind}; charset=utf-8"}},
+                f"Bad Gateway, with a body that is not JSON although its Content-Type says {kind}",
+                "��",
+            )
+            for kind in ("application/json", "application/problem+json", "Application/JSON")
+        ),
         ({}, "Bad Gateway, with an empty body", ""),
         ({"content": b"null"}, "Bad Gateway", None),
         ({"json": {"error": {"message": "no", "code": "no_funds"}}}, "no [no_funds]", {"error": {"message": "no", "code": "no_funds"}}),
