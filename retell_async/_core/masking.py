@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import ItemsView, Iterator, Mapping, Sequence
+from itertools import islice
 from traceback import extract_tb, format_exception
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
@@ -14,6 +16,7 @@ __all__ = [
     "cut",
     "is_secret",
     "mask",
+    "mask_start",
     "mask_text",
     "masked",
     "masked_fields",
@@ -50,8 +53,14 @@ _QUERY = re.compile(rf"(?<=[?&;])({_CREDENTIAL})=[^&#\s\"'<>\\]+", re.IGNORECASE
 _HARMLESS_HEADERS = frozenset(("accept", "accept-encoding", "accept-language", "cache-control", "content-type", "user-agent"))
 _PHONE_FIELD = re.compile(r"(^|_)(phone|number|caller_id|transfer_destination)$|phone_number", re.IGNORECASE)
 
+_EDGE = 500
+"""How much of a text that is not shown is masked with what is: it holds whole whatever number or key stands where the text is cut."""
+_USER_INFO_CUT = re.compile(r"(?<=://)[^\s/?#]+\Z")
+
 _LONGEST_TEXT = 80
 _MOST_ITEMS = 4
+_MOST_ENTRIES = 50
+_MOST_SHOWN = 1_000
 _DEEPEST_SHOWN = 20
 _DEEPEST = 100
 
@@ -80,6 +89,21 @@ def mask_text(text: str) -> str:
     """Mask every phone number and API key in a text, and in a URL what stands before its host and the secrets in its query."""
     text = _QUERY.sub(r"\1=***", _USER_INFO.sub("***", _API_KEY.sub("***", text)))
     return _NATIONAL.sub(_masked_national, _PHONE.sub(_masked_number, text))
+
+
+def mask_start(text: str, longest: int) -> str:
+    """As much of a masked text as is shown, and ``…`` for its rest, which is not looked at: it may be the transcript of an hour."""
+    looked_at = longest + _EDGE
+    while looked_at < len(text):
+        shown = mask_text(_USER_INFO_CUT.sub("***", text[:looked_at]))
+        if len(shown) >= longest + _EDGE // 2:  # of a key three letters are left, however long it is
+            return _shortened(shown, longest)
+        looked_at *= 2
+    return _shortened(mask_text(text), longest)
+
+
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def without_key(text: str, headers: Mapping[str, str]) -> str:
@@ -156,8 +180,13 @@ class HiddenMapping(Mapping[str, str]):
 
 
 def masked_repr(name: str, fields: Mapping[str, Any]) -> str:
-    """``Name(field=value, ...)``, short enough for a log line, with no secret in it."""
-    return f"{name}({', '.join(f'{key}={_shown(key, value)}' for key, value in fields.items())})"
+    """``Name(field=value, ...)``, short enough for a log line, with no secret in it. What is not shown costs nothing."""
+    left = iter(range(_MOST_SHOWN))
+    shown = [
+        f"{mask_start(key[:_EDGE], _LONGEST_TEXT)}={_shown(key[:_EDGE], value, left)}"
+        for (key, value), _ in zip(fields.items(), left, strict=False)
+    ]
+    return f"{name}({_listed(shown, len(fields))})"
 
 
 def masked_fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -171,22 +200,37 @@ def masked_traceback(error: BaseException) -> str:
     return mask_text("".join(format_exception(error)))
 
 
-def _shown(key: str, value: Any, depth: int = 0) -> str:
+def _shown(key: str, value: Any, left: Iterator[object], depth: int = 0) -> str:
+    """What a repr shows of a value.
+
+    :param left: gives something for each value that may still be shown.
+    """
     if isinstance(value, str):
-        text = _masked_str(key, value)
-        return repr(text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…")
+        return repr(_masked_str(key, value, _LONGEST_TEXT))
     kind = value.__class__
     if depth > _DEEPEST_SHOWN and kind in {list, dict}:
         return "…"
     if kind is list:
-        shown = [_shown(key, item, depth + 1) for item in value[:_MOST_ITEMS]]
-        return f"[{', '.join(shown)}{f', … {len(value) - _MOST_ITEMS} more' if len(value) > _MOST_ITEMS else ''}]"
+        shown = [_shown(key, item, left, depth + 1) for item, _ in zip(value[:_MOST_ITEMS], left, strict=False)]
+        return f"[{_listed(shown, len(value))}]"
     if kind is dict:
-        entries = ((name, "'***'" if _is_secret(key, str(name)) else _shown(str(name), entry, depth + 1)) for name, entry in value.items())
-        return f"{{{', '.join(f'{mask_text(repr(name))}: {entry}' for name, entry in entries)}}}"
+        entries = islice(cast("dict[object, Any]", value).items(), _MOST_ENTRIES)
+        shown = [_entry(key, name, entry, left, depth + 1) for (name, entry), _ in zip(entries, left, strict=False)]
+        return f"{{{_listed(shown, len(value))}}}"
     if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
         return mask(str(value))
     return repr(value) if isinstance(value, (int, float)) or value is None else mask_text(repr(value))
+
+
+def _entry(holder: str, name: object, value: Any, left: Iterator[object], depth: int) -> str:
+    key = str(name)[:_EDGE]
+    shown = mask_start(key, _LONGEST_TEXT)
+    entry = "'***'" if _is_secret(holder, key) else _shown(key, value, left, depth)
+    return f"{repr(shown) if isinstance(name, str) else shown}: {entry}"
+
+
+def _listed(shown: list[str], of: int) -> str:
+    return ", ".join([*shown, *([f"… {of - len(shown)} more"] if len(shown) < of else [])])
 
 
 def is_secret(name: str, holder: str = "") -> bool:
@@ -201,10 +245,13 @@ def _is_secret(holder: str, name: str) -> bool:
     return holder == "query_params" and _CREDENTIAL_NAME.fullmatch(name) is not None
 
 
-def _masked_str(key: str, value: str) -> str:
+def _masked_str(key: str, value: str, longest: int = sys.maxsize) -> str:
     if _SECRET_FIELD.search(key):
         return "***"
-    return mask(value) if _PHONE_FIELD.search(key) and any(map(str.isdigit, value)) else mask_text(value)
+    start = value[: longest + 1]
+    if _PHONE_FIELD.search(key) and any(map(str.isdigit, start)):
+        return _shortened(mask(start), longest)
+    return mask_start(value, longest)
 
 
 def cut(error: E, until: BaseException | None = None, *, note: bool = False, headers: Mapping[str, str] | None = None) -> E:

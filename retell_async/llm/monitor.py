@@ -13,7 +13,7 @@ import httpcore
 
 from retell_async import APIConnectionError, APIError, InternalServerError, RateLimitError, RetellError
 from retell_async._core.json import loads
-from retell_async._core.masking import mask_text
+from retell_async._core.masking import mask_start
 from retell_async._core.model import Model, adopter, model
 from retell_async._core.operation import Operation, Request
 from retell_async._core.pages import StreamingSender
@@ -58,7 +58,7 @@ class MonitorError(RetellError):
 
     def __init__(self, code: int, reason: str = "") -> None:
         said = _SAID.get(code, "the connection was closed")
-        super().__init__(f"{said} (close code {code}{f': {mask_text(reason[:200])}' if reason else ''})")
+        super().__init__(f"{said} (close code {code}{f': {mask_start(reason, 200)}' if reason else ''})")
         self.code = code
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from rich.pretty import pretty_repr
 
-from retell_async._core.masking import Hidden, mask_text, masked
+from retell_async._core.masking import Hidden, mask_start, mask_text, masked
 from retell_async._core.model import UnknownObject
-from retell_async.types import LlmResponse
+from retell_async.types import LlmResponse, PhoneCallResponse
 
 from ..engine.example import KEY
 
@@ -101,3 +101,63 @@ def test_what_is_nested_deeply_is_shown_as_far_as_anybody_reads() -> None:
     assert len(repr(holder)) < 500
     assert "…" in repr(holder)
     assert "…" in str(masked(deep))
+
+
+NUMBERS_AND_KEYS = [
+    "+14155550100",
+    "415-555-0101",
+    "(415) 555-0101",
+    "14155550100",
+    KEY,
+    "https://user:pass@h.test/",
+    "/x?token=abc&limit=5",
+]
+
+
+@pytest.mark.parametrize("secret", NUMBERS_AND_KEYS)
+@pytest.mark.parametrize("longest", [80, 300])
+def test_what_is_cut_off_is_masked_as_the_whole_is(secret: str, longest: int) -> None:
+    for before in range(longest + 600):
+        text = f"{'a' * before} {secret} {'b' * 1500}"
+        assert mask_start(text, longest) == f"{mask_text(text)[: longest - 1]}…"
+
+
+def test_secrets_longer_than_what_is_looked_at_are_masked() -> None:
+    after = "c" * 5000
+    assert mask_start(f"key_{'b' * 3000} then +14155550100 {after}", 80).startswith("*** then +141******00 c")
+    assert mask_start(f"Bearer {'b' * 3000}", 80) == "Bearer ***"
+    assert mask_start(f"https://user:{'p' * 3000}@h.test {after}", 80).startswith("https://***@h.test c")
+
+
+def test_what_is_not_shown_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = 0
+
+    def counted(text: str) -> str:
+        nonlocal seen
+        seen += len(text)
+        return mask_text(text)
+
+    monkeypatch.setattr("retell_async._core.masking.mask_text", counted)
+    text = "User: my number is four one five, and it's 12 past 3.\n" * 20_000
+    call = PhoneCallResponse.from_dict(
+        {
+            "call_id": "call_1",
+            "call_type": "phone_call",
+            "transcript": text,
+            "transcript_object": [{"role": "agent", "content": text, "words": []}] * 1000,
+            "metadata": {"a": {"b": [text] * 1000}, text: text, **{str(number): text for number in range(1000)}},
+            "new_field": [[text] * 10] * 10,
+            **{f"new_{number}": {"a": [text] * 10} for number in range(1000)},
+        }
+    )
+    shown = repr(call)
+    assert "… 954 more" not in shown
+    assert "… 952 more}" in shown
+    assert ", … 996 more]" in shown
+    assert len(shown) < 100_000
+    assert seen < 2_000_000 < len(text) * 2
+
+
+def test_the_fields_of_an_answer_are_all_shown_however_much_is_in_one() -> None:
+    holder = UnknownObject(metadata={str(number): {"a": [1] * 9} for number in range(10_000)}, call_id="call_1")
+    assert repr(holder).endswith("'49': {'a': [1, 1, 1, 1, … 5 more]}, … 9950 more}, call_id='call_1')")

@@ -14,7 +14,7 @@ import attrs
 
 from retell_async import ConfigurationError, RetellError
 from retell_async._core.json import well_formed
-from retell_async._core.masking import Hidden, mask_text, masked_traceback
+from retell_async._core.masking import Hidden, mask_start, mask_text, masked_traceback
 
 from ..log import log, object_of, stated_of, text_of
 from ..streams import closing
@@ -384,7 +384,7 @@ def _reason(response: httpx.Response) -> str:
 
 def _stated(error: Any) -> str:
     message = error.get("message", "") if isinstance(error, Mapping) else error  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return mask_text(str(message))[:_LONGEST_REASON]  # pyright: ignore[reportUnknownArgumentType]
+    return mask_start(str(message), _LONGEST_REASON)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _bearer(key: str) -> Callable[[httpx.Request], httpx.Request]:
