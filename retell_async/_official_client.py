@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import attrs
 
@@ -49,8 +49,18 @@ class OfficialSettings:
         def _settings(self, settings: Settings) -> None: ...
         @property
         def _shared(self) -> SharedState: ...
+        def with_options(self) -> Self: ...
 
     _version = __version__
+
+    def __copy__(self) -> Self:
+        return self.with_options()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a client is not pickled and has no deep copy, since it has connections and an API key: make one where it is used, such as in"
+            " each process of a pool, or take `with_options()` for a copy that shares its connections"
+        )
 
     def _view(self, settings: Settings, arguments: Mapping[str, Any] | None) -> Self:
         """Another client of the class, with what a program gave this one.

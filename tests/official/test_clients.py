@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import inspect
 import json
+import pickle
 import sys
 import warnings
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, cast
 from unittest import mock
 
@@ -428,3 +431,28 @@ async def test_a_resource_is_made_of_a_client_by_keyword() -> None:
         assert await AsyncVoiceResource(client=here).list() == []
     with retell_async.Retell(KEY, http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=[])))) as there:
         assert VoiceResource(client=there).list() == []
+
+
+@pytest.mark.parametrize("kind", [AsyncRetell, Retell])
+@pytest.mark.parametrize("state", ["new", "used", "closed", "view", "resource", "method"])
+async def test_a_client_is_not_pickled_in_any_state_and_says_so_once(kind: Any, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    printed: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", printed.append)
+    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=ITEM)))
+    made = kind(KEY, http_client=http, base_url="http://retell.test")
+    if state != "new":
+        got = made.call.retrieve("call_1")
+        assert (got if kind is Retell else await got).call_id == "call_1"
+    if state == "closed":
+        await asyncio.to_thread(made.close) if kind is Retell else await made.close()
+    held = {"view": made.with_options(max_retries=1), "resource": made.call, "method": made.call.retrieve}.get(state, made)
+    pickles = [partial(pickle.dumps, protocol=protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    ways: list[Callable[[Any], Any]] = [*pickles, copy.deepcopy]
+    for refuse in ways:
+        with pytest.raises(TypeError, match="a client is not pickled and has no deep copy") as caught:
+            refuse(held)
+        assert KEY not in str(caught.value)
+        del caught
+    gc.collect()
+    assert printed == []
+    await asyncio.to_thread(made.close) if kind is Retell else await made.close()
