@@ -48,9 +48,10 @@ class Hints(dict[str, Any]):
         if not isinstance(written, (str, ForwardRef)):
             return written
         said = ForwardRef(written, is_argument=False, is_class=True) if isinstance(written, str) else written
+        module = said.__forward_module__ or self._module
         try:
             return get_type_hints(
-                SimpleNamespace(__annotations__={name: said}), vars(sys.modules[self._module]), _names(self._module), include_extras=True
+                SimpleNamespace(__annotations__={name: said}), vars(sys.modules[module]), _names(module), include_extras=True
             )[name]
         except NameError:
             return written
@@ -79,7 +80,12 @@ def readable(thing: Any) -> None:
             if isinstance(function, FunctionType):
                 readable(function)
     if isinstance(thing, (type, FunctionType)) and not isinstance(thing.__annotations__, Hints):
-        thing.__annotations__ = Hints(thing.__annotations__, thing.__module__)
+        written = thing.__annotations__
+        thing.__annotations__ = Hints(written, thing.__module__)
+        if isinstance(thing, FunctionType) and written.get("options") == "Unpack[RequestOptions]":
+            from .signature import spell_out  # which needs a module that needs this one
+
+            spell_out(thing)
 
 
 def _function(member: object) -> object:

@@ -111,7 +111,9 @@ def test_every_operation_is_a_method_with_the_parameters_of_the_document(key: st
     found = getattr(getattr(client, resource), method)
     assert hasattr(getattr(client, resource).with_raw_response, method)
     path, query, body, required = parameters(key)
-    given = {said: parameter for said, parameter in inspect.signature(found).parameters.items() if said != "options"}
+    given = {
+        said: parameter for said, parameter in inspect.signature(found).parameters.items() if said not in RequestOptions.__annotations__
+    }
     names = [said.removesuffix("_") if said.removesuffix("_") in (*query, *body) else said for said in given]
     assert sorted(names) == sorted([*path, *query, *body])
     by_place = [said for said, parameter in given.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]

@@ -15,6 +15,7 @@ import attrs
 from codegen.document import Json, load_file
 from codegen.generate import ROOT
 from codegen.surface import entries
+from retell_async import RequestOptions
 
 from .instances import DOCUMENT, OPERATIONS, Maker, answer, body
 
@@ -38,7 +39,7 @@ class Given:
 
     def keywords(self, method: Callable[..., Any]) -> dict[str, Any]:
         """The same as keywords of a method, whose names may differ from the document's where Python or another parameter demands it."""
-        names = [name for name in inspect.signature(method).parameters if name != "options"]
+        names = [name for name in inspect.signature(method).parameters if name not in RequestOptions.__annotations__]
 
         def called(wire: str, place: str) -> str:
             (found,) = {f"{place}_{wire}", wire, f"{wire}_"} & set(names) if place != "path" else {wire}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import io
 import json
+import operator
 import pickle
 import pprint
 import subprocess
@@ -14,12 +16,15 @@ import typing
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pkgutil import walk_packages
+from types import UnionType
 from typing import Any
+from unittest import mock
 
 import attrs
 import cattrs
 import httpx
 import pytest
+from pydantic.deprecated.decorator import validate_arguments
 from rich.console import Console
 
 import retell_async
@@ -43,6 +48,7 @@ CALL: dict[str, Any] = {
     "new_field": ["+14155550199", None],
 }
 NEW: dict[str, Any] = {"brand_new": 2}
+OPTIONS = [*retell_async.RequestOptions.__annotations__]
 SECRETS = ("4155550199", "555 0199", "hunter2", "eyJ-token")
 
 
@@ -145,6 +151,62 @@ def test_hints_of_every_method_are_types() -> None:
     hints = typing.get_type_hints(client.call.stop)
     assert hints["call_id"] is str
     assert hints["return"] is type(None)
+
+
+@pytest.mark.parametrize("kind", [AsyncRetell, retell_async.Retell])
+def test_each_option_is_a_keyword_to_what_looks_at_a_method(kind: Any) -> None:
+    client = kind("key")
+    for resource in (getattr(client, name) for name, value in vars(resources.Resources).items() if hasattr(value, "attrname")):
+        for view in (resource, resource.with_raw_response):
+            for method in (found for name in dir(view) if name[0] != "_" and inspect.ismethod(found := getattr(view, name))):
+                if not inspect.unwrap(method.__func__).__code__.co_flags & inspect.CO_VARKEYWORDS:
+                    continue  # written by hand
+                names = [*inspect.signature(method).parameters]
+                assert names[-len(OPTIONS) :] == OPTIONS
+                assert typing.get_type_hints(method).keys() == {*names, "return"}
+                assert [*inspect.signature(method.__func__).parameters] == ["self", *names]
+                assert [*inspect.signature(functools.wraps(method)(lambda: None)).parameters] == names
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.PydanticDeprecatedSince20")
+def test_makers_of_tools_have_a_model_of_a_methods_arguments() -> None:
+    """As LangChain does, for which each annotation is its origin with its arguments."""
+    sent: list[httpx.Request] = []
+    validate: Any = validate_arguments(config={"arbitrary_types_allowed": True})
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={**CALL, "call_id": "call_1"})
+
+    client: Any
+    with retell_async.Retell("key", http_client=httpx.Client(transport=httpx.MockTransport(serve))) as client:
+        for method in (client.call.retrieve, client.call.list, client.agent.create, client.call.create_phone_call, client.call.delete):
+            fields = validate(method).model.model_fields
+            assert {*OPTIONS} <= fields.keys()
+            assert "options" not in fields
+            for hint in typing.get_type_hints(method, include_extras=True).values():
+                assert rebuilt(hint) == hint
+        retrieve = client.call.retrieve
+        defaults = {name: one.default for name, one in inspect.signature(retrieve).parameters.items() if name in OPTIONS}
+        assert retrieve("call_1") == retrieve("call_1", **defaults)
+        retrieve("call_1", **{**defaults, "extra_headers": {"X-A": "1"}})
+        ours = [{name: value for name, value in request.headers.items() if name != "x-a"} for request in sent]
+        assert ours[0] == ours[1] == ours[2]
+        assert sent[2].headers["x-a"] == "1"
+
+
+def rebuilt(hint: Any) -> Any:
+    origin, arguments = typing.get_origin(hint), tuple(map(rebuilt, typing.get_args(hint)))
+    if not arguments or origin in {typing.Literal, typing.Annotated}:
+        return hint
+    return functools.reduce(operator.or_, arguments) if origin is UnionType else origin[arguments]
+
+
+def test_a_mock_with_a_clients_specification_knows_the_options() -> None:
+    retrieve = mock.create_autospec(retell_async.Retell("key").call.retrieve)
+    retrieve("call_1", timeout=3)
+    with pytest.raises(TypeError, match="bogus"):
+        retrieve("call_1", bogus=3)
 
 
 def test_hints_of_raw_operations_are_types() -> None:

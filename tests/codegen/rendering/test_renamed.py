@@ -19,7 +19,7 @@ import pytest
 from codegen.canonical import canonical
 from codegen.document import Json
 from codegen.generate import GENERATED, ROOT, Report, generate
-from retell_async._core.operation import Request
+from retell_async._core.operation import Request, RequestOptions
 from retell_async._core.response import Answer, RawResponse, StreamedResponse
 
 from ...typing.test_users import Checker, mypy, pyright
@@ -131,7 +131,7 @@ def test_both_names_at_once_are_an_error(module: ModuleType) -> None:
 
 def test_what_looks_at_a_method_sees_the_new_name(module: ModuleType) -> None:
     create = module.AsyncThingResource.create
-    assert [*inspect.signature(create).parameters] == ["self", "agent_id", "note", "options"]
+    assert [*inspect.signature(create).parameters] == ["self", "agent_id", "note", *RequestOptions.__annotations__]
     assert ":param agent_id: Was `agent`, which still works, with a `DeprecationWarning`." in create.__doc__
     for method in (create, module.AsyncThingResource.list):
         assert inspect.iscoroutinefunction(method) is hasattr(inspect, "markcoroutinefunction")
