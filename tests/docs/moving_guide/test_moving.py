@@ -521,6 +521,45 @@ def test_models_of_attrs() -> None:
     assert "call_id" in {field.name for field in attrs.fields(types.PhoneCallResponse)}
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["Retell", "AsyncRetell"])
+async def test_copies_of_a_client(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "shares its connections; `pickle` and `copy.deepcopy` refuse it with a `TypeError`" in row("Copies of a client")
+    monkeypatch.setattr("sys.unraisablehook", lambda _: None)  # to which the official SDK says something
+    for package in (retell, retell_async):
+        client = getattr(package, name)(api_key="key_1", base_url="http://retell.test")
+        copied = copy.copy(client)
+        assert (type(copied), copied.api_key, str(copied.base_url)) == (type(client), client.api_key, str(client.base_url))
+        for taken in (pickle.dumps, copy.deepcopy):
+            with pytest.raises(TypeError):
+                taken(client)
+        for one in (copied, client):
+            if name == "Retell":
+                one.close()
+            else:
+                await one.close()
+            assert client.is_closed()
+
+
+def test_json_by_what_knows_pydantic_alone() -> None:
+    assert "give it `call.model_dump()`, or name the type: `response=PhoneCallResponse`" in row(
+        "what makes JSON of pydantic's models alone"
+    )
+
+    def default(value: object) -> object:
+        if isinstance(value, pydantic.BaseModel):
+            return value.model_dump()
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+    ours = types.PhoneCallResponse(**CALL)
+    assert json.loads(json.dumps(retell.types.PhoneCallResponse.construct(**CALL), default=default))["call_id"] == CALL["call_id"]
+    with pytest.raises(TypeError, match="PhoneCallResponse is not JSON serializable"):
+        json.dumps(ours, default=default)
+    assert json.loads(json.dumps(ours.model_dump(), default=default))["call_id"] == CALL["call_id"]
+    answer = pydantic.create_model("Answer", response=types.PhoneCallResponse)  # what ninja makes of `response=`
+    assert answer(response=ours).model_dump(mode="json")["response"]["call_id"] == CALL["call_id"]
+
+
 def test_validating() -> None:
     assert "`pydantic.ValidationError`" in row("`model_validate` refuses values of another kind")
     for wrong in ({**CALL, "call_status": "of next year"}, {"call_type": "phone_call"}):
