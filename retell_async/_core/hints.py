@@ -83,7 +83,7 @@ def readable(thing: Any) -> None:
         written = thing.__annotations__
         thing.__annotations__ = Hints(written, thing.__module__)
         if isinstance(thing, FunctionType) and written.get("options") == "Unpack[RequestOptions]":
-            from .signature import spell_out  # which needs a module that needs this one
+            from .interop.signature import spell_out  # which needs a module that needs this one
 
             spell_out(thing)
 

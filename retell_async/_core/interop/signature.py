@@ -10,8 +10,8 @@ from inspect import Parameter, Signature, signature
 from types import FunctionType
 from typing import Any, cast, get_args
 
-from .hints import Hints
-from .operation import Omit, RequestOptions, omit
+from ..hints import Hints
+from ..operation import Omit, RequestOptions, omit
 
 __all__ = ["spell_out"]
 
