@@ -191,6 +191,7 @@ def test_an_error_names_file_line_and_field(files: dict[str, str], error: str, t
     assert "sk-01" not in str(refused.value)
 
 
+@pytest.mark.needs("fifo")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     write(tmp_path, {"llms/a.yaml": "general_prompt: ${{ file p.md }}\n"})
     for name in ("llms/p.md", "llms/b.yaml"):

@@ -181,7 +181,7 @@ def test_what_siblings_share_is_decoded_in_an_unknown_member_as_in_them(name: st
 
 def test_members_that_say_different_things_of_a_field() -> None:
     types = {field.name: field.type for field in declared(found("UnknownModelConfig"))}
-    assert str(types["primary"]) == "Any"  # models of two kinds
+    assert types["primary"] in ("Any", Any)  # models of two kinds; resolved, if a test before has asked for that
     types = {field.name: field.type for field in declared(found("UnknownNumberOrRangeFilter"))}
     assert str(types["value"]) == "float | list[float]"
 
