@@ -7,7 +7,6 @@ import math
 import os
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from functools import lru_cache
 from inspect import isawaitable
 from pathlib import PurePath
 from typing import IO, Any, Literal, cast
@@ -25,10 +24,6 @@ HARMLESS = frozenset(("accept", "accept-encoding", "connection", "user-agent"))
 """Headers of the client that may go to another origin, in lower case."""
 
 
-def _hidden(headers: Mapping[str, str]) -> HiddenMapping:
-    return headers if isinstance(headers, HiddenMapping) else HiddenMapping(headers)
-
-
 @attrs.frozen
 class Encoded:
     """One HTTP request. At most one of `content` and `form` is there."""
@@ -37,7 +32,7 @@ class Encoded:
     base_url: str = attrs.field(repr=False)
     target: str = attrs.field(repr=False)  # this and what follows may hold phone numbers, and the headers hold the API key
     """Path and query, under the base URL."""
-    headers: Mapping[str, str] = attrs.field(repr=False, converter=_hidden)
+    headers: Mapping[str, str] = attrs.field(repr=False, converter=HiddenMapping)
     content: bytes | AsyncIterable[bytes] | None = attrs.field(default=None, repr=False)
     form: Sequence[Part] | None = attrs.field(default=None, repr=False)
     redirected: Literal["inside", "outside"] | None = attrs.field(default=None, repr=False)
@@ -75,7 +70,7 @@ def encode(
     :raises TypeError: a value is of a kind that cannot be sent; the message says where it is.
     :raises ValueError: a value is of a right kind and cannot be sent, such as NaN.
     """
-    own = {"Accept": "application/json" if request.operation.media == "json" else "*/*"}
+    own: dict[str, tuple[str, str]] = {"accept": ("Accept", "application/json" if request.operation.media == "json" else "*/*")}
     body: Any = request.body if extra_body is None else {**(request.body or {}), **extra_body}
     content: bytes | AsyncIterable[bytes] | None = request.content
     form: Sequence[Part] | None = request.form
@@ -85,37 +80,30 @@ def encode(
         content = json_bytes(body)
         if request.operation.aliases is not None:
             content = request.operation.aliases.replaced(content)
-        own["Content-Type"] = "application/json"
+        own["content-type"] = ("Content-Type", "application/json")
     path, elsewhere = request.path, False
     if not path.startswith("/") and "://" in path:
         base_url, path, elsewhere = _origin_and_path(path, base_url)
     if elsewhere:
         query = query[1:]
     taken = {name: _header(name, value) for name, value in (request.headers or {}).items()}
-    below = [*headers[:-1], taken]
-    if elsewhere:
-        below = [{name: text for name, text in layer.items() if name.lower() in HARMLESS} for layer in below]
+    layers = (*headers[:-1], taken, *headers[-1:])
+    for layer in layers:
+        for name, text in layer.items():
+            if elsewhere and layer is not layers[-1] and name.lower() not in HARMLESS:
+                continue
+            if isinstance(text, Omit):
+                own.pop(name.lower(), None)
+            else:
+                own[name.lower()] = name, text
     return Encoded(
         method=request.operation.method,
         base_url=base_url,
         target=_target(path, [*query[:1], request.query, *query[1:]], request.operation.styles or {}),
-        headers=_merged(*(tuple(layer.items()) for layer in (own, *below, *headers[-1:]))),
+        headers=dict(own.values()),
         content=content,
         form=form,
     )
-
-
-@lru_cache(64)
-def _merged(*layers: tuple[tuple[str, str | Omit], ...]) -> HiddenMapping:
-    """Layers of headers as one. Those of one request are mostly those of the one before."""
-    merged: dict[str, tuple[str, str]] = {}
-    for layer in layers:
-        for name, text in layer:
-            if isinstance(text, Omit):
-                merged.pop(name.lower(), None)
-            else:
-                merged[name.lower()] = name, text
-    return HiddenMapping(dict(merged.values()))
 
 
 def _origin_and_path(url: str, base_url: str) -> tuple[str, str, bool]:

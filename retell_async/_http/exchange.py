@@ -532,16 +532,9 @@ def _buffered(encoded: Encoded, leaves: Callable[[], None]) -> BufferedRequest:
     if not _AS_IT_IS.fullmatch(target):
         target = httpx.URL(encoded.url).raw_path.decode("ascii")
     content = cast("bytes", encoded.content or b"")
-    fields, has_length = _fields(base.host, tuple(encoded.headers.items()))
-    headers = list(fields)
-    if not has_length and (content or encoded.method in _WITH_A_BODY):
+    given = {name.lower() for name in encoded.headers}
+    headers = [(name, value) for name, value in (("Host", base.host), *_USUAL_HEADERS.items()) if name.lower() not in given]
+    headers.extend(encoded.headers.items())
+    if (content or encoded.method in _WITH_A_BODY) and "content-length" not in given:
         headers.append(("Content-Length", str(len(content))))
     return BufferedRequest(base.origin, encoded.method, base.root, target, headers, content, leaves)
-
-
-@lru_cache(maxsize=64)
-def _fields(host: str, headers: tuple[tuple[str, str], ...]) -> tuple[list[tuple[str, str]], bool]:
-    """The headers of a request with those that every one has, and whether they say how long it is."""
-    given = {name.lower() for name, _ in headers}
-    own = {"Host": host, **_USUAL_HEADERS}
-    return [*((name, value) for name, value in own.items() if name.lower() not in given), *headers], "content-length" in given

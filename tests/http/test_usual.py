@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Coroutine
+from enum import Enum
 from random import Random
 from typing import Any, cast
 
+import attrs
 import h11
 import httpx
 import pytest
@@ -282,3 +284,33 @@ def test_an_answer_that_was_read_leaves_no_work_for_the_garbage_collector() -> N
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+class Env(str, Enum):  # noqa: UP042 - whose format is another text than it holds
+    PROD = "prod"
+
+
+class Quiet(str):  # noqa: SLOT000
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    __str__ = __repr__ = lambda _: "***"
+
+
+@pytest.mark.parametrize("value", [Env.PROD, Quiet("a1b2c3"), b"bytes"])
+def test_a_header_goes_out_as_what_it_holds_whatever_was_sent_before(value: Any) -> None:
+    text = bytes(value) if isinstance(value, bytes) else str.encode(value)
+    for sent in (value, text.decode(), value):
+        got = same([answer()], None, request(headers=[*HEADERS[:-1], ("User-Agent", sent), ("X-Key", sent), LENGTH]))
+        assert f"User-Agent: {text.decode()}".encode() in got[-1][0]
+        assert f"X-Key: {text.decode()}".encode() in got[-1][0]
+
+
+def test_what_cannot_be_written_does_not_leave() -> None:
+    left: list[int] = []
+    stream = Script([answer()])
+    connection = Http1Connection("retell.test", 80, None)
+    connection._stream = stream
+    with pytest.raises(httpx.LocalProtocolError):
+        at_once(connection.exchange(attrs.evolve(request(headers=[("Host", "x"), ("X", "a\r\nY: b")]), leaves=lambda: left.append(1)), {}))
+    assert (left, stream.sent) == ([], b"")

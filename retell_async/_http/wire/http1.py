@@ -82,11 +82,12 @@ class Http1Connection:
         read = times.get("read")
         try:
             stream = await self._connect(times)
-            if request.leaves is not None:
-                request.leaves()
             data = usual.usual_request(request.method, request.target, request.headers, request.content) if usual.HAS_LLHTTP else None
             is_usual = data is not None
-            await self._send(stream, self._written(request) if data is None else data, times.get("write"))
+            data = self._written(request) if data is None else data
+            if request.leaves is not None:
+                request.leaves()
+            await self._send(stream, data, times.get("write"))
             if is_usual and (answer := await self._usual(stream, request, read)) is not None:
                 return answer
             head = await self._head(stream, read)

@@ -26,6 +26,10 @@ _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
 _TARGET = re.compile(r"[!-~]+")
 _LINE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: (?:[!-~](?:[\t -~]*[!-~])?)?\r\n")
 _REASON = re.compile(rb"[\t -~]*")
+_HARMLESS = frozenset(
+    ("Accept", "Content-Type", "Host", "User-Agent", "accept-encoding", "connection", "X-Stainless-Lang", "X-Stainless-Retry-Count")
+)
+"""Names of headers that hold no key and are the same from one request to the next."""
 _OWN = frozenset(("content-length", "transfer-encoding", "upgrade", "expect", "te", "trailer"))
 
 
@@ -36,21 +40,34 @@ def usual_request(method: str, target: str, headers: list[tuple[str, str]], cont
     end = f"Content-Length: {length}\r\n\r\n" if name == "Content-Length" else "\r\n"
     if (length if name == "Content-Length" else "0") != str(len(content)) or method not in _METHODS or not _TARGET.fullmatch(target):
         return None
-    lines = _joined(tuple(fields))
+    lines = _joined(fields)
     if lines is None:
         return None
     return b"".join((f"{method} {target} HTTP/1.1\r\n".encode("ascii"), lines, end.encode("ascii"), content))
 
 
-@lru_cache(64)
-def _joined(fields: tuple[tuple[str, str], ...]) -> bytes | None:
-    lines = [f"{name}: {value}\r\n" for name, value in fields]
-    names = [name.lower() for name, _ in fields]
-    if names.count("host") != 1 or not _OWN.isdisjoint(names) or not all(map(_LINE.fullmatch, lines)):
+def _joined(fields: list[tuple[str, str]]) -> bytes | None:
+    lines: list[str] = []
+    hosts = 0
+    for name, value in fields:
+        if type(name) is not str or type(value) is not str:
+            return None  # an enum shows another text than it holds, and equals what it holds
+        line = (_known if name in _HARMLESS else _line)(name, value)
+        if line is None:
+            return None
+        lines.append(line)
+        hosts += name in ("Host", "host")
+    return "".join(lines).encode("ascii") if hosts == 1 else None
+
+
+def _line(name: str, value: str) -> str | None:
+    line, lower = f"{name}: {value}\r\n", name.lower()
+    if not _LINE.fullmatch(line) or lower in _OWN or (lower == "host" and name not in ("Host", "host")):
         return None
-    if any(name == "connection" and value.lower() != "keep-alive" for name, (_, value) in zip(names, fields, strict=True)):
-        return None
-    return "".join(lines).encode("ascii")
+    return None if lower == "connection" and value.lower() != "keep-alive" else line
+
+
+_known = lru_cache(64)(_line)
 
 
 class UsualAnswer:
