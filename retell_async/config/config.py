@@ -370,9 +370,13 @@ class Config:
         names = named(snapshot, known, folder.entries) if every else known
         vault = Vault(self._variables, frozenset(_keys_of([*folder.wanted.values()])))
         read = _Read(folder, state, snapshot, ids, names, {}, doubts, vault)
-        for id, name in sorted(names.items(), key=lambda one: (list(FOLDERS).index(one[1].partition("/")[0]), natural(one[1]))):
-            if snapshot.get(name, id) is not None:
-                read.account[name] = self._found(read, name, id)
+        ordered = sorted(names.items(), key=lambda one: (list(FOLDERS).index(one[1].partition("/")[0]), natural(one[1])))
+        for _ in range(2):
+            for id, name in ordered:
+                if snapshot.get(name, id) is not None:
+                    read.account[name] = self._found(read, name, id)
+            if not vault.found:
+                break  # else once more: keys that were found may stand in texts that were read before
         return read
 
     def _found(self, read: _Read, name: str, id: str) -> Found:

@@ -31,11 +31,12 @@ __all__ = [
 ]
 
 _TOKEN = re.compile(r"(?<!\$)\$\{\{\s*(?:(?P<kind>env|vars)\.(?P<name>\w+)|file\s+(?P<path>[^}\s][^}]*?))\s*\}\}")
-_GROWN = re.compile(r"\w\$\{\{\s*env\.|env\.\w+\s*\}\}\w")
+_GROWN = re.compile(r"[\w!@#$%^&*+=/~-]\$\{\{\s*env\.|env\.\w+\s*\}\}\.?[\w!@#$%^&*+=/~-]")
 """A reference with more beside it that may be part of a key: the next one often is the one before and a sign more."""
 _ANY = re.compile(r"(?<!\$)\$\{\{")
 _SECRET_NAME = re.compile(
-    r"auth|api.?key|token|secret|passw|pwd|cookie|credential|signature|jwt|(?:^|[-_])key$|(?-i:(?<=[a-z])Key$)", re.IGNORECASE
+    r"auth(?!ors?\b|or[-_])|api.?key|token|secret|passw|pwd|cookie|credential|signature|jwt|(?:^|[-_])key$|(?-i:(?<=[a-z])Key$)",
+    re.IGNORECASE,
 )
 _NAMED = r"(?:api|access|auth|secret|private|subscription|license)[-_ ]?key|token|secret|passw(?:or)?d|pwd|credentials?"
 _SECRET_VARIABLE = re.compile(rf"(?:^|[-_]|(?-i:(?<=[a-z])(?=[A-Z])))(?:{_NAMED})$", re.IGNORECASE)
@@ -47,7 +48,7 @@ _SCHEME = re.compile(rf"\s*{_SCHEMES}(?:\s+|$)", re.IGNORECASE)
 _SHAPES = re.compile(
     r"\b(?:key_[0-9a-f]{20,}|sk-[\w-]{20,}|[rs]k_(?:live|test)_\w{10,}|(?:gh[pousr]|xox[abps])[_-][\w-]{16,}|AKIA[0-9A-Z]{16}"
     r"|AIza[\w-]{20,}|SG\.[\w-]{10,}\.[\w-]{10,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)"
-    r"|(?<=Bearer )[\w.~+/=-]{12,}|(?<=://)[^/\s:@{}]+:[^/\s@{}]+(?=@)|(?<=hooks\.slack\.com/services/)[\w/]{12,}"
+    r"|(?<=Bearer )(?=[\w.~+/=-]*[\d=_]|[\w.~+/=-]{16})[\w.~+/=-]{12,}|(?<=://)[^/\s:@{}]+:[^/\s@{}]+(?=@)|(?<=hooks\.slack\.com/services/)[\w/]{12,}"
     r"|(?<=[?&])(?:(?:[\w-]*[-_])?(?:api_?key|token|secret|password)|(?:access|auth)_?token|subscription-key|key|sig|signature"
     r"|code(?==[\w~+/=%-]{20}))=(?P<value>[^&\s{}\"']+)",
     re.IGNORECASE,
@@ -60,6 +61,7 @@ _ASSIGNED = re.compile(
     re.IGNORECASE,
 )
 """A name that says what it is, and a value beside it: in quotation marks, or after a colon or an equals sign alone, as in headers."""
+_WORDS = re.compile(r"[^\W\d_]+(?:[ '.,-]+[^\W\d_]+)*[.!?]?")
 _TEMPLATE = re.compile(r"{{.*?}}", re.DOTALL)
 _LONG = 20
 _KNOWN = 8
@@ -110,7 +112,10 @@ def expand(text: str, value: Callable[[Token], Any]) -> Any:
     whole = _TOKEN.fullmatch(text.strip())
     if whole is not None:
         found = value(_token(whole))
-        return text if found is None else found
+        if found is None:
+            return text
+        if not isinstance(found, str) or text.strip("\r\n") == text.strip():  # a block of YAML ends in a line end
+            return found
     return _TOKEN.sub(lambda match: match[0] if (found := value(_token(match))) is None else f"{found}", text)
 
 
@@ -210,15 +215,15 @@ class Vault:
     """By name, what the account has in place of references that stand for another key in the environment."""
 
     def name(self, value: str, path: tuple[str, ...]) -> str:
-        """The name that a key gets; the same key always has the same."""
-        known = next((name for name, key in self.found.items() if key == value), None)
+        """The name that a key gets; the same key always has the same, unless it is mere words, which stand for nothing."""
+        known = None if _is_words(value) else next((name for name, key in self.found.items() if key == value), None)
         if known is not None:
             return known
         plain = unicodedata.normalize("NFKD", "_".join(path)).encode("ascii", "ignore").decode()  # what a shell takes for a name
         base = re.sub(r"\W+", "_", plain).upper().strip("_") or "KEY"
         base = f"_{base}" if base[:1].isdecimal() else base
         name, count = base, 1
-        while self._is_taken(name, value):
+        while self._is_taken(name, value) and self.found.get(name) != value:
             count += 1
             name = f"{base}_{count}"
         self.found[name] = value
@@ -230,9 +235,16 @@ class Vault:
         return name in self.found or (name in self.used and self.held.get(name) != value)
 
     def known(self) -> Iterator[tuple[str, str]]:
-        """The keys that files refer to, longest first: they are kept out of files wherever they stand."""
-        keys = {name: self.environment[name] for name in sorted(self.used) if len(self.environment.get(name, "")) >= _KNOWN}
-        yield from sorted(keys.items(), key=lambda one: -len(one[1]))
+        """The keys that files refer to or are given references in place of, longest first: they are kept out wherever they stand."""
+        keys = {**{name: self.environment[name] for name in sorted(self.used) if name in self.environment}, **self.found}
+        yield from sorted(
+            ((name, key) for name, key in keys.items() if len(key) >= _KNOWN and not _is_words(key)), key=lambda one: -len(one[1])
+        )
+
+
+def _is_words(key: str) -> bool:
+    """Whether what is taken for a key by its place, such as "disabled", may stand anywhere."""
+    return _WORDS.fullmatch(key) is not None
 
 
 def concealed(value: Any, beside: Any, vault: Vault, path: tuple[str | int, ...]) -> Any:

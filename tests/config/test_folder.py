@@ -14,7 +14,7 @@ from retell_async._core.errors import ConfigurationError
 from retell_async.config.difference import Change, told
 from retell_async.config.folder import Folder, read_folder
 from retell_async.config.state import read_state
-from retell_async.config.values import Token, Vault, concealed, escape, pieces, rewritten, secrets_in, unescape
+from retell_async.config.values import Token, Vault, concealed, escape, expand, pieces, rewritten, secrets_in, unescape
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 LONG = st.builds(lambda text, times: text * times, TEXT, st.sampled_from([1, 1, 20]))
@@ -288,6 +288,9 @@ def test_writing_touches_the_file_in_which_a_setting_stands(tmp_path: Path) -> N
         (("headers", "Authorization"), "{{user}}:{{password}}", []),
         (("headers", "Authorization"), "Basic dXNlcjpwYXNz", ["dXNlcjpwYXNz"]),
         (("headers", "Authorization"), "Bearer", []),
+        (("headers", "X-Author"), "reception", []),
+        (("headers", "X-Authority-Id"), "reception", ["reception"]),
+        (("general_prompt",), "We take bearer certificates and bearer instruments.", []),
         (("headers", "X-Functions-Key"), "abc", ["abc"]),
         (("headers", "appKey"), "abc", ["abc"]),
         (("headers", "X-Turkey"), "abc", []),
@@ -315,6 +318,30 @@ def test_writing_touches_the_file_in_which_a_setting_stands(tmp_path: Path) -> N
 )
 def test_keys_are_seen(place: tuple[str | int, ...], text: str, found: list[str]) -> None:
     assert secrets_in(place, text) == found
+
+
+def test_mere_words_are_kept_out_of_no_other_text() -> None:
+    vault = Vault({"WORD": "disabled", "KEY": "b7e151628aed2a6a"}, {"WORD", "KEY"})
+    text = concealed("If the line is disabled, say b7e151628aed2a6a.", None, vault, ("llms/a", "general_prompt"))
+    assert text == "If the line is disabled, say ${{ env.KEY }}."
+    for tool in ("a", "b"):
+        concealed("unavailable", None, vault, ("llms/a", "general_tools", tool, "headers", "Authorization"))
+    assert len(vault.found) == 2
+
+
+@pytest.mark.parametrize("more", ["!", "=", "-rotated-2025-01", ".v2", "x"])
+def test_a_key_that_grew_is_another_one(more: str) -> None:
+    vault = Vault({"KEY": "Sommer2024"}, {"KEY"})
+    place = ("llms/a", "general_tools", "a", "headers", "X-Api-Key")
+    assert more not in concealed(f"Sommer2024{more}", "${{ env.KEY }}", vault, place)
+    assert [*vault.others] == ["KEY"]
+
+
+def test_white_space_beside_a_reference_is_sent() -> None:
+    for text in (" ${{ env.A }} ", "${{ env.A }} and", "\t${{ env.A }}"):
+        assert expand(text, lambda _: "b") == text.replace("${{ env.A }}", "b")
+    assert expand("${{ env.A }}\n", lambda _: "b") == "b"
+    assert expand(" ${{ env.A }} ", lambda _: 3) == 3
 
 
 @settings(max_examples=40)

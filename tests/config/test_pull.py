@@ -242,6 +242,18 @@ async def test_keys_can_be_had_again(tmp_path: Path) -> None:
         assert (await Config(tmp_path, client, variables={"UBERSETZER_CRM_AUTHORIZATION": key}).pull()).secrets == {}
 
 
+async def test_a_key_that_is_found_stands_in_no_other_text(tmp_path: Path) -> None:
+    key = "8f3cA91d77e04b2aB6c5"
+    local = LocalRetell()
+    async with local.client() as client:
+        crm: Any = {"type": "custom", "name": "crm", "url": "https://x.example", "headers": {"X-Api-Key": key}}
+        _, made = await agent(client, "Desk", f"If it fails, read https://x.example/{key}/slots.", general_tools=[crm])
+        await client.agent.update(made, webhook_url=f"https://x.example/hook/{key}")
+        assert (await Config(tmp_path, client, variables={}).pull()).secrets == {"DESK_CRM_X_API_KEY": key}
+        assert key not in f"{contents(tmp_path)}"
+        assert (await Config(tmp_path, client, variables={"DESK_CRM_X_API_KEY": key}).plan()).status == 0
+
+
 async def test_a_disk_that_is_full_leaves_files_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     local = LocalRetell()
     async with local.client() as client:
