@@ -95,7 +95,7 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.made
 
 $(BENCH)/ours/.made: pyproject.toml | $(VENV)/.made
 	$(PYTHON) -m venv --clear --without-pip $(@D)
-	$(PIP) --python $(@D) install --quiet '.[aiohttp]'
+	$(PIP) --python $(@D) install --quiet '.[aiohttp]' uvloop
 	@touch $@
 
 $(BENCH)/telemetry/.made: pyproject.toml | $(VENV)/.made

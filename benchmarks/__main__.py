@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-_ALL = ("startup", "decode", "webhooks", "throughput", "threads", "pages", "limits", "faults", "telemetry")
+_ALL = ("startup", "decode", "webhooks", "throughput", "cost", "threads", "pages", "limits", "faults", "telemetry")
 
 
 def main() -> None:

@@ -8,19 +8,33 @@ import tracemalloc
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from time import perf_counter
+from importlib import import_module
+from resource import RUSAGE_SELF, getrusage
+from time import perf_counter, process_time
 from typing import Any
 
 Create = Callable[[int], Awaitable[Any]]
 
 
 async def throughput(create: Create, concurrency: int, number: int) -> dict[str, float]:
-    """Requests a second of a new client that is given so many at once, and then with so many always under way."""
+    """Requests a second of a new client that is given so many at once, and then with so many always under way.
+
+    "processor" is the processor time that one of the latter takes, in microseconds.
+    """
     start = perf_counter()
     await _workers(create, concurrency, concurrency)
-    opened = perf_counter()
+    opened, used = perf_counter(), process_time()
     await _workers(create, concurrency, number)
-    return {"new": concurrency / (opened - start), "steady": number / (perf_counter() - opened)}
+    steady = number / (perf_counter() - opened)
+    return {"new": concurrency / (opened - start), "steady": steady, "processor": (process_time() - used) / number * 1e6}
+
+
+async def waiting(create: Create, number: int) -> dict[str, float]:
+    """KB of memory that each of so many requests takes which wait for their answers at the same time."""
+    await create(0)
+    before = getrusage(RUSAGE_SELF).ru_maxrss
+    await _workers(create, number, number)
+    return {"open": (getrusage(RUSAGE_SELF).ru_maxrss - before) / number}
 
 
 async def _workers(create: Create, concurrency: int, number: int) -> None:
@@ -113,29 +127,34 @@ async def listing(client: Any, way: str, *, work: float = 0.0, memory: bool = Fa
     return {"seconds": seconds, "items": items, "kept": (late - early) / 1000, "peak": (peak - early) / 1000}
 
 
+async def requested(create: Create, order: dict[str, Any]) -> dict[str, float]:
+    """What is ordered of one small request."""
+    return await (waiting(create, order["open"]) if "open" in order else throughput(create, order["throughput"], order["number"]))
+
+
 async def run(client: Any, order: dict[str, Any]) -> Any:
     """Do what is ordered.
 
-    One of ``{"throughput": concurrency, "number": n}``, ``{"create": kind, "number": n, "concurrency": m}`` and
+    One of ``{"throughput": concurrency, "number": n}``, ``{"open": n}``, ``{"create": kind, "number": n, "concurrency": m}`` and
     ``{"pages": "loop" | "iterate" | "ahead", "work": seconds, "memory": bool}``.
     """
     async with client:
-        if "throughput" in order:
+        if "throughput" in order or "open" in order:
 
             async def small(_: int) -> None:
                 await client.call.create_web_call(agent_id="agent_1")
 
-            return await throughput(small, order["throughput"], order["number"])
+            return await requested(small, order)
         if "pages" in order:
             return await listing(client, order["pages"], work=order.get("work", 0.0), memory=order.get("memory", False))
         return await outcomes(creators(client)[order["create"]], order["number"], order.get("concurrency", order["number"]))
 
 
 def measuring(argument: str, main: Callable[[dict[str, Any]], Awaitable[Any]]) -> Callable[[], Any]:
-    """What a side's `prepare` gives: carries out the order in its argument each time that it is called."""
+    """What a side's `prepare` gives: carries out the order in its argument each time that it is called, with ``"uvloop": true`` by that."""
     order: dict[str, Any] = json.loads(argument)
 
     async def once() -> Any:
         return await main(order)
 
-    return lambda: asyncio.run(once())
+    return lambda: (import_module("uvloop") if order.get("uvloop") else asyncio).run(once())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from retell import AsyncRetell
+from retell import AsyncRetell, DefaultAioHttpClient
 
 from .load import measuring, run
 
@@ -15,4 +15,5 @@ def prepare(argument: str) -> Callable[[], Any]:
 
 
 async def _main(order: dict[str, Any]) -> Any:
-    return await run(AsyncRetell(api_key="key", base_url=order["url"], **order.get("settings", {})), order)
+    http_client = DefaultAioHttpClient() if order.get("aiohttp") else None
+    return await run(AsyncRetell(api_key="key", base_url=order["url"], http_client=http_client, **order.get("settings", {})), order)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 from retell_async import Retell
@@ -21,9 +21,10 @@ def _main(order: dict[str, Any]) -> dict[str, float]:
     with Retell(api_key="key", base_url=order["url"]) as client:
         start = perf_counter()
         _threads(client, concurrency, concurrency)
-        opened = perf_counter()
+        opened, used = perf_counter(), process_time()
         _threads(client, concurrency, number)
-        return {"new": concurrency / (opened - start), "steady": number / (perf_counter() - opened)}
+        steady = number / (perf_counter() - opened)
+        return {"new": concurrency / (opened - start), "steady": steady, "processor": (process_time() - used) / number * 1e6}
 
 
 def _threads(client: Retell, concurrency: int, number: int) -> None:
