@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any, Literal
 
 from .frame import Side, Table, interleaved, running
-from .serving import serving
+from .loopback.serving import serving
 
 REPEATS = 3
 CONCURRENCY = (20, 200, 1000)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from .frame import Side, Table, running
-from .serving import serving, stats
+from .loopback.serving import serving, stats
 
 FAULTS = {"faults": 0.05, "delay": 1.0, "retry_after": "0.05"}
 TIMEOUT = 0.5

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from .frame import Side, Table, running
-from .serving import serving, stats
+from .loopback.serving import serving, stats
 
 NUMBER = 1000
 LIMIT = 50

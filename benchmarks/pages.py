@@ -6,7 +6,7 @@ import json
 from typing import Literal
 
 from .frame import Side, Table, interleaved, medians
-from .serving import serving
+from .loopback.serving import serving
 
 REPEATS = 3
 LATENCY = 0.02  # seconds that a page takes to come

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from .frame import Side, Table, interleaved, medians
-from .serving import serving
+from .loopback.serving import serving
 
 REPEATS = 3
 CONCURRENCY = (1, 50)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from .frame import Side, Table, interleaved, medians
-from .serving import serving
+from .loopback.serving import serving
 
 REPEATS = 2
 CONCURRENCY = (20, 200, 1000)

@@ -14,7 +14,7 @@ import anyio
 import httpx
 import pytest
 
-from benchmarks.serving import serving, stats
+from benchmarks.loopback.serving import serving, stats
 from retell_async._client import AsyncRetell
 from retell_async._core.errors import APIError, OutcomeUnknownError
 from retell_async._engine.retry import RetryPolicy

@@ -16,7 +16,7 @@ import pytest
 import respx
 from anyio.abc import SocketAttribute, SocketStream
 
-from benchmarks import serving as elsewhere
+from benchmarks.loopback import serving as elsewhere
 from retell_async._client import AsyncRetell
 from retell_async._core.errors import APIConnectionError, APIStatusError, APITimeoutError, OutcomeUnknownError
 from retell_async._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient

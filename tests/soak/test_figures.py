@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from benchmarks.serving import serving, stats
+from benchmarks.loopback.serving import serving, stats
 from retell_async import AsyncRetell
 from retell_async.sandbox import Fault, RunningClock, Sandbox, Settings, create_fixtures, serve
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.serving import serving, stats
+from benchmarks.loopback.serving import serving, stats
 
 from ..docs.blocks import ROOT
 

@@ -1,0 +1,1 @@
+"""The server that benchmarks and tests measure against."""
