@@ -28,8 +28,8 @@ help: ## show the targets
 demo: $(VENV)/.demo ## run the main job: a campaign of 500 calls on the embedded sandbox, no account and no network
 	$(BIN)/python -m retell_async.sandbox.demo
 
-test: $(VENV)/.dev ## run the tests: five minutes on two cores, without a socket
-	@echo "All tests that need no socket: five minutes on two cores. What else there is: make help"
+test: $(VENV)/.dev ## run the tests: four minutes on two cores, without a socket
+	@echo "All tests that need no socket: four minutes on two cores. What else there is: make help"
 	$(BIN)/python -m pytest -m 'not soak' -n auto --dist worksteal
 
 soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes: what bounds a time one by one, a process for each folder, then all else side by side

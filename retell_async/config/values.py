@@ -48,7 +48,8 @@ _SCHEME = re.compile(rf"\s*{_SCHEMES}(?:\s+|$)", re.IGNORECASE)
 _SHAPES = re.compile(
     r"\b(?:key_[0-9a-f]{20,}|sk-[\w-]{20,}|[rs]k_(?:live|test)_\w{10,}|(?:gh[pousr]|xox[abps])[_-][\w-]{16,}|AKIA[0-9A-Z]{16}"
     r"|AIza[\w-]{20,}|SG\.[\w-]{10,}\.[\w-]{10,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)"
-    r"|(?<=Bearer )(?=[\w.~+/=-]*[\d=_]|[\w.~+/=-]{16})[\w.~+/=-]{12,}|(?<=://)[^/\s:@{}]+:[^/\s@{}]+(?=@)|(?<=hooks\.slack\.com/services/)[\w/]{12,}"
+    r"|(?<=Bearer )(?=[\w.~+/=-]*[\d=_]|[\w.~+/=-]{16})[\w.~+/=-]{12,}|(?<=://)[^/\s:@{}]+:[^/\s@{}]+(?=@)"
+    r"|(?<=hooks\.slack\.com/services/)[\w/]{12,}"
     r"|(?<=[?&])(?:(?:[\w-]*[-_])?(?:api_?key|token|secret|password)|(?:access|auth)_?token|subscription-key|key|sig|signature"
     r"|code(?==[\w~+/=%-]{20}))=(?P<value>[^&\s{}\"']+)",
     re.IGNORECASE,

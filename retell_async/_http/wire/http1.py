@@ -82,13 +82,12 @@ class Http1Connection:
         read = times.get("read")
         try:
             stream = await self._connect(times)
-            data = usual.usual_request(request.method, request.target, request.headers, request.content) if usual.HAS_LLHTTP else None
-            is_usual = data is not None
-            data = self._written(request) if data is None else data
+            short = usual.usual_request(request.method, request.target, request.headers, request.content)
+            data = short or self._written(request)  # before it leaves: it may not be possible
             if request.leaves is not None:
                 request.leaves()
             await self._send(stream, data, times.get("write"))
-            if is_usual and (answer := await self._usual(stream, request, read)) is not None:
+            if short and (answer := await self._usual(stream, request, read)) is not None:
                 return answer
             head = await self._head(stream, read)
         except BaseException:
