@@ -25,7 +25,7 @@ from .._core.operation import Omit
 from .._core.response import Answer
 from .._logs import Log
 from .files import ChangedFileError, UnreadableFileError, opened
-from .given.httpx2 import Httpx2Client, is_httpx2
+from .httpx2 import Httpx2Client, is_httpx2
 from .instrumented import Methods
 from .logs import masked_logs
 from .loops import this_process

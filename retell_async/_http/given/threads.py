@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 import httpx
 from anyio import CancelScope, CapacityLimiter, from_thread, to_thread
 
+from ..httpx2 import BlockingHttpx2Client
 from ..instrumented import Methods
 from ..way import LEAVES, Departure, drop_abandoned_blocking, goes_out
-from .httpx2 import BlockingHttpx2Client
 
 if TYPE_CHECKING:
     import httpx2

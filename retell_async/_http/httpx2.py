@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
-from ..._core.masking import cut
-from ..way import OfOthersError
+from .._core.masking import cut
+from .way import OfOthersError
 
 if TYPE_CHECKING:
     import httpx2
