@@ -34,7 +34,9 @@ __all__ = ["Sandbox"]
 # It is let in where any key is. With its spaces it is no valid key, so that it does not become the account's.
 _NO_KEY = "the sandbox itself"
 _KEY = re.compile(r"[!-~]+")
-_ENTRIES = frozenset({"request", "ring", "write", "heard", "conversed", "fault", "no_fault", "no_faults", "key", "begun", "again"})
+_ENTRIES = frozenset(
+    {"request", "ring", "write", "attempted", "session_event", "fault", "no_fault", "no_faults", "key", "begun", "send_again"}
+)
 """The kinds of entries of a journal. Files have these words, so they stay as they are."""
 
 
@@ -207,13 +209,13 @@ class Sandbox:
     def attempted(self, delivery_id: str, result: AttemptResult) -> None:
         """Take the result of an attempt to deliver something."""
         fields = {
-            "errand": delivery_id,
+            "delivery_id": delivery_id,
             "status": result.status,
             "problem": result.problem,
             "seconds": result.seconds,
             "signature": result.signature,
         }
-        self._record_and_apply("heard", fields, result.content)
+        self._record_and_apply("attempted", fields, result.content)
 
     def send_again(self, delivery_id: str) -> Delivery:
         """Deliver something once more. The answer changes nothing in the sandbox.
@@ -224,12 +226,12 @@ class Sandbox:
         with self.store.frozen_time() as now:
             if self.outbox.get(delivery_id) is None:
                 raise KeyError(delivery_id)
-            self._record(now, "again", {"errand": delivery_id})
+            self._record(now, "send_again", {"delivery_id": delivery_id})
             return self.outbox.again(delivery_id, now)
 
     def session_event(self, call_id: str, what: str, **about: Any) -> None:
         """Take an event of the connection to a custom LLM: ``opened``, ``failed``, ``received``, ``binary``, ``closed`` or ``parted``."""
-        self._record_and_apply("conversed", {"call": call_id, "what": what, **about})
+        self._record_and_apply("session_event", {"call": call_id, "what": what, **about})
 
     def _clock_moved(self) -> None:
         self.store.scheduler.notify()
@@ -257,15 +259,15 @@ class Sandbox:
                 inbound.ring(self.store, self.outbox, data["from_number"], data["to_number"], data["headers"])
             case "write":
                 inbound.write(self.store, self.outbox, data["from_number"], data["to_number"], data["text"])
-            case "heard":
+            case "attempted":
                 self.outbox.attempted(
-                    data["errand"],
+                    data["delivery_id"],
                     AttemptResult(data["status"], content, data["problem"], data["seconds"], data.get("signature", "")),
                     self.store.now(),
                 )
-            case "again":
-                self.outbox.again(data["errand"], self.store.now())
-            case "conversed":
+            case "send_again":
+                self.outbox.again(data["delivery_id"], self.store.now())
+            case "session_event":
                 self._call_runner.session_event(**data)
             case "fault":
                 self.faults.add(Fault.from_dict(data))

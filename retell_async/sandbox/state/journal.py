@@ -26,7 +26,7 @@ from .settings import Settings
 __all__ = ["Entry", "Journal"]
 
 _OURS = 0x52455441
-_FORM = 2
+_FORM = 3
 _TABLES = """
 CREATE TABLE sandbox (settings TEXT NOT NULL);
 CREATE TABLE seen (at INTEGER NOT NULL);
