@@ -3,12 +3,19 @@
 The instance dictionary of a model *is* the JSON object that the server sent. That one decision gives all the rest: a field that was
 left out is not in it and reads as ``None`` (a class attribute), a field sent as ``null`` is in it as ``None``, an unknown field
 is an attribute like any other, key order is kept, and reading 68 KB of call costs little more than parsing the JSON.
+
+What a model holds of other models is made of JSON when it is first looked at: of a page of calls, whose transcripts nobody reads, the words
+are never made. `__unread__` names the fields that are still JSON; whatever looks at the whole dictionary has them read first.
 """
 
 from __future__ import annotations
 
+import inspect
+import os
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import repeat, takewhile
+from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, cast, dataclass_transform, overload
 
 import attrs
@@ -75,6 +82,8 @@ class Model(PydanticMethods):
 
     if TYPE_CHECKING:
         __attrs_attrs__: ClassVar[tuple[attrs.Attribute[Any], ...]]
+    __slots__ = ("__unread__",)  # beside the instance dictionary, which holds the object's fields and nothing else
+    __unread__: frozenset[str]
     __test__ = False  # `TestCaseJob` and the like are no tests, whatever pytest finds imported
     __nested__: ClassVar[Mapping[str, Spec]] = {}
     __wire__: ClassVar[Mapping[str, str]] = {}
@@ -95,7 +104,7 @@ class Model(PydanticMethods):
         wire = self.__wire__
         given = {wire.get(name, name): value for name, value in fields.items()}
         self._check(fields, evolves=whole is not None)
-        for name, decode in _nested(type(self)):
+        for name, decode in _nested(type(self)).items():
             if name in given:
                 given[name] = decode(copied(given[name]))
         self.__dict__.update(given)
@@ -112,6 +121,24 @@ class Model(PydanticMethods):
             from .interop.validate import MissingFieldsError
 
             raise MissingFieldsError(f"{type(self).__name__} needs {', '.join(missing)}")
+
+    if not TYPE_CHECKING:
+
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            read(self)
+            return fields_of(self)
+
+        @__dict__.setter
+        def __dict__(self, fields: dict[str, Any]) -> None:
+            with _reading:
+                set_fields(self, fields)
+                _leave_unread(self, _NOTHING)
+
+    def __getstate__(self) -> object:
+        """For pickle and copy, which look past `__dict__`."""
+        read(self)
+        return super().__getstate__()
 
     @property
     def __content__(self) -> Self:
@@ -132,11 +159,13 @@ class Model(PydanticMethods):
         return adopter(cls)(copied(data))
 
     def __contains__(self, name: object) -> bool:
-        return self.__wire__.get(cast("str", name), name) in self.__dict__
+        return self.__wire__.get(cast("str", name), name) in fields_of(self)
 
     def __getitem__(self, name: str) -> Any:
         """A field by its name in JSON, also one that this version does not know."""
-        return self.__dict__[name]
+        if name in unread(self):
+            read(self, name)
+        return fields_of(self)[name]
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Names in JSON and values of all fields, those that were left out last: what ``dict(model)`` and FastAPI ask for."""
@@ -184,6 +213,46 @@ def _carry_key(old: Model, new: Model) -> None:
         new.__key__ = old.idempotency_key
 
 
+fields_of: Callable[[Model], dict[str, Any]] = vars(PydanticMethods)["__dict__"].__get__
+"""The instance dictionary of a model as it is: its unread fields are JSON."""
+set_fields: Callable[[Model, dict[str, Any]], None] = vars(PydanticMethods)["__dict__"].__set__
+
+_NOTHING = frozenset[str]()
+_reading = RLock()
+"""Held while fields are read: two threads that read one at once have the same model of it, and none comes between the two steps of it."""
+
+
+if hasattr(os, "register_at_fork"):
+    # A child that is forked while another thread holds it would wait for that thread, which it does not have.
+    os.register_at_fork(before=_reading.acquire, after_in_parent=_reading.release, after_in_child=_reading.release)
+
+
+def unread(model: Model) -> frozenset[str]:
+    """The fields that are still JSON, if they are there at all."""
+    return getattr(model, "__unread__", _NOTHING)
+
+
+def read(model: Model, name: str | None = None) -> None:
+    """Make models of the JSON in a field, or in all."""
+    if not unread(model):
+        return
+    with _reading:
+        left = unread(model)
+        fields, decoders = fields_of(model), _nested(type(model))
+        for each in left if name is None else left & {name}:
+            value = fields.get(each)
+            if value is not None:
+                fields[each] = decoders[each](value)
+        _leave_unread(model, _NOTHING if name is None else left - {name})
+
+
+def _leave_unread(model: Model, left: frozenset[str]) -> None:
+    if left:
+        model.__unread__ = left
+    elif hasattr(model, "__unread__"):
+        del model.__unread__
+
+
 class KeyedModel(Model):
     """A model of what the API creates once for each idempotency key."""
 
@@ -194,6 +263,32 @@ class KeyedModel(Model):
     def idempotency_key(self) -> str | None:
         """The key under which this client asked for it, ``None`` if it did not. It is no field: the server did not send it."""
         return getattr(self, "__key__", None)
+
+
+class Nested:
+    """A field that holds models, which are made when it is first looked at."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Model | None, owner: type) -> Any:
+        if instance is None:
+            return None
+        if self.name in getattr(instance, "__unread__", _NOTHING):
+            read(instance, self.name)
+        return fields_of(instance).get(self.name)
+
+    def __set__(self, instance: Model, value: Any) -> None:
+        with _reading:
+            fields_of(instance)[self.name] = value
+            _leave_unread(instance, unread(instance) - {self.name})
+
+    def __delete__(self, instance: Model) -> None:
+        with _reading:
+            if self.name not in fields_of(instance):
+                raise AttributeError(self.name, name=self.name, obj=instance)
+            del fields_of(instance)[self.name]
+            _leave_unread(instance, unread(instance) - {self.name})
 
 
 class Alias(Generic[T]):
@@ -220,8 +315,10 @@ class Alias(Generic[T]):
 def model(cls: type[ModelT]) -> type[ModelT]:
     """Make a class with annotated fields a model, which is an attrs class whose fields read as ``None`` until they are there."""
     made: Any = attrs.define(cls, slots=False, init=False, eq=False, repr=False, kw_only=True)
+    nested = cls.__nested__ if isinstance(cls.__nested__, dict) else {}  # what a program's own class holds is not known yet
     for field in declared(cls):
-        setattr(made, field.name, Alias[Any](made.__wire__[field.name]) if field.name in made.__wire__ else None)
+        wire = made.__wire__.get(field.name)
+        setattr(made, field.name, Alias[Any](wire) if wire is not None else Nested(field.name) if field.name in nested else None)
     made.__annotations__ = Hints(made.__annotations__, made.__module__)
     del made.__attrs_init__
     return cls
@@ -253,7 +350,7 @@ class UnknownObject(Model):
 def plain(value: Any) -> Any:
     """A value as `json.dumps` takes it, with dicts in place of models. Its containers are new: changing them changes no model."""
     if isinstance(value, Model):
-        return {name: plain(item) for name, item in value.__dict__.items()}
+        return {name: plain(item) for name, item in fields_of(value).items()}
     kind = value.__class__  # models apart, JSON holds exact dicts and lists
     if kind is list:
         return [plain(item) for item in value]
@@ -330,14 +427,14 @@ def adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
     return cast("Callable[[dict[str, Any]], ModelT]", found)
 
 
-_nested_by_class: dict[type[Model], list[tuple[str, Decode]]] = {}
+_nested_by_class: dict[type[Model], dict[str, Decode]] = {}
 
 
-def _nested(cls: type[Model]) -> list[tuple[str, Decode]]:
+def _nested(cls: type[Model]) -> dict[str, Decode]:
     """What decodes the fields of a model that hold models."""
     found = _nested_by_class.get(cls)
     if found is None:
-        found = _nested_by_class[cls] = [(name, decoder(spec)) for name, spec in cls.__nested__.items()]
+        found = _nested_by_class[cls] = {name: decoder(spec) for name, spec in cls.__nested__.items()}
     return found
 
 
@@ -347,22 +444,34 @@ def _make_adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
 
         def adopt(data: dict[str, Any]) -> ModelT:
             self = new(cls)
-            self.__dict__ = data
+            set_fields(self, data)
             return self
 
         return adopt
+
+    late = frozenset(name for name in cls.__nested__ if isinstance(inspect.getattr_static(cls, name, None), Nested))
+    if len(late) == len(cls.__nested__):
+
+        def adopt_late(data: dict[str, Any]) -> ModelT:
+            self = new(cls)
+            set_fields(self, data)
+            self.__unread__ = late
+            return self
+
+        return adopt_late
 
     fields: list[tuple[str, Decode]] = []
 
     def adopt_nested(data: dict[str, Any]) -> ModelT:
         if not fields:  # at the first object, not before: a model may hold itself
-            fields.extend(_nested(cls))
+            fields.extend((name, decode) for name, decode in _nested(cls).items() if name not in late)
         for name, decode in fields:
             value = data.get(name)
             if value is not None:
                 data[name] = decode(value)
         self = new(cls)
-        self.__dict__ = data
+        set_fields(self, data)
+        self.__unread__ = late
         return self
 
     return adopt_nested
@@ -438,8 +547,7 @@ def _decode_leaves(cls: type[Model]) -> Decode:
             return value
         leaves = list(map(new, repeat(cls, len(value))))
         try:
-            for leaf, entry in zip(leaves, value, strict=True):
-                leaf.__dict__ = entry
+            deque(map(set_fields, leaves, value), 0)
         except TypeError:  # what is no dict cannot be one's fields: it passes through
             return [one(entry) for entry in value]
         return leaves
