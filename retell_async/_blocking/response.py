@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from .._core.errors import text_of
 from .._core.response import RawResponse, Received, StreamedResponse, keep
 
 if TYPE_CHECKING:
@@ -33,9 +34,20 @@ class SyncRawResponse(RawResponse[T]):
             retries_taken=raw.retries_taken,
         )
 
+    def read(self) -> bytes:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The body, decoded."""
+        return self.content
+
+    def text(self) -> str:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The body as text."""
+        return text_of(self.http_response)
+
     def json(self) -> Any:
         """The body as parsed JSON, parsed anew each time."""
         return self.http_response.json()
+
+    def close(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Nothing: the answer is whole, and its connection was given back."""
 
     @overload  # type: ignore[override]
     def parse(self) -> T: ...

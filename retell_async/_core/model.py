@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat, takewhile
 from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, cast, dataclass_transform, overload
@@ -27,7 +27,7 @@ from .masking import masked_fields, masked_repr
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Alias", "KeyedModel", "Model", "UnknownObject", "copied", "declared", "model"]
+__all__ = ["Alias", "KeyedModel", "Model", "UnknownObject", "carry_key", "copied", "declared", "model"]
 
 T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound="Model")
@@ -100,7 +100,7 @@ class Model(PydanticMethods):
         if whole is not None:  # `attrs.evolve` gives what is to be changed, then the model, then all that it has as if it had been given
             fields = dict(takewhile(lambda item: item[1] is not whole, fields.items()))
             self.__dict__.update(whole.model.__dict__)
-            _carry_key(whole.model, self)
+            carry_key(whole.model, self)
         wire = self.__wire__
         given = {wire.get(name, name): value for name, value in fields.items()}
         self._check(fields, evolves=whole is not None)
@@ -174,7 +174,7 @@ class Model(PydanticMethods):
         return iter(whole(self).items())
 
     def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
+        if not isinstance(other, Model) or other.__class__ is not self.__class__:
             return NotImplemented
         mine, theirs = self.__dict__, other.__dict__
         if mine.keys() != theirs.keys():  # one that was left out is as good as ``null``: what was written with all of them is the same
@@ -185,11 +185,6 @@ class Model(PydanticMethods):
 
     __hash__ = None  # type: ignore[assignment]  # mutable, as dicts are
 
-    def __await__(self) -> Generator[Any, Any, Self]:
-        """The model itself: for what is written ``await raw.parse()``."""
-        yield from ()
-        return self
-
     def __repr__(self) -> str:
         return masked_repr(type(self).__name__, self.__dict__)
 
@@ -199,15 +194,15 @@ class Model(PydanticMethods):
 
     def __replace__(self, **changes: Any) -> Self:
         """For `copy.replace` (Python 3.13): a copy with some fields changed, those left out still left out."""
-        new = object.__new__(type(self))
+        new = object.__new__(self.__class__)
         new.__dict__.update(self.__dict__)
         for name, value in changes.items():
             setattr(new, name, value)
-        _carry_key(self, new)
+        carry_key(self, new)
         return new
 
 
-def _carry_key(old: Model, new: Model) -> None:
+def carry_key(old: Model, new: Model) -> None:
     """Let a copy have the idempotency key of what it is a copy of."""
     if isinstance(old, KeyedModel) and isinstance(new, KeyedModel) and old.idempotency_key is not None:
         new.__key__ = old.idempotency_key

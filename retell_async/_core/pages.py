@@ -278,11 +278,6 @@ class Page(PydanticMethods, Sequence[T]):
         """An answer is true, whatever is in it: `len` says whether there are items."""
         return True
 
-    def __await__(self) -> Generator[Any, Any, Self]:
-        """The page itself: for what is written ``await raw.parse()``."""
-        yield from ()
-        return self
-
     def __repr__(self) -> str:
         if "_fields" not in vars(self):  # as in a traceback of why it cannot be made
             return f"{type(self).__name__}()"

@@ -172,6 +172,7 @@ class RawResponse(Received[T]):
         super().__init__(answer, idempotency_key=idempotency_key, retries_taken=retries_taken)
         self._parse = parse
         self._parsed: T = _NOTHING
+        self._awaited: Any = _NOTHING
 
     @property
     def content(self) -> bytes:
@@ -211,7 +212,7 @@ class RawResponse(Received[T]):
     def parse(self, *, to: Any = None) -> Any:
         """What the answer means; the same object each time.
 
-        The result may be awaited too, which gives the result.
+        It may be awaited too, which gives what the method gives without `with_raw_response`: the same, but not to be awaited again.
 
         :param to: read the body as this instead: a model, a class of pydantic, `dict`, `list`, `str`, `bytes` or `httpx.Response`.
         :raises APIResponseValidationError: the body is not what it should be.
@@ -220,7 +221,9 @@ class RawResponse(Received[T]):
             from .interop.cast import cast_answer
 
             return awaited(cast_answer(self._answer, to))
-        return awaited(self.meaning)
+        if self._awaited is _NOTHING:
+            self._awaited = awaited(self.meaning)
+        return self._awaited
 
     def iter_bytes(self, chunk_size: int | None = None) -> Each[bytes]:
         """The body in pieces: of `chunk_size` bytes, or whole."""
@@ -314,7 +317,11 @@ class StreamedResponse(Received[T]):
         :raises APIResponseValidationError: the body is not what it should be.
         """
         await self.read()
-        return self._raw.meaning if to is None else await self._raw.parse(to=to)
+        if to is None:
+            return self._raw.meaning
+        from .interop.cast import cast_answer
+
+        return cast_answer(self._answer, to)
 
     async def aclose(self) -> None:
         """Let the connection go; what was not read is lost."""

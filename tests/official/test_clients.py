@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, cast
 from unittest import mock
 
+import attrs
 import httpx
 import pydantic
 import pytest
@@ -301,7 +302,7 @@ async def test_a_header_is_taken_out_with_omit() -> None:
 async def test_a_raw_response_is_awaited_or_not() -> None:
     async with client(httpx.Response(200, json=ITEM)) as here:
         raw = await here.call.with_raw_response.retrieve("call_1")
-        assert await raw.parse() is raw.parse()
+        assert raw.parse() is raw.parse() == await raw.parse() is await raw.parse()
         assert (await raw.parse()).call_id == raw.parse().call_id == "call_1"
         assert await raw.json() == raw.json() == ITEM
         assert await raw.text() == raw.text()
@@ -311,6 +312,7 @@ async def test_a_raw_response_is_awaited_or_not() -> None:
             "GET", "http://retell.test/v0/v2/get-call/call_1", "HTTP/1.1", True,
         )  # fmt: skip
         assert await raw.parse(to=dict) == ITEM
+        assert await raw.parse(to=bytes) == raw.content
         assert isinstance(raw, retell_async.AsyncAPIResponse)
         async with here.call.with_streaming_response.retrieve("call_1") as response:
             assert isinstance(response, retell_async.AsyncAPIResponse)
@@ -325,6 +327,53 @@ async def test_a_raw_response_is_awaited_or_not() -> None:
     async with client(httpx.Response(200, json=PAGE)) as here:
         listed = await here.call.with_raw_response.list()
         assert (await listed.parse()).items[0].call_id == listed.parse().items[0].call_id == "call_1"
+
+
+def answers(request: httpx.Request) -> httpx.Response:
+    if request.method == "DELETE":
+        return httpx.Response(204)
+    if "list-voices" in request.url.path:
+        return httpx.Response(200, json=[{"voice_id": "voice_1"}])
+    return httpx.Response(200, json=PAGE if "list" in request.url.path else {**ITEM, "call_analysis": {"call_summary": "Well."}})
+
+
+async def test_nothing_but_a_raw_answer_can_be_awaited() -> None:
+    async with client(answers) as here:
+        call = await here.call.retrieve("call_1")
+        given = [call, call.call_analysis, await here.call.list(), await here.voice.list(), await cast("Any", here.call).delete("call_1")]
+        raw = await here.call.with_raw_response.retrieve("call_1")
+        voices = await here.voice.with_raw_response.list()
+        for own in (raw, voices, await here.call.with_raw_response.list()):
+            assert inspect.isawaitable(own.parse())
+            given.append(await own.parse())
+        given.extend([raw.parse().call_analysis, await raw.json(), await raw.text(), await raw.read(), await raw.parse(to=dict)])
+        async with here.call.with_streaming_response.retrieve("call_1") as response:
+            given.append(await response.parse())
+    with Retell(KEY, http_client=httpx.Client(transport=httpx.MockTransport(answers))) as there:
+        whole = there.call.with_raw_response.retrieve("call_1")
+        given.extend([there.call.retrieve("call_1"), there.call.list(), there.voice.list(), cast("Any", there.call).delete("call_1")])
+        given.extend([whole.parse(), whole.parse(to=dict), whole.json(), whole.text(), whole.read(), cast("Any", whole).close()])
+    for value in given:
+        assert not inspect.isawaitable(value)
+        assert not hasattr(type(value), "__await__")
+
+
+async def test_what_a_raw_answer_gives_is_what_it_would_be_without() -> None:
+    async with client(answers) as here:
+        placed = (await here.call.with_raw_response.create_phone_call(from_number="+14155550100", to_number="+14155550101")).parse()
+        assert placed.idempotency_key == (await placed).idempotency_key is not None
+        for value in (placed, (await here.call.with_raw_response.list()).parse(), (await here.voice.with_raw_response.list()).parse()):
+            plain = await value
+            assert isinstance(value, type(plain))
+            assert value == plain == value
+            assert value.model_dump() == plain.model_dump()
+            assert repr(value) == repr(plain)
+            for copied in (copy.copy(value), copy.deepcopy(value), pickle.loads(pickle.dumps(value)), value.model_copy()):
+                assert type(copied) is type(plain)
+                assert copied == plain
+        placed.call_id = "call_2"
+        assert (await placed).call_id == "call_2"
+        assert type(attrs.evolve(placed, call_id="call_3")) is type(await placed)
 
 
 async def test_raw_and_streamed_answers_of_the_client() -> None:
@@ -429,7 +478,7 @@ async def test_a_resource_is_made_of_a_client_by_keyword() -> None:
 
     async with client(httpx.Response(200, json=[])) as here:
         assert await AsyncVoiceResource(client=here).list() == []
-    with retell_async.Retell(KEY, http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=[])))) as there:
+    with Retell(KEY, http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=[])))) as there:
         assert VoiceResource(client=there).list() == []
 
 

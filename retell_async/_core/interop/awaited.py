@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeVar, cast
+
+from ..model import Model, carry_key
+from .methods import PydanticMethods
 
 if TYPE_CHECKING:
     from typing import Self
@@ -13,24 +17,24 @@ __all__ = ["Bytes", "Each", "Nothing", "Text", "awaited"]
 T = TypeVar("T")
 
 
-class _Awaited:
-    __slots__ = ()
-
-    def __await__(self) -> Generator[Any, Any, Self]:
-        yield from ()
-        return self
-
-
-class Text(_Awaited, str):
+class Text(str):
     """A text."""
 
     __slots__ = ()
 
+    def __await__(self) -> Generator[Any, Any, str]:
+        yield from ()
+        return str(self)
 
-class Bytes(_Awaited, bytes):
+
+class Bytes(bytes):
     """Bytes."""
 
     __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        yield from ()
+        return bytes(self)
 
 
 class Each(Iterator[T]):
@@ -51,12 +55,20 @@ class Each(Iterator[T]):
         raise StopAsyncIteration
 
 
-class _Object(_Awaited, dict[str, Any]):
+class _Object(dict[str, Any]):
     __slots__ = ()
 
+    def __await__(self) -> Generator[Any, Any, dict[str, Any]]:
+        yield from ()
+        return dict(self)
 
-class _Array(_Awaited, list[Any]):
+
+class _Array(list[Any]):
     __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, list[Any]]:
+        yield from ()
+        return list(self)
 
 
 class Nothing:
@@ -80,13 +92,54 @@ class Nothing:
         return "None"
 
 
+class _Shared:
+    """A model or a page that may be awaited, which gives the one that it shares its fields with.
+
+    Whoever awaits whatever can be awaited must leave models alone, so no class of theirs has this: each has a subclass for it,
+    whose objects say that they are of the class itself.
+    """
+
+    __slots__ = ()
+    if TYPE_CHECKING:
+        __plain__: PydanticMethods
+
+    def __await__(self) -> Generator[Any, Any, PydanticMethods]:
+        yield from ()
+        return self.__plain__
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        return self.__plain__.__reduce_ex__(protocol)
+
+
+@cache
+def _shared(kind: Any) -> Any:
+    fields: dict[str, Any] = {"__slots__": ("__plain__",), "__class__": property(lambda _: kind), "__module__": __name__}
+    return type(kind)(kind.__name__, (_Shared, kind), fields)
+
+
+def _share(value: PydanticMethods) -> Any:
+    plain: Any = type(value)
+    kind = _shared(plain)
+    made = kind.__new__(kind)
+    made.__plain__, made.__dict__ = value, value.__dict__
+    if isinstance(value, Model):
+        carry_key(value, made)
+    if isinstance(value, list):
+        made.extend(value)
+    return made
+
+
 def awaited(value: Any) -> Any:
-    """The same value as one that may be awaited. Models and pages can be by themselves; a number cannot."""
+    """The same value as one that may be awaited. A number cannot."""
     kind = value.__class__
+    if isinstance(value, PydanticMethods):
+        return _share(value)
     if value is None:
         return Nothing()
     if kind is dict:
         return _Object(cast("dict[str, Any]", value))
     if kind is list:
         return _Array(cast("list[Any]", value))
+    if kind is bytes:
+        return Bytes(value)
     return Text(value) if kind is str else value

@@ -6,7 +6,7 @@ They stand here for type checkers and for `dir`; what they do is imported by the
 from __future__ import annotations
 
 import builtins  # inside the classes `dict` is a method
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -60,6 +60,7 @@ class PydanticMethods:
         def __declaring__(cls) -> type[Model]: ...
         @classmethod
         def from_dict(cls, data: Mapping[str, Any]) -> Self: ...
+        def __await__(self) -> Generator[Any, Any, Self]: ...  # of what `RawResponse.parse` gives, whose type has no name
 
     else:
 

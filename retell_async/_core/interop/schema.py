@@ -6,10 +6,11 @@ all that the API's document says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
 try:
@@ -44,14 +45,16 @@ def of_model(cls: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
 
     def made() -> CoreSchema:
         said = core_schema.typed_dict_schema(dict(_fields(cls, handler)), cls=cls)
-        return _wrapped(cls, partial(_model, cls), said, names(cls))
+        return _wrapped(cls, partial(_model, cls), said, {wire: field["schema"] for wire, field in said["fields"].items()})
 
     return _defined(cls, made)
 
 
 def of_union(cls: NamedUnion, handler: GetCoreSchemaHandler) -> CoreSchema:
     """The schema of a union that has a name: told apart by its tag, if it has one."""
-    return _defined(cls, lambda: _wrapped(cls, partial(_member, cls), _choices(cls, handler)))
+    spec = lookup(cls.__name__)
+    tag: dict[str, CoreSchema] = {spec.tag: core_schema.literal_schema([*spec.table])} if isinstance(spec, Tagged) else {}
+    return _defined(cls, lambda: _wrapped(cls, partial(_member, cls), _choices(cls, handler), tag))
 
 
 def of_page(cls: type[Any], source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -109,19 +112,32 @@ def serializer() -> SchemaSerializer:
     return SchemaSerializer(core_schema.any_schema(serialization=core_schema.plain_serializer_function_ser_schema(_write, info_arg=True)))
 
 
-def _wrapped(cls: type[Any], take: Callable[[Any, Any], Any], said: CoreSchema, fields: Iterable[str] = ()) -> CoreSchema:
-    """What is taken and written by functions of ours, with a schema that is shown, and that counts for how well something fits."""
+def _wrapped(
+    cls: type[Any], take: Callable[[Any, Any], Any], said: CoreSchema, fields: Mapping[str, CoreSchema] = MappingProxyType({})
+) -> CoreSchema:
+    """What is taken and written by functions of ours, with a schema that is shown, and fields that count for how well something fits."""
 
     def taken(value: Any, handler: Callable[[Any], Any]) -> Any:
         return take(value, handler)
 
     taken.__qualname__ = taken.__name__ = cls.__name__  # which errors show
-    anything = core_schema.model_field(core_schema.with_default_schema(core_schema.any_schema(), default=None))
-    counted = core_schema.model_fields_schema(dict.fromkeys(fields, anything))  # which knows of `from_attributes` too
-    shown = core_schema.json_or_python_schema(core_schema.lax_or_strict_schema(said, core_schema.is_instance_schema(cls)), counted)
+    counts = {name: _counted(schema) for name, schema in fields.items()}
+    counted = core_schema.model_fields_schema(counts)  # which knows of `from_attributes` too
+    shown = core_schema.union_schema([counted, said], mode="left_to_right", metadata={"pydantic_js_functions": [_show]})
     return core_schema.no_info_wrap_validator_function(
         taken, shown, serialization=core_schema.plain_serializer_function_ser_schema(_write, info_arg=True)
     )
+
+
+def _show(schema: Any, handler: Callable[[Any], Any]) -> Any:
+    return handler(schema["choices"][1])
+
+
+def _counted(schema: CoreSchema) -> core_schema.ModelField:
+    """A field that may be anything; of a tag pydantic is told what it is, by which it tells classes apart."""
+    if schema["type"] == "literal":
+        return core_schema.model_field(core_schema.with_default_schema(schema, default=None, on_error="default"))
+    return core_schema.model_field(core_schema.with_default_schema(core_schema.any_schema(), default=None))
 
 
 def _write(value: Any, info: core_schema.SerializationInfo) -> Any:
