@@ -19,7 +19,7 @@ from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import attrs
 import httpx
@@ -72,6 +72,9 @@ def test_resources_methods_and_options(there: retell.AsyncRetell, here: retell_a
         assert methods <= {*dir(getattr(here, name))}
     assert set(re.findall(r"`(\w+)`", row("Options of a request"))) == OPTIONS
     assert set(inspect.signature(there.call.retrieve).parameters) >= OPTIONS
+    assert "`inspect.getfullargspec` has `**options`" in row("Options of a request")
+    assert inspect.getfullargspec(here.call.retrieve).varkw == "options"
+    assert set(inspect.signature(here.call.retrieve).parameters) >= OPTIONS
     assert set(retell_async.RequestOptions.__annotations__) >= OPTIONS
 
 
@@ -391,6 +394,12 @@ def test_models_elsewhere() -> None:
         assert (type(held.call), held.model_dump(exclude_unset=True)) == (kind, {"call": CALL})
         assert copy.deepcopy(held.call) == pickle.loads(pickle.dumps(held.call)) == held.call
         assert "to_number" in held.model_json_schema()["$defs"]["PhoneCallResponse"]["required"]
+    assert 'told apart by `Field(discriminator="call_type")`' in row("Models elsewhere")
+    told = pydantic.Field(discriminator="call_type")
+    for package in (retell.types, types):
+        calls: Any = package.PhoneCallResponse | package.WebCallResponse
+        made: Any = pydantic.create_model("Held", call=(Annotated[calls, told], ...))(call=CALL)
+        assert type(made.call) is package.PhoneCallResponse
 
 
 def test_attributes() -> None:
@@ -560,6 +569,26 @@ def test_json_by_what_knows_pydantic_alone() -> None:
     assert answer(response=ours).model_dump(mode="json")["response"]["call_id"] == CALL["call_id"]
 
 
+def test_settings_that_are_models() -> None:
+    voice = {"voice_id": "v", "voice_name": "n", "provider": "elevenlabs", "gender": "male"}
+    said = row("pydantic-settings fills a field")
+    assert "`voice: Json[VoiceResponse]`" in said
+    json_of: Any = pydantic.Json
+    assert pydantic.TypeAdapter(json_of[types.VoiceResponse]).validate_python(json.dumps(voice)) == types.VoiceResponse.from_dict(voice)
+    settings = pytest.importorskip("pydantic_settings")
+    source = settings.EnvSettingsSource(settings.BaseSettings, env_nested_delimiter="__")
+    assert "`voice: dict[str, str]`" in said
+    for kind, filled in ((retell.types.VoiceResponse, True), (types.VoiceResponse, False), (dict[str, str], True)):
+        assert source.field_is_complex(pydantic.fields.FieldInfo(annotation=kind)) is filled
+
+
+def test_hashes_of_arguments() -> None:
+    assert "`@st.cache_data(hash_funcs={PhoneCallResponse: lambda call: call.model_dump_json()})`" in row("Streamlit takes a model")
+    assert not isinstance(types.PhoneCallResponse(**CALL), pydantic.BaseModel)  # which it makes this text of by itself
+    first, second = (types.PhoneCallResponse(**{**CALL, "call_id": name}).model_dump_json() for name in ("call_1", "call_2"))
+    assert types.PhoneCallResponse(**CALL).model_dump_json() == first != second
+
+
 def test_validating() -> None:
     assert "`pydantic.ValidationError`" in row("`model_validate` refuses values of another kind")
     for wrong in ({**CALL, "call_status": "of next year"}, {"call_type": "phone_call"}):
@@ -619,6 +648,8 @@ def status(call: PhoneCallResponse) -> Literal["registered", "not_connected", "o
         case _:
             pass
     return call.call_status  # a status
+def token(call: WebCallResponse) -> str:
+    return call.access_token  # a token
 def look(call: CallResponse, page: object) -> None:
     if call.call_type == "phone_call":
         print(call.from_number)  # by its tag
@@ -653,6 +684,7 @@ def test_what_type_checkers_know(tmp_path: Path) -> None:
         (tmp_path / package / "program.py").write_text(CHECKED.format(package=package))
     assert "say `CallResponse`, which takes both" in row("`CallResponse` is `Union")
     assert "to mypy after a `match`" in row("a status is a `Literal`")
-    for checker, ours in ((mypy, set(lines)), (pyright, {"a page", "one of two", "a status"})):
+    assert "may be `None` to them" in row("`access_token` of a `WebCallResponse`")
+    for checker, ours in ((mypy, set(lines)), (pyright, {"a page", "one of two", "a status", "a token"})):
         found = {package: {line for _, line in checker(tmp_path / package)} for package in ("retell", "retell_async")}
         assert found == {"retell": set(), "retell_async": {lines[words] for words in ours}}
