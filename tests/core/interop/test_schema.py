@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
 import httpx
@@ -289,6 +289,20 @@ def test_of_a_union_pydantic_takes_what_most_of_the_fields_are_of() -> None:
     for kind in kinds:
         assert isinstance(pydantic.TypeAdapter(kind).validate_python(CALL), types.PhoneCallResponse)
         assert isinstance(pydantic.TypeAdapter(kind).validate_python({"call_id": "c"}), Short)
+
+
+def test_classes_are_told_apart_by_a_discriminator() -> None:
+    told = pydantic.Field(discriminator="call_type")
+    kinds: Any = (Annotated[types.PhoneCallResponse | types.WebCallResponse, told], Annotated[types.CallResponse, told])
+    for kind in kinds:
+        calls = pydantic.TypeAdapter(kind)
+        for call in (calls.validate_python(CALL), calls.validate_json(json.dumps(CALL)), calls.validate_python(CALL, strict=True)):
+            assert call == types.PhoneCallResponse.from_dict(CALL)
+    with pytest.raises(pydantic.ValidationError, match="call_type"):
+        pydantic.TypeAdapter(kinds[0]).validate_python({**CALL, "call_type": "of_next_year"})
+    said = pydantic.TypeAdapter(kinds[0]).json_schema()
+    assert {*said["discriminator"]["mapping"]} == {"phone_call", "web_call"}
+    assert said["$defs"]["PhoneCallResponse"]["properties"]["call_type"]["const"] == "phone_call"
 
 
 def test_fastapi_takes_what_a_request_takes_for_its_body() -> None:
