@@ -397,8 +397,8 @@ def test_models_elsewhere() -> None:
     assert 'told apart by `Field(discriminator="call_type")`' in row("Models elsewhere")
     told = pydantic.Field(discriminator="call_type")
     for package in (retell.types, types):
-        calls: Any = package.PhoneCallResponse | package.WebCallResponse
-        made: Any = pydantic.create_model("Held", call=(Annotated[calls, told], ...))(call=CALL)
+        calls: Any = Annotated[package.PhoneCallResponse | package.WebCallResponse, told]
+        made: Any = pydantic.create_model("Held", call=(calls, ...))(call=CALL)
         assert type(made.call) is package.PhoneCallResponse
 
 
