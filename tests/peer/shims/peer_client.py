@@ -67,7 +67,7 @@ class _Transport(httpx.AsyncHTTPTransport):
 def DefaultAsyncHttpxClient(**settings: Any) -> Any:  # noqa: N802
     """With the proxies of the environment where httpx has them."""
     client = retell_async.DefaultAsyncHttpxClient(**settings)
-    proxies = client.own._proxies
+    proxies = client.own._of_environment.__wrapped__.__self__
     client._mounts = {URLPattern(f"{scheme}://"): proxy for scheme, proxy in proxies._urls.items()}
     return client
 
