@@ -6,7 +6,7 @@ import json
 from random import Random
 from typing import Any
 
-__all__ = ["call_body"]
+__all__ = ["call_body", "page_body"]
 
 _VOCABULARY = (  # noqa: SIM905
     "yes no thanks okay sure hello please well actually maybe right today tomorrow morning afternoon order delivery address appointment "
@@ -22,6 +22,13 @@ def call_body(*, utterances: int = 40, seed: int = 3) -> bytes:
     With 40 utterances it is about 68 KB long.
     """
     return json.dumps(_call(utterances, Random(seed)), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def page_body(calls: int, *, utterances: int = 10, seed: int = 3) -> bytes:
+    """The answer to a `list_calls`: a page of so many calls."""
+    random = Random(seed)
+    page = {"items": [_call(utterances, random) for _ in range(calls)], "has_more": True, "pagination_key": "next"}
+    return json.dumps(page, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _call(utterances: int, random: Random) -> dict[str, Any]:

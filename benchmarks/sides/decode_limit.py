@@ -10,6 +10,6 @@ import msgspec
 from .timing import batches
 
 
-def prepare(path: str) -> Callable[[], float]:
-    body = Path(path).read_bytes()
+def prepare(argument: str) -> Callable[[], float]:
+    body = Path(argument.partition(" ")[0]).read_bytes()
     return batches(lambda: msgspec.json.decode(body))

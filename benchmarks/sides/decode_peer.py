@@ -11,20 +11,21 @@ from typing import Any
 
 import httpx
 from retell import AsyncRetell
-from retell.types import CallResponse
+from retell.types import CallListResponse, CallResponse
 
-from .timing import batches, touch
+from .timing import READINGS, batches
 
 
-def prepare(path: str) -> Callable[[], float]:
-    body = Path(path).read_bytes()
+def prepare(argument: str) -> Callable[[], float]:
+    path, _, reading = argument.partition(" ")
+    body, read = Path(path).read_bytes(), READINGS[reading]
     client = AsyncRetell(api_key="key")
     request = httpx.Request("GET", "https://api.example.com/v2/get-call/call_1")
-    model: Any = CallResponse
+    model: Any = CallListResponse if body.startswith(b'{"items"') else CallResponse
 
     def once() -> None:
         response = httpx.Response(200, headers={"content-type": "application/json"}, content=body, request=request)
         data = response.json()
-        touch(client._process_response_data(data=data, cast_to=model, response=response))  # pyright: ignore[reportPrivateUsage]
+        read(client._process_response_data(data=data, cast_to=model, response=response))  # pyright: ignore[reportPrivateUsage]
 
     return batches(once)

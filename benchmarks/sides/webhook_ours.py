@@ -7,7 +7,7 @@ from pathlib import Path
 
 from retell_async import webhooks
 
-from .timing import batches, touch
+from .timing import READINGS, batches
 
 KEY = "key_0123456789abcdef"
 
@@ -19,6 +19,6 @@ def prepare(path: str) -> Callable[[], float]:
     def once() -> None:
         event = webhooks.unwrap(body, headers, api_key=KEY)
         assert isinstance(event, webhooks.CallAnalyzed)
-        touch(event.call)
+        READINGS["each word"](event.call)
 
     return batches(once)
