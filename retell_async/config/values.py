@@ -35,11 +35,13 @@ _GROWN = re.compile(r"[\w!@#$%^&*+=/~-]\$\{\{\s*env\.|env\.\w+\s*\}\}\.?[\w!@#$%
 """A reference with more beside it that may be part of a key: the next one often is the one before and a sign more."""
 _ANY = re.compile(r"(?<!\$)\$\{\{")
 _SECRET_NAME = re.compile(
-    r"auth(?!ors?\b|or[-_])|api.?key|token|secret|passw|pwd|cookie|credential|signature|jwt|(?:^|[-_])key$|(?-i:(?<=[a-z])Key$)",
+    r"auth(?!ors?\b|or[-_])|api.?key|token|secret|passw|pwd|cookie|credential|signature|jwt|(?:^|[-_])(?:key|pass)$|(?-i:(?<=[a-z])Key$)",
     re.IGNORECASE,
 )
 _NAMED = r"(?:api|access|auth|secret|private|subscription|license)[-_ ]?key|token|secret|passw(?:or)?d|pwd|credentials?"
-_SECRET_VARIABLE = re.compile(rf"(?:^|[-_]|(?-i:(?<=[a-z])(?=[A-Z])))(?:{_NAMED})$", re.IGNORECASE)
+_SECRET_VARIABLE = re.compile(rf"(?:^|[-_]|(?-i:(?<=[a-z])(?=[A-Z])))(?:{_NAMED}|key|auth|bearer)$", re.IGNORECASE)
+_KEYS_ALONE = re.compile(r"authorization|api.?key", re.IGNORECASE)
+"""The names of settings that hold nothing but keys: whatever stands there is one."""
 _HOLDERS = ("headers", "query_params", "custom_sip_headers")
 _VARIABLES = ("default_dynamic_variables", "dynamic_variables", "variables")
 _SECRET_FIELDS = ("cal_api_key", "auth_password")
@@ -48,7 +50,7 @@ _SCHEME = re.compile(rf"\s*{_SCHEMES}(?:\s+|$)", re.IGNORECASE)
 _SHAPES = re.compile(
     r"\b(?:key_[0-9a-f]{20,}|sk-[\w-]{20,}|[rs]k_(?:live|test)_\w{10,}|(?:gh[pousr]|xox[abps])[_-][\w-]{16,}|AKIA[0-9A-Z]{16}"
     r"|AIza[\w-]{20,}|SG\.[\w-]{10,}\.[\w-]{10,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)"
-    r"|(?<=Bearer )(?=[\w.~+/=-]*[\d=_]|[\w.~+/=-]{16})[\w.~+/=-]{12,}|(?<=://)[^/\s:@{}]+:[^/\s@{}]+(?=@)"
+    r"|(?<=Bearer )[\w.~+/=-]{12,}|(?<=://)[^/\s:@{}]+:[^/\s@{}]+(?=@)"
     r"|(?<=hooks\.slack\.com/services/)[\w/]{12,}"
     r"|(?<=[?&])(?:(?:[\w-]*[-_])?(?:api_?key|token|secret|password)|(?:access|auth)_?token|subscription-key|key|sig|signature"
     r"|code(?==[\w~+/=%-]{20}))=(?P<value>[^&\s{}\"']+)",
@@ -63,8 +65,12 @@ _ASSIGNED = re.compile(
 )
 """A name that says what it is, and a value beside it: in quotation marks, or after a colon or an equals sign alone, as in headers."""
 _WORDS = re.compile(r"[^\W\d_]+(?:[ '.,-]+[^\W\d_]+)*[.!?]?")
+_JOINTS = re.compile(r"[\s_.,-]+")
 _TEMPLATE = re.compile(r"{{.*?}}", re.DOTALL)
 _LONG = 20
+"""As many characters no word has that stands where keys do."""
+_SHORT = 2
+"""As many characters of letters and digits are no key: `v2`, `Q4`."""
 _KNOWN = 8
 """As many characters has a key that is looked for in all texts. Shorter ones stand in words too."""
 OTHER = " (another value in the account)"
@@ -130,15 +136,27 @@ def secrets_in(path: tuple[str | int, ...], text: str) -> list[str]:
         or (holders & {*_HOLDERS} and (_SECRET_NAME.search(names[-1]) or (names[-1] == "code" and len(text) >= _LONG)))
         or (holders & {*_VARIABLES} and _SECRET_VARIABLE.search(names[-1]))
     ):
+        alone = names[-1] in _SECRET_FIELDS or _KEYS_ALONE.search(names[-1])
         parts = [part.strip() for part in _TEMPLATE.sub("\0", _SCHEME.sub("", bare, count=1)).split("\0")]
-        return [part for part in parts if len(part) >= (_KNOWN if len(parts) > 1 else 1)]  # beside others, a short one may be a mere word
+        least = _KNOWN if len(parts) > 1 else 1  # beside others, a short one may be a mere word
+        return [part for part in parts if len(part) >= least and (alone or not _is_ordinary(part))]
     found = [one["value"] or one[0] for one in _SHAPES.finditer(bare)]
-    found += [one["value"] for one in _BASIC.finditer(bare) if _is_pair(one["value"])]
     for one in _ASSIGNED.finditer(bare):
         value: str = one["quoted"] or one["plain"]
         if re.search("[a-z]", value, re.IGNORECASE) and len(re.findall(r"\d", value)) >= (1 if one["quoted"] else 2):
             found.append(value)
+    found = [value for value in found if not _is_ordinary(value)]
+    found += [one["value"] for one in _BASIC.finditer(bare) if _is_pair(one["value"])]
     return sorted(dict.fromkeys(found), key=lambda key: -len(key))  # one may be part of another, and stand alone too
+
+
+def _is_ordinary(text: str) -> bool:
+    """Whether this is words and numbers, as `home-page-2024`, `jwt` and `fetch_token_v2` are."""
+    return all(
+        len(part) <= _SHORT
+        or (len(part) < _LONG and (part.isdecimal() or (part.isalpha() and part in {part.lower(), part.upper(), part.title()})))
+        for part in _JOINTS.split(text)
+    )
 
 
 def _is_pair(text: str) -> bool:

@@ -264,13 +264,13 @@ def test_writing_touches_the_file_in_which_a_setting_stands(tmp_path: Path) -> N
         (("headers", "Authorization"), "Bearer ${{ env.A }}", []),
         (("headers", "x-api-key"), "abc", ["abc"]),
         (("headers", "X-Team"), "north", []),
-        (("query_params", "access_token"), "t", ["t"]),
+        (("query_params", "access_token"), "a1b2c3", ["a1b2c3"]),
         (("tools", 0, "cal_api_key"), "cal_live_1", ["cal_live_1"]),
-        (("url",), "https://a.example/x?api_key=abc&y=1", ["abc"]),
+        (("url",), "https://a.example/x?api_key=9f8e7d6c&y=1", ["9f8e7d6c"]),
         (("url",), "https://user:pass@a.example/", ["user:pass"]),
         (("url",), "https://a.example/x?page=2", []),
         (("general_prompt",), "Say the token={{x}} twice. Authorization is needed.", []),
-        (("code",), 'fetch(u, {headers: {a: "Bearer abcdefghijklmnop"}})', ["abcdefghijklmnop"]),
+        (("code",), 'fetch(u, {headers: {a: "Bearer abcdefghijklmnop1"}})', ["abcdefghijklmnop1"]),
         (("general_prompt",), "key sk-ant-0123456789abcdefghij", ["sk-ant-0123456789abcdefghij"]),
         (("headers", "Ocp-Apim-Subscription-Key"), "0123456789abcdef", ["0123456789abcdef"]),
         (("headers", "X-Keyboard"), "qwerty", []),
@@ -289,17 +289,17 @@ def test_writing_touches_the_file_in_which_a_setting_stands(tmp_path: Path) -> N
         (("headers", "Authorization"), "Basic dXNlcjpwYXNz", ["dXNlcjpwYXNz"]),
         (("headers", "Authorization"), "Bearer", []),
         (("headers", "X-Author"), "reception", []),
-        (("headers", "X-Authority-Id"), "reception", ["reception"]),
+        (("headers", "X-Authority-Id"), "reception", []),
         (("general_prompt",), "We take bearer certificates and bearer instruments.", []),
-        (("headers", "X-Functions-Key"), "abc", ["abc"]),
-        (("headers", "appKey"), "abc", ["abc"]),
+        (("headers", "X-Functions-Key"), "a1b2c3", ["a1b2c3"]),
+        (("headers", "appKey"), "a1b2c3", ["a1b2c3"]),
         (("headers", "X-Turkey"), "abc", []),
         (("query_params", "code"), "aB3dE6gH9jK2mN5pQ8sT==", ["aB3dE6gH9jK2mN5pQ8sT=="]),
         (("query_params", "code"), "DE", []),
         (("url",), "https://f.example/api?code=aB3dE6gH9jK2mN5pQ8sT%3D%3D&x=1", ["aB3dE6gH9jK2mN5pQ8sT%3D%3D"]),
-        (("url",), "https://f.example/api?code=DE&accessToken=abc", ["abc"]),
+        (("url",), "https://f.example/api?code=DE&accessToken=a1b2c3", ["a1b2c3"]),
         (("variables", "crm_api_key"), "plain", ["plain"]),
-        (("variables", "crmToken"), "plain", ["plain"]),
+        (("variables", "crmToken"), "a1b2c3", ["a1b2c3"]),
         (("variables", "host"), "a.example", []),
         (("code",), "const apiKey = 'zz11yy22xx33ww44vv55'; return apiKey", ["zz11yy22xx33ww44vv55"]),
         (("code",), 'headers: {"x-api-key": "9f8e7d6c5b4a"}', ["9f8e7d6c5b4a"]),
@@ -314,6 +314,26 @@ def test_writing_touches_the_file_in_which_a_setting_stands(tmp_path: Path) -> N
         (("general_prompt",), "Basic understanding helps. Basic conversations, Basic information about plans 24/7.", []),
         (("general_prompt",), "Ask for the password: at least eight characters. Token: internationalization.", []),
         (("general_prompt",), "The secret: be kind. Say 'your token: A1B2C3', then ask for the credentials: name and date of birth.", []),
+        (("headers", "X-Max-Tokens"), "200", []),
+        (("headers", "X-Token-Type"), "jwt", []),
+        (("headers", "X-Idempotency-Key"), "call-{{call_id}}-booking", []),
+        (("headers", "Partition-Key"), "clinic-berlin-2", []),
+        (("headers", "X-Auth-Token"), "550e8400-e29b-41d4-a716-446655440000", ["550e8400-e29b-41d4-a716-446655440000"]),
+        (("headers", "X-Auth-Token"), "qwhdjslakdjfhgnvbcmx", ["qwhdjslakdjfhgnvbcmx"]),
+        (("headers", "X-Pass"), "hunter22", ["hunter22"]),
+        (("headers", "X-Passenger"), "hunter22", []),
+        (("headers", "Authorization"), "disabled", ["disabled"]),
+        (("headers", "X-Api-Key"), "Herbst-2024", ["Herbst-2024"]),
+        (("default_dynamic_variables", "password"), "to be asked", []),
+        (("default_dynamic_variables", "max_token"), "5", []),
+        (("default_dynamic_variables", "key"), "zz11yy22xx33ww44", ["zz11yy22xx33ww44"]),
+        (("default_dynamic_variables", "crm_auth"), "zz11yy22xx33ww44", ["zz11yy22xx33ww44"]),
+        (("default_dynamic_variables", "bearer"), "zz11yy22xx33ww44", ["zz11yy22xx33ww44"]),
+        (("default_dynamic_variables", "key"), "C-10293", []),
+        (("url",), "https://a.example/reset?token=abc&key=home-page-hero-banner-2024", []),
+        (("general_prompt",), "password: at-least-12-characters-and-2-digits", []),
+        (("general_prompt",), "Prior authorization: PA-20240311-0042-renewal. Use get_token: fetch_token_v2_from_2024_crm", []),
+        (("general_prompt",), "A Bearer instrument-of-payment, or sk-learn-based-scoring-model-v2-final", []),
     ],
 )
 def test_keys_are_seen(place: tuple[str | int, ...], text: str, found: list[str]) -> None:
@@ -378,7 +398,7 @@ def test_a_key_of_the_account_becomes_a_reference() -> None:
     vault = Vault({})
     tools = [
         {"name": name, "headers": {"Authorization": f"Bearer {key}"}, "url": f"https://a.example?token={key}"}
-        for name, key in (("a", "k1"), ("b", "k1"), ("c", "k2"))
+        for name, key in (("a", "a1b2c3d4"), ("b", "a1b2c3d4"), ("c", "e5f6g7h8"))
     ]
     said = concealed(tools, None, vault, ("llms/sales", "general_tools"))
     assert [tool["headers"]["Authorization"] for tool in said] == [
@@ -386,14 +406,14 @@ def test_a_key_of_the_account_becomes_a_reference() -> None:
         "Bearer ${{ env.SALES_A_AUTHORIZATION }}",
         "Bearer ${{ env.SALES_C_AUTHORIZATION }}",
     ]
-    assert vault.found == {"SALES_A_AUTHORIZATION": "k1", "SALES_C_AUTHORIZATION": "k2"}
+    assert vault.found == {"SALES_A_AUTHORIZATION": "a1b2c3d4", "SALES_C_AUTHORIZATION": "e5f6g7h8"}
     assert concealed(tools, said, Vault(vault.found), ("llms/sales", "general_tools")) == said
-    lacking, other = Vault({}), Vault({**vault.found, "SALES_C_AUTHORIZATION": "k3"})
+    lacking, other = Vault({}), Vault({**vault.found, "SALES_C_AUTHORIZATION": "i9j0k1l2"})
     assert concealed(tools, said, lacking, ("llms/sales", "general_tools")) == said
     assert lacking.unknown == {*vault.found}
     assert concealed(tools, said, other, ("llms/sales", "general_tools")) != said
-    assert other.others == {"SALES_C_AUTHORIZATION": "k2"}
-    assert "k2" not in f"{said}{vault}{other}"
+    assert other.others == {"SALES_C_AUTHORIZATION": "e5f6g7h8"}
+    assert "e5f6g7h8" not in f"{said}{vault}{other}"
 
 
 def test_a_state_with_both_sides_of_a_merge_is_told_once(tmp_path: Path) -> None:
