@@ -14,6 +14,7 @@ import click
 from .._core.errors import ConfigurationError
 from ..config import Config, Plan, Pulled, report
 from ..config.backups import is_taken_along
+from ..config.config import check_share
 from ..config.folder import read_folder
 from ..config.state import replace_file
 from .operations.command import Group
@@ -168,7 +169,7 @@ def _write_keys(path: Path, secrets: Mapping[str, str]) -> None:
         elif name not in there:
             added.append(line)
         elif there[name].removeprefix("export ").strip() != line:
-            _say([f"note: {path} has another {name} than the account, which stays: take its line away to have the account's"])
+            _say([f"note: {path} has another {name} than the account, which stays: name a new file to have the account's"])
     if added:
         kept = before if not before or before.endswith("\n") else f"{before}\n"
         replace_file(path, f"{kept}{chr(10).join(added)}\n".encode(), 0o600)
@@ -258,8 +259,7 @@ def _share(text: str) -> float:
         share = float(text.removesuffix("%")) / 100
     except ValueError:
         raise ConfigurationError(f"--canary {text!r} is no share: write 10%") from None
-    if not 0 < share < 1:
-        raise ConfigurationError(f"--canary {text!r}: a share is above 0% and below 100%")
+    check_share(share)
     return share
 
 

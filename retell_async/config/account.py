@@ -44,11 +44,16 @@ class Account:
         objects: dict[str, dict[str, Json]] = {kind.folder: {} for kind in KINDS}
         listed: dict[str, list[Json]] = {}
         tags: dict[str, dict[str, int]] = {}
+        published: dict[str, Json] = {}
         limit = anyio.CapacityLimiter(_AT_ONCE)
 
         async def read(kind: Kind, id: str) -> None:
             async with limit:
-                objects[kind.folder][id] = await self.retrieve(kind, id)
+                answer = objects[kind.folder][id] = await self.retrieve(kind, id)
+                while kind.folder in _ENGINES and not answer.get("is_published") and answer.get("version"):
+                    answer = await self.retrieve(kind, id, answer["version"] - 1)
+                if answer is not objects[kind.folder][id] and answer.get("is_published"):
+                    published[id] = answer
 
         async def test_cases(kind: Kind, query: Json) -> None:
             async with limit:
@@ -68,7 +73,7 @@ class Account:
         await _all([*reads, *(partial(test_cases, FOLDERS["tests"], query) for query in queries)])
         cases = [answer for query in queries for answer in listed[f"{query}"]]
         objects["tests"] = {one["test_case_definition_id"]: one for one in sorted(cases, key=lambda one: one["creation_timestamp"])}
-        return Snapshot(objects, voices_of([one.to_dict() for one in await cast("Any", self._client.voice).list()]), tags)
+        return Snapshot(objects, voices_of([one.to_dict() for one in await cast("Any", self._client.voice).list()]), tags, published)
 
     async def _list(self, kind: Kind, **query: Any) -> list[Json]:
         method = self._method(kind, "list")

@@ -22,12 +22,15 @@ from .live import Calls, Latest, bindings
 from .merge import compared, settled
 from .naming import Snapshot, engine_of, match, named
 from .plan import Found, Plan, keys_apart, make_plan, pinned
-from .state import Bound, State, read_state, write_state
+from .state import Bound, State, environments_of, read_state, write_state
 from .values import Vault, concealed, pieces
 
-__all__ = ["Config", "Pulled"]
+__all__ = ["Config", "Pulled", "check_share"]
 
 _TOLD = 5
+_LEAST_SHARE = 0.0001
+_DIGITS = 9
+"""Of a weight: as many that none of such a share becomes 0, which the API refuses."""
 
 
 @attrs.frozen
@@ -115,6 +118,12 @@ class Config:
                 elif side.verdict in {"both", "file"} and not theirs:
                     stays.append(f"{name}: {part} is another in the file than in the account: it stays, unless with --overwrite {name}")
                 follows = theirs and (side.verdict != "same" or side.file is None)
+                if follows and not is_new and name not in overwrite:
+                    kept = [*_of_one_account(read.folder, name, {part: side.account})]
+                    follows = not kept
+                    stays += [
+                        f"{text}. The file stays as it is, and apply --overwrite {name} gives the account what it says" for text in kept
+                    ]
                 taken[part] = side.account if follows else side.file
                 accepted += [part] if follows else []
             conflicts += [*stays, *keys_apart(name, found.fields)]
@@ -218,7 +227,7 @@ class Config:
         :param names: the agents; all that have a file and a draft unless given.
         :param title: what the versions are called.
         :raises ConfigurationError: the draft is not what the files say.
-        :returns: what was published, with the versions.
+        :returns: what was published, with the versions, and which numbers name another one by its number.
         """
         read = await self._checked()
         agents = self._agents(read)
@@ -230,7 +239,7 @@ class Config:
             found = read.account[name]
             version = found.version or 0
             await self._account.publish(kind_of(name), found.id, version, title)
-            done.append(f"{name}: version {version}")
+            done.append(f"{name}: version {version}{_still_bound(read, name, version)}")
         return done
 
     async def backup(self, path: Path | None = None) -> Path:
@@ -278,17 +287,16 @@ class Config:
         """Let drafts answer a share of the calls: numbers get the draft of an agent beside what they have, by weight.
 
         Drafts that are not what the files say are refused. A number that names a version keeps it for the other calls; one that takes the
-        latest gets the published one for them. The files stay as they are: `plan` shows the bindings as changed in the account. Applying
-        with `overwrite` of the numbers ends it.
+        latest gets `latest_published` for them, and what an earlier canary gave to the version that is published by now goes there too.
+        The files stay as they are: `plan` shows the bindings as changed in the account. Applying with `overwrite` of the numbers ends it.
 
-        :param share: of the calls, above 0 and below 1.
+        :param share: of the calls, from 0.0001 to 0.9999.
         :param dry_run: whether nothing is changed, and only told.
         :raises ConfigurationError: it is no such share, a draft is not what the files say, or no number has an agent with a draft after a
             published version.
         :returns: what was changed, by number.
         """
-        if not 0 < share < 1:
-            raise ConfigurationError(f"a share is above 0% and below 100%: not {share * 100:g}%")
+        check_share(share)
         read = await self._checked()
         calls = _calls(read)
         versions = {
@@ -428,9 +436,22 @@ class Config:
         )
         return attrs.evolve(
             plan,
-            conflicts=(*plan.conflicts, *_of_one_account(read.folder, plan), *_missing_keys(plan, read.vault.environment)),
+            conflicts=(
+                *plan.conflicts,
+                *(text for step in plan.steps for text in _of_one_account(read.folder, step.name, step.parts)),
+                *_missing_keys(plan, read.vault.environment),
+            ),
+            warnings=(*plan.warnings, *([] if adopt else self._about_environment(read.state))),
             notes=(*plan.notes, *([] if only else (*_without_files(read), *_unread(read.folder))), *_about_keys(read.vault)),
         )
+
+    def _about_environment(self, state: State) -> Iterable[str]:
+        """That this may be another account than the one that is meant."""
+        if not state.objects and (others := environments_of(self.root)):
+            yield (
+                f"nothing was ever pulled or applied as the environment {self.environment}, but as {', '.join(others)}: "
+                "is this the account that you mean? --env says which"
+            )
 
     def _chosen(self, read: _Read, names: Collection[str]) -> list[str]:
         if not names:
@@ -456,6 +477,12 @@ class Config:
         write_state(self.root, self.environment, state)
 
 
+def check_share(share: float) -> None:
+    """:raises ConfigurationError: it is no share of calls that the API takes as a weight, whatever it is a share of."""
+    if not _LEAST_SHARE <= share <= 1 - _LEAST_SHARE:
+        raise ConfigurationError(f"a canary is from {_LEAST_SHARE:.2%} to {1 - _LEAST_SHARE:.2%} of the calls: not {share * 100:g}%")
+
+
 def split(weighted: list[Json], versions: Mapping[str, tuple[Latest, int]], share: float) -> list[Json]:
     """Agents of a number by weight, with a share of each for its draft. One that is split already is split anew.
 
@@ -469,17 +496,16 @@ def split(weighted: list[Json], versions: Mapping[str, tuple[Latest, int]], shar
         if draft is None or not others:
             found += items
             continue
-        whole, rest = sum(item["weight"] for item in items), sum(item["weight"] for item in others)
-        part = round(whole * share, 6)
-        found += [
-            {
-                "agent_id": agent,
-                "agent_version": version if draft.is_passed_by(version := item.get("agent_version")) else published,
-                "weight": round((whole - part) * item["weight"] / rest, 6),
-            }
-            for item in others
-        ]
-        found.append({"agent_id": agent, "agent_version": draft.version, "weight": part})
+        weights: dict[Any, float] = {}
+        for item in others:
+            version = item.get("agent_version")
+            version = version if draft.is_passed_by(version) else "latest_published"
+            weights[version] = weights.get(version, 0) + item["weight"]
+        if "latest_published" in weights:
+            weights["latest_published"] += weights.pop(published, 0)
+        whole, rest = sum(item["weight"] for item in items), sum(weights.values())
+        weights = {version: whole * (1 - share) * weight / rest for version, weight in weights.items()} | {draft.version: whole * share}
+        found += [{"agent_id": agent, "agent_version": version, "weight": round(weight, _DIGITS)} for version, weight in weights.items()]
     return found
 
 
@@ -531,7 +557,11 @@ def _calls(read: _Read) -> Calls:
     names = {id: id for found in objects.values() for id in found} | {id: f"number-{id[-4:]}" for id in objects["phone_numbers"]}
     names |= {id: name for name, id in read.ids.items()}
     agents = {names[id]: (id, answer) for folder in ("agents", "chat_agents") for id, answer in objects[folder].items()}
-    leading = {names[id]: answer for folder in ("phone_numbers", "llms", "flows", "components") for id, answer in objects[folder].items()}
+    leading = {
+        names[id]: [answer, read.snapshot.published.get(id)]  # what is published hands over until the draft is
+        for folder in ("phone_numbers", "llms", "flows", "components")
+        for id, answer in objects[folder].items()
+    }
     return Calls(
         {
             name: Latest(answer.get("version"), bool(answer.get("is_published")), read.snapshot.tags.get(id, {}))
@@ -539,8 +569,8 @@ def _calls(read: _Read) -> Calls:
         },
         {name: names.get(engine[1], "") for name, (_, answer) in agents.items() if (engine := engine_of(answer)) is not None},
         {
-            name: tuple((field, names.get(agent, agent), version) for field, agent, version in bindings(answer))
-            for name, answer in leading.items()
+            name: tuple((field, names.get(agent, agent), version) for field, agent, version in bindings(answers))
+            for name, answers in leading.items()
         },
     )
 
@@ -555,15 +585,25 @@ def _refuse_all_calls(plan: Plan, calls: Calls) -> None:
             )
 
 
-def _of_one_account(folder: Folder, plan: Plan) -> Iterable[str]:
-    """What a plan would write of the numbers of versions, which are those of another account where environments share a file."""
-    for step in plan.steps if folder.over is not None else ():
-        for field, agent, version in pinned(step.parts):
-            if folder.entries[step.name].origin.get(field) is not folder.over:
-                yield (
-                    f"{step.name}: {field}: version {version} of {agent} is that of one account: write latest_published, a tag, "
-                    f"or values of {step.name} in {ENVIRONMENTS}/{folder.environment.name}.yaml"
-                )
+def _of_one_account(folder: Folder, name: str, parts: Json) -> Iterable[str]:
+    """Where settings have numbers of versions, which are those of another account where environments share a file."""
+    for field, agent, version in pinned(parts) if folder.over is not None else ():
+        if folder.entries[name].origin.get(field) is not folder.over:
+            yield (
+                f"{name}: {field}: version {version} of {agent} is that of one account: write latest_published, a tag, "
+                f"or values of {name} in {ENVIRONMENTS}/{folder.environment.name}.yaml"
+            )
+
+
+def _still_bound(read: _Read, agent: str, version: int) -> str:
+    """The numbers whose calls do not follow an agent to a version that is published, since they name another one by its number."""
+    found = {
+        (number, named)
+        for number, bound in _calls(read).bound.items()
+        for _, other, named in bound
+        if number.startswith("phone_numbers/") and other == agent and isinstance(named, int) and named != version
+    }
+    return "".join(f"; {number} keeps version {named} of it, which it names by its number" for number, named in sorted(found))
 
 
 def _missing_keys(plan: Plan, environment: Mapping[str, str]) -> Iterable[str]:

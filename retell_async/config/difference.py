@@ -57,6 +57,8 @@ def _at(before: Any, after: Any, place: tuple[str, ...]) -> Iterator[Change]:
 
 def _items(before: list[object], after: list[object], place: tuple[str, ...]) -> Iterator[Change]:
     old, new = [key_of(item) for item in before], [key_of(item) for item in after]
+    if len({*old}) < len(old) or len({*new}) < len(new):  # agents of a number, of which each may be there in more than one version
+        old, new = [_key_and_version(item) for item in before], [_key_and_version(item) for item in after]
     if None in old or None in new or len({*old}) < len(old) or len({*new}) < len(new):
         for index in range(max(len(before), len(after))):
             one, other = (items[index] if index < len(items) else _ABSENT for items in (before, after))
@@ -67,6 +69,12 @@ def _items(before: list[object], after: list[object], place: tuple[str, ...]) ->
         yield from _at(known.get(key, _ABSENT), now.get(key, _ABSENT), (*place, f"{key}"))
     if (kept := [key for key in old if key in now]) != [key for key in new if key in known]:
         yield Change(">", place, kept, [key for key in new if key in known])
+
+
+def _key_and_version(item: object) -> str | None:
+    key = key_of(item)
+    version = None if key is None else cast("Json", item).get("agent_version")
+    return key if version is None else f"{key} {version}"
 
 
 def told(change: Change, indent: str = "") -> Iterator[str]:
@@ -93,7 +101,12 @@ def _short(value: Any) -> str:
             return f"{len(items)}: {_cut(', '.join(f'{key}' for key in keys))}"
     if isinstance(value, dict) and (key := key_of(cast("object", value))) is not None:
         found = cast("Json", value)
-        return _cut(" ".join(dict.fromkeys(f"{found[name]}" for name in ("type", "name") if isinstance(found.get(name), str))) or key)
+        return _cut(
+            " ".join(
+                dict.fromkeys(f"{found[name]}" for name in ("type", "name", "weight") if isinstance(found.get(name), (str, int, float)))
+            )
+            or key
+        )
     return _cut(_visible(json.dumps(value, ensure_ascii=False)))
 
 

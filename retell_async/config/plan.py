@@ -253,18 +253,20 @@ class _Making:
                     self.safe.add(name)
                     del bound[name]
                 bound[name] = (*bound.get(name, ()), *after)
-                if taken := [agent for agent in self.calls.drafts_of(bindings(step.parts)) if agent in drafts]:
-                    self.warnings.append(f"{name}: live at once: its calls get the draft of {', '.join(taken)}")
+                taken = [agent for agent in self.calls.drafts_of(bindings(step.parts)) if agent in drafts]
+                draft = f"live at once: its calls get the draft of {', '.join(taken)}"
+                self.warnings.append(f"{name}: {draft}" if taken else f"{name} has no drafts: it is changed for calls at once")
         calls = attrs.evolve(self.calls, bound=bound)
-        for name, agents in drafted.items():
-            for agent in agents if self.wanted[name].action == "update" else ():
-                if takers := calls.takers(agent):
-                    self.live[agent] = tuple(takers)
-                    draft = "this draft" if agent == name else f"the draft of {agent}"
-                    self.warnings.append(f"{name}: live at once: {draft} answers calls of {', '.join(takers)}")
-        if any(agents for name, agents in drafted.items() if self.wanted[name].action == "update"):
+        updated = {name: agents for name, agents in drafted.items() if self.wanted[name].action == "update"}
+        agents = sorted({agent for found in updated.values() for agent in found}, key=natural)
+        for agent in agents:
+            if takers := calls.takers(agent):
+                self.live[agent] = tuple(takers)
+                engines = "".join(f", with {name}," for name, found in updated.items() if agent in found and name != agent)
+                self.warnings.append(f"{agent}: live at once: this draft{engines} answers calls of {', '.join(takers)}")
+        if begun := [agent for agent in agents if agent in calls.agents and calls.agents[agent].published]:
             self.warnings.append(
-                "web calls, chats and calls that are begun for an agent and name no version of it get its draft at once too"
+                f"web calls, chats and calls that are begun for {', '.join(begun)} without a version get the draft from now on"
             )
 
     def _drafted(self, step: Step) -> list[str]:
@@ -324,7 +326,7 @@ class _Making:
         write: Json = {}
         kept: list[Change] = []
         strange: list[str] = []
-        counts = name in self.overwrite or (base is None and self.adopt)
+        counts = name in self.overwrite
         keys = {field for field, value in found.fields.items() if any(apart(value))}
         self._others(name, {field: found.fields[field] for field in keys if not (counts and field in account)})
         for part, side in compared(file, account, base):
@@ -354,12 +356,12 @@ class _Making:
         if write:
             self.wanted[name] = Step("update", name, write, {part: account.get(part) for part in write}, self._drafts(name, kind, found))
             self._warn(name, account, write)
-            if kind.folder in {"knowledge_bases", "components", "phone_numbers"}:
+            if kind.folder == "knowledge_bases":
                 self.warnings.append(f"{name} has no drafts: it is changed for calls at once")
 
     def _others(self, name: str, fields: Json) -> None:
         """Keys of which nobody can tell on which side they were changed."""
-        for text in keys_apart(name, fields):
+        for text in keys_apart(name, fields, "promote" if self.adopt else "apply"):
             self.keys.append(text)
             self._clash(text)
 
@@ -443,15 +445,18 @@ class _Making:
         yield from later
 
 
-def keys_apart(name: str, fields: Json) -> Iterator[str]:
-    """A line for each key of an object that is another one in the account than in the environment, with how either is taken."""
+def keys_apart(name: str, fields: Json, command: str = "apply") -> Iterator[str]:
+    """A line for each key of an object that is another one in the account than in the environment, with how either is taken.
+
+    :param command: what writes the file's.
+    """
     for place, names in apart(fields):
         which = " or ".join(names)
         source = kind_of(name).folder == "knowledge_bases" and place[0] in SOURCES.values()
-        write = "a source that is taken away, applied and added again" if source else f"apply --overwrite {name}"
+        write = "a source that is taken away, applied and added again" if source else f"{command} --overwrite {name}"
         yield (
             f"{name}: {'.'.join(place)}: the key in the account is another one than {which} of the environment: "
-            f"{write} writes the environment's; pull --keys FILE writes the account's into FILE, to be set as {which}"
+            f"{write} writes the environment's; pull --keys with a new file writes the account's into that, to be set as {which}"
         )
 
 

@@ -13,7 +13,7 @@ import attrs
 from .._core.errors import ConfigurationError
 from .kinds import Json, is_name, natural
 
-__all__ = ["FILE", "Base", "Bound", "Pending", "State", "digest", "read_state", "replace_file", "write_state"]
+__all__ = ["FILE", "Base", "Bound", "Pending", "State", "digest", "environments_of", "read_state", "replace_file", "write_state"]
 
 FILE = "retell.state.json"
 _VERSION = 1
@@ -94,6 +94,14 @@ def read_state(root: Path, environment: str) -> State:
     if wrong := [name for name in (*state.objects, *state.pending) if not is_name(name)]:
         raise _damaged(root, f"{wrong[0]!r} names no object")
     return state
+
+
+def environments_of(root: Path) -> list[str]:
+    """The environments in which anything was ever brought together.
+
+    :raises ConfigurationError: the file cannot be read.
+    """
+    return [name for name, said in _read(root).get("environments", {}).items() if said.get("objects")]
 
 
 def write_state(root: Path, environment: str, state: State) -> None:

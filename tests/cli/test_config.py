@@ -133,7 +133,7 @@ def test_promote(local: LocalRetell, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert next(iter(other.sandbox.store.numbers)).latest == before
     assert run("promote", "staging", "prod", "--canary", "10%", text="y\n", **keys)[0] == 0
     weights = [(one["agent_version"], one["weight"]) for one in next(iter(other.sandbox.store.numbers)).latest["inbound_agents"]]
-    assert (made.agent_id, weights) == (agent.id, [(0, 0.9), (1, 0.1)])
+    assert (made.agent_id, weights) == (agent.id, [("latest_published", 0.9), (1, 0.1)])
 
 
 @pytest.mark.parametrize(
@@ -181,9 +181,9 @@ def test_a_plan_says_which_key_is_missing(local: LocalRetell) -> None:
 
 
 def test_a_share_is_refused_before_anything_is_changed(local: LocalRetell) -> None:
-    for text in ("0%", "100%", "110%", "much"):
+    for text in ("0%", "0.0001%", "99.999%", "100%", "110%", "nan", "much"):
         code, output = run("promote", "a", "b", "--yes", "--canary", text)
-        assert (code, "--canary" in output) == (1, True)
+        assert (code, "canary" in output) == (1, True)
 
 
 def test_without_a_key_nothing_is_asked() -> None:

@@ -200,7 +200,7 @@ async def test_promotion_and_canary(tmp_path: Path) -> None:
         for share in (0.1, 0.3):
             assert await other.canary(share) == [f"phone_numbers/main: {share:.0%} of inbound_agents"]
             assert number.latest["inbound_agents"] == [
-                {"agent_id": there, "agent_version": 0, "weight": 1 - share},
+                {"agent_id": there, "agent_version": "latest_published", "weight": 1 - share},
                 {"agent_id": there, "agent_version": 1, "weight": share},
             ]
         plan = await other.plan()

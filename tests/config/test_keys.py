@@ -9,6 +9,7 @@ import pytest
 
 from retell_async import AsyncRetell
 from retell_async.config import Config, report
+from retell_async.sandbox import Settings
 from retell_async.testing import LocalRetell
 
 from .test_pull import write
@@ -26,6 +27,7 @@ general_tools:
     headers:
       Authorization: Bearer ${{ env.CRM }}
 """
+AGENT = "agent_name: A\nvoice_id: retell-Cimo\nresponse_engine: {type: retell-llm, llm_id: llms/a}\n"
 WHERE = "llms/a: general_tools.t1.headers.Authorization: the key in the account is another one than CRM of the environment"
 
 
@@ -42,8 +44,7 @@ def body(key: str, **other: str) -> Any:
 
 async def applied(root: Path, client: AsyncRetell) -> str:
     """An LLM and its agent, applied with the old key; the id of the LLM."""
-    agent = "agent_name: A\nvoice_id: retell-Cimo\nresponse_engine: {type: retell-llm, llm_id: llms/a}\n"
-    write(root, {"llms/a.yaml": FILE, "agents/a.yaml": agent})
+    write(root, {"llms/a.yaml": FILE, "agents/a.yaml": AGENT})
     config = Config(root, client, variables={"CRM": OLD})
     await config.apply(await config.plan())
     return next(iter(await client.llm.list())).llm_id
@@ -156,3 +157,31 @@ async def test_a_password_that_the_api_does_not_show_is_said_to_be_compared_by_n
             [f"{name}: the API does not show auth_password, and nobody can compare it: --overwrite {name} writes it again"],
         )
         assert [step.parts for step in (await config.plan(overwrite=[name])).steps] == [{"auth_password": "${{ env.SIP }}"}]
+
+
+@pytest.mark.parametrize("theirs", ["d", "another description"])
+async def test_a_key_of_the_other_account_is_a_conflict_of_a_promotion_too(tmp_path: Path, theirs: str) -> None:
+    staging, prod = LocalRetell(), LocalRetell(Settings(seed=2))
+    write(tmp_path, {"environments/staging.yaml": "profile: staging\n", "environments/prod.yaml": "profile: prod\n"})
+    write(tmp_path, {"llms/a.yaml": FILE, "agents/a.yaml": AGENT})
+    async with staging.client() as first, prod.client() as second:
+        llm = (await second.llm.create(**body(NEW, description=theirs))).llm_id
+        await second.agent.create(response_engine={"type": "retell-llm", "llm_id": llm}, voice_id="retell-Cimo", agent_name="A")
+        one, other = (Config(tmp_path, client, name, variables={"CRM": OLD}) for client, name in ((first, "staging"), (second, "prod")))
+        await one.apply(await one.plan())
+        plan = await one.promote(other)
+        assert [text.startswith(WHERE) and "promote --overwrite llms/a" in text for text in plan.conflicts] == [True]
+        await other.apply(await one.promote(other, overwrite=["llms/a"]))
+        assert await key_of(second, llm) == OLD
+
+
+async def test_a_plan_says_when_nothing_was_ever_applied_as_this_environment(tmp_path: Path) -> None:
+    local = LocalRetell()
+    write(tmp_path, {"environments/staging.yaml": "profile: staging\n", "llms/a.yaml": FILE, "agents/a.yaml": AGENT})
+    async with local.client() as client, LocalRetell(Settings(seed=2)).client() as second:
+        config = Config(tmp_path, client, "staging", variables={"CRM": OLD})
+        assert not any("nothing was ever" in text for text in (await config.plan()).warnings)
+        await config.apply(await config.plan())
+        (warning,) = (await Config(tmp_path, second, variables={"CRM": OLD}).plan()).warnings
+        assert warning.startswith("nothing was ever pulled or applied as the environment default, but as staging: ")
+        assert not any("nothing was ever" in text for text in (await config.plan()).warnings)

@@ -11,13 +11,14 @@ import pytest
 from retell_async import AsyncRetell
 from retell_async._core.errors import ConfigurationError
 from retell_async.config import Config
+from retell_async.config.difference import told
 from retell_async.sandbox import Settings
 from retell_async.testing import LocalRetell
 
 from .test_pull import agent
 
 pytestmark = pytest.mark.asyncio
-DRAFT = "llms/alpha: live at once: the draft of agents/alpha answers calls of "
+DRAFT = "agents/alpha: live at once: this draft, with llms/alpha, answers calls of "
 NUMBER = "phone_numbers/number-0100"
 
 
@@ -183,3 +184,77 @@ async def test_a_published_version_keeps_its_engine(tmp_path: Path) -> None:
         await config.apply(await config.plan())
         engine: Any = (await client.agent.retrieve(made, version=0)).response_engine
         assert (await client.llm.retrieve(engine.llm_id, version=engine.version)).general_prompt == "I am tried."
+
+
+async def test_what_is_published_hands_over_until_its_draft_is(tmp_path: Path) -> None:
+    local = LocalRetell()
+    async with local.client() as client:
+        _, made = await agent(client, "Alpha", "I am tried.")
+        swap: Any = {"type": "agent_swap", "name": "over", "agent_id": made, "post_call_analysis_setting": "both_agents"}
+        _, other = await agent(client, "Beta", general_tools=[swap])
+        for one in (made, other):
+            await client.agent.publish(one, version=0)
+        config = Config(tmp_path, client)
+        await config.pull()
+        edited(tmp_path / "llms/beta.yaml", "agent_id: agents/alpha", "agent_id: agents/alpha\n    agent_version: latest_published")
+        await config.apply(await config.plan())
+        edited(tmp_path / "llms/alpha.yaml", "tried", "untried")
+        assert live((await config.plan()).warnings) == [f"{DRAFT}llms/beta"]
+        await client.agent.publish(other, version=1)
+        assert live((await config.plan()).warnings) == []
+
+
+async def test_a_warning_for_an_agent_and_one_for_a_number(tmp_path: Path) -> None:
+    local = LocalRetell()
+    async with local.client() as client:
+        made, number = await published(local, client)
+        await bind(client, number, made)
+        config = Config(tmp_path, client)
+        await config.pull()
+        edited(tmp_path / "llms/alpha.yaml", "tried", "untried")
+        edited(tmp_path / "agents/alpha.yaml", "agent_name: Alpha", "agent_name: Alpha\nvoice_speed: 1.5")
+        edited(tmp_path / f"{NUMBER}.yaml", "weight: 1", "weight: 1\n    agent_version: latest")
+        plan = await config.plan()
+        assert plan.warnings == (
+            f"{NUMBER}: live at once: its calls get the draft of agents/alpha",
+            f"{DRAFT}{NUMBER}",
+            "web calls, chats and calls that are begun for agents/alpha without a version get the draft from now on",
+        )
+
+
+async def test_a_canary_leaves_nothing_on_an_earlier_version(tmp_path: Path) -> None:
+    local = LocalRetell()
+    async with local.client() as client:
+        made, number = await published(local, client)
+        (tmp_path / "environments").mkdir()
+        (tmp_path / "environments/prod.yaml").write_text("variables: {}\n", encoding="utf-8")
+        config = Config(tmp_path, client, "prod")
+        await config.pull()
+        edited(tmp_path / f"{NUMBER}.yaml", "weight: 1", "weight: 1\n    agent_version: latest_published")
+        await config.apply(await config.plan())
+
+        async def release(speed: float, share: float) -> list[tuple[Any, float]]:
+            file = tmp_path / "agents/alpha.yaml"
+            file.write_text(
+                f"{file.read_text(encoding='utf-8')}voice_speed: {speed}\n".replace("voice_speed: 1.1\nv", "v"), encoding="utf-8"
+            )
+            await config.apply(await config.plan())
+            await config.canary(share)
+            weights = (await client.phone_number.retrieve(number)).outbound_agents or ()
+            return [(one.agent_version, one.weight) for one in weights]
+
+        assert await release(1.1, 0.1) == [("latest_published", 0.9), (1, 0.1)]
+        assert await config.publish() == ["agents/alpha: version 1"]
+        assert await release(1.2, 0.2) == [("latest_published", 0.8), (2, 0.2)]
+        file = (tmp_path / f"{NUMBER}.yaml").read_text(encoding="utf-8")
+        pulled = await config.pull()
+        assert (tmp_path / f"{NUMBER}.yaml").read_text(encoding="utf-8") == file
+        (conflict,) = pulled.conflicts
+        assert conflict.startswith(f"{NUMBER}: outbound_agents: version 2 of agents/alpha is that of one account")
+        assert conflict.endswith(f"apply --overwrite {NUMBER} gives the account what it says")
+        assert [line for change in (await config.plan()).kept[NUMBER] for line in told(change)] == [
+            "~ outbound_agents.agents/alpha latest_published.weight: 1 -> 0.8",
+            "+ outbound_agents.agents/alpha 2: 0.2",
+        ]
+        await bind(client, number, made, agent_version=1)
+        assert await config.publish() == [f"agents/alpha: version 2; {NUMBER} keeps version 1 of it, which it names by its number"]
