@@ -235,7 +235,7 @@ class Vault:
 
     def name(self, value: str, path: tuple[str, ...]) -> str:
         """The name that a key gets; the same key always has the same, unless it is mere words, which stand for nothing."""
-        known = None if _is_words(value) else next((name for name, key in self.found.items() if key == value), None)
+        known = None if _is_words(value) else next((name for name, key in self._keys().items() if key == value), None)
         if known is not None:
             return known
         plain = unicodedata.normalize("NFKD", "_".join(path)).encode("ascii", "ignore").decode()  # what a shell takes for a name
@@ -255,10 +255,11 @@ class Vault:
 
     def known(self) -> Iterator[tuple[str, str]]:
         """The keys that files refer to or are given references in place of, longest first: they are kept out wherever they stand."""
-        keys = {**{name: self.environment[name] for name in sorted(self.used) if name in self.environment}, **self.found}
-        yield from sorted(
-            ((name, key) for name, key in keys.items() if len(key) >= _KNOWN and not _is_words(key)), key=lambda one: -len(one[1])
-        )
+        known = [(name, key) for name, key in self._keys().items() if len(key) >= _KNOWN and not _is_words(key)]
+        yield from sorted(known, key=lambda one: -len(one[1]))
+
+    def _keys(self) -> dict[str, str]:
+        return {name: self.environment[name] for name in sorted(self.used) if name in self.environment} | {**self.found}
 
 
 def _is_words(key: str) -> bool:
@@ -290,9 +291,10 @@ def concealed(value: Any, beside: Any, vault: Vault, path: tuple[str | int, ...]
         kept = _kept(text, beside, vault)
         if kept is not None:
             return kept
+    text = _hidden(text, value, vault, path)  # first: a key may have another one in it
     for name, key in vault.known():
         text = f"${{{{ env.{name} }}}}".join(text.split(escape(key)))
-    return _hidden(text, value, vault, path)
+    return text
 
 
 def _hidden(text: str, value: str, vault: Vault, path: tuple[str | int, ...]) -> str:

@@ -357,6 +357,12 @@ def test_a_key_that_grew_is_another_one(more: str) -> None:
     assert [*vault.others] == ["KEY"]
 
 
+def test_a_key_with_another_one_in_it_is_one_key() -> None:
+    vault = Vault({"KEY": "Sommer2024"}, {"KEY"})
+    for key, found in (("Sommer2024", "${{ env.KEY }}"), ("Sommer2024!", "${{ env.A_X_API_KEY }}")):
+        assert concealed(key, None, vault, ("llms/a", "headers", "X-Api-Key")) == found
+
+
 def test_white_space_beside_a_reference_is_sent() -> None:
     for text in (" ${{ env.A }} ", "${{ env.A }} and", "\t${{ env.A }}"):
         assert expand(text, lambda _: "b") == text.replace("${{ env.A }}", "b")
