@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import attrs
@@ -14,7 +13,7 @@ from ._engine.settings import Settings, check_base_url, check_headers, check_key
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
     from typing import IO, Self, TypeAlias
 
     import httpx
@@ -169,7 +168,8 @@ class OfficialSettings:
     @staticmethod
     def verify(body: str | bytes, api_key: str, signature: str) -> bool:
         """Whether a webhook is from Retell, as `retell_async.lib.webhook_auth.verify` has it."""
-        verify: Callable[..., bool] = import_module(f"{__package__}.lib.webhook_auth").verify  # what stands above the client, by name
+        from .lib.webhook_auth import verify  # a wing above: nothing of it is loaded before it is used
+
         return verify(body, api_key, signature)
 
 

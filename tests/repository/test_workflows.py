@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.metadata import requires
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +55,17 @@ def test_the_lowest_dependencies_and_the_newest() -> None:
     assert "uv pip compile --resolution ${{ matrix.dependencies }} --all-extras" in commands(job)
 
 
+def test_the_lowest_dependencies_go_with_what_is_installed_beside_them() -> None:
+    """Or the job of the lowest can install nothing: the pinned generator says what it needs; stubs have versions of their library."""
+    own = [Requirement(line) for line in chain(PROJECT["project"]["dependencies"], *EXTRAS.values())]
+    lowest = {one.name: each.version for one in own for each in one.specifier if each.operator in {">=", "=="}}
+    pinned = {*re.findall(r"'([\w.-]+)==", str(PROJECT["dependency-groups"]["codegen"]))}
+    assert "openapi-python-client" in pinned
+    needed = [needed for name in pinned for needed in map(Requirement, requires(name) or ()) if needed.name in lowest]
+    assert [str(one) for one in needed if lowest[one.name] not in one.specifier] == []
+    assert f"pyarrow-stubs>={lowest['pyarrow']}" in PROJECT["dependency-groups"]["test"]
+
+
 def test_every_extra_is_installed_and_every_test_runs() -> None:
     (installed,) = re.findall(r'--editable "\.\[([\w,]+)\]"', commands(CI["jobs"]["test"]))
     assert {*installed.split(",")} == {*EXTRAS}
@@ -93,6 +107,7 @@ def test_a_form_asks_for_something(path: Path) -> None:
 
 def test_an_update_adds_to_the_change_that_is_open_and_takes_nothing_back() -> None:
     (job,) = load("workflows/spec-update.yml")["jobs"].values()
+    assert "select(.isCrossRepository | not)" in commands(job)  # a branch of somebody's fork is not here
     said = commands(job)
     assert not re.search(r"--force|push -f|reset --hard|push.*\+", said)
     assert said.index("gh pr list") < said.index("git merge") < said.index("codegen update") < said.index("git push")

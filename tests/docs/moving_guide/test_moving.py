@@ -30,6 +30,7 @@ import retell
 import retell._response
 import retell.types
 from fastapi.encoders import jsonable_encoder
+from pydantic_settings import BaseSettings, EnvSettingsSource
 
 import retell_async
 from retell_async import types, webhooks
@@ -575,8 +576,7 @@ def test_settings_that_are_models() -> None:
     assert "`voice: Json[VoiceResponse]`" in said
     json_of: Any = pydantic.Json
     assert pydantic.TypeAdapter(json_of[types.VoiceResponse]).validate_python(json.dumps(voice)) == types.VoiceResponse.from_dict(voice)
-    settings = pytest.importorskip("pydantic_settings")
-    source = settings.EnvSettingsSource(settings.BaseSettings, env_nested_delimiter="__")
+    source = EnvSettingsSource(BaseSettings, env_nested_delimiter="__")
     assert "`voice: dict[str, str]`" in said
     for kind, filled in ((retell.types.VoiceResponse, True), (types.VoiceResponse, False), (dict[str, str], True)):
         assert source.field_is_complex(pydantic.fields.FieldInfo(annotation=kind)) is filled
