@@ -145,12 +145,13 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 tool=None if version else said.get("tool"),
             )
         else:
-            names = map(_free, _named_by_itself(key, there[key], surface))  # one by one: a later one may be no name
+            names = _named_by_itself(key, there[key], surface)  # one by one: a later one may be no name
             method = next(names)
             while method in taken and _shape(taken[method]) != _shape(key) and (other := next(names, None)):
                 method = other
             if method in taken and _shape(taken[method]) == _shape(key):
                 method = attrs.evolve(method, name=f"{method.name}{_suffix(key)}")
+            _refuse_hidden(method, key, pointer("paths", key.partition(" ")[2]))
             repeat = _repeat(key, there[key])
             effect = "write" if (effect := _effect(key)) == "read" and repeat != "safe" else effect
             bought: Json = {"asks": "money"} if effect == "write" and repeat != "safe" else {}  # nobody has said that it is free
@@ -202,9 +203,7 @@ def _said(key: str, name: str) -> Method:
     method = Method(*name.partition(".")[::2])
     if any(not is_name(part) or part.startswith("_") for part in (method.resource, method.name)):
         raise Refused(pointer("surface", key), f"{name} is no name of a method: <resource>.<method> is needed")
-    if (free := _free(method)) != method:
-        reason = f"client.{method} is taken: name it in openapi/surface.yaml, such as {key}: {{methods: [{free}]}}"
-        raise Refused(pointer("surface", key), reason)
+    _refuse_hidden(method, key, pointer("surface", key))
     return method
 
 
@@ -232,9 +231,11 @@ def _asks(meant: str, key: str, said: Json) -> dict[str, Asks]:
     return asks
 
 
-def _free(method: Method) -> Method:
-    """The method under a name that neither the client nor its resources have themselves."""
-    return Method(aside(method.resource, RESOURCES), aside(method.name, METHODS))
+def _refuse_hidden(method: Method, key: str, where: str) -> None:
+    """Refuse a method whose name the client or its resources have themselves: nobody could call it."""
+    free = Method(aside(method.resource, RESOURCES), aside(method.name, METHODS))
+    if free != method:
+        raise Refused(where, f"client.{method} is taken: name it in openapi/surface.yaml, such as {key}: {{methods: [{free}]}}")
 
 
 def _takes_key(document: Json, operation: Json) -> bool:

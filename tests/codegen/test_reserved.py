@@ -97,26 +97,29 @@ def test_what_generated_functions_use_is_known_from_the_templates() -> None:
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_a_resource_that_the_client_hides_steps_aside(name: str) -> None:
+def test_a_resource_that_the_client_hides_is_refused_with_the_way_out(name: str) -> None:
     given = document({"/create-it": {"post": operation(**hints("create", name))}})
-    (resource,) = viewed(given).resources
-    assert (resource.name, resource.methods[0].name) == (f"{name}_", "create")
+    way_out = f"in openapi/surface.yaml, such as POST /create-it: {{methods: [{name}_.create]}}"
+    where, reason = refused(viewed, given)
+    assert where == "/paths/~1create-it"
+    assert reason == f"client.{name}.create is taken: name it {way_out}"
     where, reason = refused(lambda one: viewed(one, {"POST /create-it": {"methods": [f"{name}.create"]}}), given)
     assert where == "/surface/POST ~1create-it"
-    assert reason.endswith(f"in openapi/surface.yaml, such as POST /create-it: {{methods: [{name}_.create]}}")
+    assert reason.endswith(way_out)
     (resource,) = viewed(given, {"POST /create-it": {"methods": [f"{name}_.create"]}}).resources
     assert (resource.name, resource.methods[0].name) == (f"{name}_", "create")
 
 
 def test_a_resource_that_names_itself_by_its_path_is_looked_at_too() -> None:
-    (resource,) = viewed(document({"/list-api-keys": {"get": operation()}})).resources
-    assert resource.name == "api_key_"
+    where, reason = refused(viewed, document({"/list-api-keys": {"get": operation()}}))
+    assert where == "/paths/~1list-api-keys"
+    assert reason.endswith("such as GET /list-api-keys: {methods: [api_key_.list]}")
 
 
-def test_a_method_that_resources_hide_steps_aside_too() -> None:
+def test_a_method_that_resources_hide_is_refused_too() -> None:
     for name in ("with_raw_response", "with_streaming_response", "omit", "property", "str"):
-        (resource,) = viewed(document({"/thing": {"get": operation(**hints(name))}})).resources
-        assert [method.name for method in resource.methods] == [f"{name}_"]
+        _, reason = refused(viewed, document({"/thing": {"get": operation(**hints(name))}}))
+        assert reason.endswith(f"such as GET /thing: {{methods: [thing.{name}_]}}")
 
 
 def test_the_surface_may_not_take_a_name_either() -> None:
