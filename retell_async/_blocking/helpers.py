@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from .._helpers import call, chat, knowledge_base, tests
     from ..llm.monitor import MonitorItem
-    from ..raw.models import CallResponse, ChatResponse, KnowledgeBaseResponse, TestCaseBatchJob, V3CallResponse
+    from ..raw.api.call import list_calls
+    from ..raw.models import CallResponse, ChatResponse, KnowledgeBaseResponse, TestCaseBatchJob
 
 __all__ = ["CallHelper", "ChatHelper", "KnowledgeBaseHelper", "TestsHelper"]
 
@@ -75,7 +76,7 @@ class CallHelper(_Helper):
         """
         return self._client.call(lambda client: client.call.wait(call_id, until=until, within=within, every=every))
 
-    def ended_since(self, moment: datetime | float) -> Iterator[V3CallResponse]:
+    def ended_since(self, moment: datetime | float) -> Iterator[list_calls.Item]:
         """All calls that ended from a moment on: to find after an outage what webhooks missed.
 
         Calls that never connected may have no time at all. All of those are given, whenever they were placed: compare ids with what you

@@ -17,7 +17,8 @@ from .watch import EVERY, EVERY_WITH_EVENTS, MOST, Client, Events, Watch, listed
 if TYPE_CHECKING:
     from .._core.pages import AsyncPaginator
     from ..llm.monitor import MonitorItem
-    from ..raw.models import CallResponse, V3CallResponse
+    from ..raw.api.call import list_calls
+    from ..raw.models import CallResponse
 
 __all__ = ["CallHelper", "Ends"]
 
@@ -30,7 +31,7 @@ _NEVER_HEARD = ("error", "not_connected")
 class _Calls(Protocol):
     """What the generated resource has."""
 
-    def list(self, *, filter_criteria: Any, limit: int, sort_order: Any = ...) -> AsyncPaginator[V3CallResponse]: ...
+    def list(self, *, filter_criteria: Any, limit: int, sort_order: Any = ...) -> AsyncPaginator[list_calls.Item]: ...
     def retrieve(self, call_id: str) -> Awaitable[CallResponse]: ...
 
 
@@ -43,7 +44,7 @@ class CallHelper(Resource):
 
     @cached_property
     def _watch(self) -> Watch[Any]:
-        def pages(criteria: dict[str, Any]) -> AsyncPaginator[V3CallResponse]:
+        def pages(criteria: dict[str, Any]) -> AsyncPaginator[list_calls.Item]:
             return self._calls.list(filter_criteria=criteria, limit=MOST)
 
         return Watch(listed(pages, "call", _OVER), self._calls.retrieve, cast("Client", self._sender).waiting)
@@ -76,7 +77,7 @@ class CallHelper(Resource):
         ends = Ends(self, router, within=within, every=every)
         return cast("CallResponse", await ends.wait(call_id, until, is_placed=False))
 
-    async def ended_since(self, moment: datetime | float) -> AsyncGenerator[V3CallResponse]:
+    async def ended_since(self, moment: datetime | float) -> AsyncGenerator[list_calls.Item]:
         """All calls that ended from a moment on: to find after an outage what webhooks missed.
 
         Calls that never connected may have no time of their end. All of those are given, whenever they were placed; compare their ids with

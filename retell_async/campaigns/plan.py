@@ -19,7 +19,7 @@ from .hours import day_in, zone
 from .rules import Rules
 
 if TYPE_CHECKING:
-    from ..raw.models import V3CallResponse
+    from ..raw.api.call import list_calls
 
 __all__ = ["Estimate", "Plan", "estimate", "local", "plan"]
 
@@ -39,7 +39,7 @@ class Estimate:
     seconds: float
 
 
-def estimate(calls: Iterable[V3CallResponse]) -> Estimate | None:
+def estimate(calls: Iterable[list_calls.Item]) -> Estimate | None:
     """What the last calls of an agent say of the next ones; ``None`` if those of them that connected are too few."""
     costs: list[float] = []
     lengths: list[float] = []

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from .. import APIError, AsyncRetell, LimitEvent, RetryEvent, webhooks
 from .._engine.events import Event
-from ..raw.models import CallResponse, V3CallResponse, V3PhoneCallResponse
+from ..raw.models import CallResponse
 from . import Fault, RunningClock, Sandbox, Settings, serve
 from .http.server import listen
 
@@ -53,8 +53,8 @@ class Report:
     """Who was to be called."""
     analyzed: Mapping[str, CallResponse]
     """By their ids, the calls that webhooks told the end of."""
-    listed: Sequence[V3CallResponse]
-    """All calls, as the list of calls shows them."""
+    listed: Mapping[str, str]
+    """By their ids, whom all the calls were to that the list of calls shows."""
     errors: Sequence[APIError]
     """What was raised instead of a call."""
 
@@ -78,24 +78,20 @@ class Report:
     @property
     def duplicates(self) -> int:
         """Calls to somebody who was called already."""
-        return len(self.listed) - len(self._called)
+        return len(self.listed) - len({*self.listed.values()})
 
     @property
     def lost(self) -> int:
         """People who were not called, and calls whose end nobody told."""
-        return len(set(self.wanted) - self._called) + len({call.call_id for call in self.listed} - self.analyzed.keys())
-
-    @property
-    def _called(self) -> set[str]:
-        return {call.to_number for call in self.listed if isinstance(call, V3PhoneCallResponse)}
+        return len({*self.wanted} - {*self.listed.values()}) + len(self.listed.keys() - self.analyzed.keys())
 
     @property
     def minutes(self) -> float:
-        return sum(call.duration_ms or 0 for call in self.listed) / 60_000
+        return sum(call.duration_ms or 0 for call in self.analyzed.values()) / 60_000
 
     @property
     def dollars(self) -> float:
-        return sum(call.call_cost.combined_cost for call in self.listed if call.call_cost is not None) / 100
+        return sum(call.call_cost.combined_cost for call in self.analyzed.values() if call.call_cost is not None) / 100
 
 
 @attrs.frozen
@@ -177,8 +173,9 @@ async def campaign(client: AsyncRetell, to_numbers: Sequence[str], webhook_url: 
     async with anyio.create_task_group() as group:
         for to_number in to_numbers:
             group.start_soon(call, to_number)
-    listed = [item async for item in client.call.list(filter_criteria={"agent": [{"agent_id": agent.agent_id}]}, limit=50)]
-    return Report(to_numbers, listener.analyzed, listed, errors)
+    listed = client.call.list(filter_criteria={"agent": [{"agent_id": agent.agent_id}]}, limit=50)
+    called = {item.call_id: str(item.to_dict()["to_number"]) async for item in listed}  # whatever class a version of the list answers with
+    return Report(to_numbers, listener.analyzed, called, errors)
 
 
 async def run(console: Console) -> tuple[Report, Deliveries, Table]:

@@ -7,7 +7,6 @@ import io
 import pytest
 from rich.console import Console
 
-from retell_async.raw.models import V3PhoneCallResponse
 from retell_async.sandbox import demo
 
 pytestmark = pytest.mark.parallel
@@ -22,7 +21,7 @@ async def test_a_campaign_survives_its_faults(monkeypatch: pytest.MonkeyPatch) -
     out = io.StringIO()
     report, deliveries, table = await demo.run(Console(file=out, width=100))
     assert (report.placed, report.duplicates, report.lost, report.errors) == (80, 0, 0, [])
-    assert sorted(call.to_number for call in report.listed if isinstance(call, V3PhoneCallResponse)) == sorted(report.wanted)
+    assert sorted(report.listed.values()) == sorted(report.wanted)
     assert report.answered + report.voicemail + report.failures.total() == 80
     assert min(report.answered, report.voicemail, report.failures.total()) > 0
     assert report.dollars > 1
@@ -52,7 +51,7 @@ def test_each_webhook_is_handled_once_or_the_demo_says_so(changes: dict[str, int
     deliveries = demo.Deliveries(**{"repeated": 2, "delivered": 12, "undelivered": 0, "handled": 10, "refused": 0} | changes)
     assert deliveries.right is right
     out = io.StringIO()
-    Console(file=out, width=100).print(demo.table_of(demo.Report([], {}, [], []), deliveries))
+    Console(file=out, width=100).print(demo.table_of(demo.Report([], {}, {}, []), deliveries))
     assert ("handlers saw each event once" in out.getvalue()) is right
 
 
@@ -65,7 +64,5 @@ def test_outside_a_terminal_progress_is_told_in_plain_lines() -> None:
 
 
 def test_what_is_lost_and_what_is_twice() -> None:
-    call = V3PhoneCallResponse.from_dict({"call_id": "call_1", "to_number": "+12015550100"})
-    again = V3PhoneCallResponse.from_dict({"call_id": "call_2", "to_number": "+12015550100"})
-    report = demo.Report(["+12015550100", "+12015550101"], {}, [call, again], [])
+    report = demo.Report(["+12015550100", "+12015550101"], {}, {"call_1": "+12015550100", "call_2": "+12015550100"}, [])
     assert (report.duplicates, report.lost, report.placed) == (1, 3, 2)

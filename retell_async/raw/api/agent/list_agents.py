@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
 from ...._core.operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
 if TYPE_CHECKING:
+    from ...models.agent_list_item_response import AgentListItemResponse
     from ...models.list_agents_response import ListAgentsResponse
     from ...params.list_agents_request import ListAgentsRequestParam
 
+
+Item: TypeAlias = "AgentListItemResponse"
+"""What it lists, under a name that no version of the operation changes."""
 
 OPERATION: Operation[ListAgentsResponse] = Operation(
     id="listAgents", method="POST", path="/v2/list-agents", repeat="safe", response=One("ListAgentsResponse"), paging=Paging("query")

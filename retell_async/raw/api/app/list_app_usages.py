@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
 from ...._core.operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
 if TYPE_CHECKING:
+    from ...models.app_usage_response import AppUsageResponse
     from ...models.list_app_usages_response import ListAppUsagesResponse
 
+
+Item: TypeAlias = "AppUsageResponse"
+"""What it lists, under a name that no version of the operation changes."""
 
 OPERATION: Operation[ListAppUsagesResponse] = Operation(
     id="listAppUsages",

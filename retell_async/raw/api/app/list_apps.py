@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
 from ...._core.operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
 if TYPE_CHECKING:
+    from ...models.app_response import AppResponse
     from ...models.list_apps_response import ListAppsResponse
 
+
+Item: TypeAlias = "AppResponse"
+"""What it lists, under a name that no version of the operation changes."""
 
 OPERATION: Operation[ListAppsResponse] = Operation(
     id="listApps", method="GET", path="/list-apps", repeat="safe", response=One("ListAppsResponse"), paging=Paging("query")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
@@ -11,8 +11,12 @@ from ...._core.operation import Omit, Operation, Paging, Request, RequestOptions
 
 if TYPE_CHECKING:
     from ...models.list_calls_response import ListCallsResponse
+    from ...models.v3_call_response import V3CallResponse
     from ...params.list_calls_request import ListCallsRequestParam
 
+
+Item: TypeAlias = "V3CallResponse"
+"""What it lists, under a name that no version of the operation changes."""
 
 OPERATION: Operation[ListCallsResponse] = Operation(
     id="listCalls",

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
 from ...._core.operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
 if TYPE_CHECKING:
+    from ...models.chat_response import ChatResponse
     from ...models.list_chats_response import ListChatsResponse
     from ...params.list_chats_request import ListChatsRequestParam
 
+
+Item: TypeAlias = "ChatResponse"
+"""What it lists, under a name that no version of the operation changes."""
 
 OPERATION: Operation[ListChatsResponse] = Operation(
     id="listChats",

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
 from ...._core.operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
 if TYPE_CHECKING:
+    from ...models.contact_conversation import ContactConversation
     from ...models.contact_conversation_list_response import ContactConversationListResponse
 
+
+Item: TypeAlias = "ContactConversation"
+"""What it lists, under a name that no version of the operation changes."""
 
 OPERATION: Operation[ContactConversationListResponse] = Operation(
     id="listContactConversations",

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
 from ...._core.operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
 if TYPE_CHECKING:
+    from ...models.contact import Contact
     from ...models.contact_list_response import ContactListResponse
     from ...params.list_contacts_request import ListContactsRequestParam
 
+
+Item: TypeAlias = "Contact"
+"""What it lists, under a name that no version of the operation changes."""
 
 OPERATION: Operation[ContactListResponse] = Operation(
     id="listContacts", method="POST", path="/list-contacts", repeat="safe", response=One("ContactListResponse"), paging=Paging("body")

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
 from ...._core.operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
 if TYPE_CHECKING:
+    from ...models.conversation_flow_response import ConversationFlowResponse
     from ...models.list_conversation_flows_response import ListConversationFlowsResponse
 
+
+Item: TypeAlias = "ConversationFlowResponse"
+"""What it lists, under a name that no version of the operation changes."""
 
 OPERATION: Operation[ListConversationFlowsResponse] = Operation(
     id="listConversationFlows",

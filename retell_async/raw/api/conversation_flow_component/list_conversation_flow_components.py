@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
 from ...._core.operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
 if TYPE_CHECKING:
+    from ...models.conversation_flow_component_response import ConversationFlowComponentResponse
     from ...models.list_conversation_flow_components_response import ListConversationFlowComponentsResponse
 
+
+Item: TypeAlias = "ConversationFlowComponentResponse"
+"""What it lists, under a name that no version of the operation changes."""
 
 OPERATION: Operation[ListConversationFlowComponentsResponse] = Operation(
     id="listConversationFlowComponents",

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
@@ -11,7 +11,11 @@ from ...._core.operation import Omit, Operation, Paging, Request, RequestOptions
 
 if TYPE_CHECKING:
     from ...models.list_export_requests_response import ListExportRequestsResponse
+    from ...models.list_export_requests_response_item import ListExportRequestsResponseItem
 
+
+Item: TypeAlias = "ListExportRequestsResponseItem"
+"""What it lists, under a name that no version of the operation changes."""
 
 OPERATION: Operation[ListExportRequestsResponse] = Operation(
     id="listExportRequests",

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import Many, One
@@ -12,6 +12,9 @@ from ...._core.operation import Operation, Request, RequestOptions, Sender
 if TYPE_CHECKING:
     from ...models.knowledge_base_response import KnowledgeBaseResponse
 
+
+Item: TypeAlias = "KnowledgeBaseResponse"
+"""What it lists, under a name that no version of the operation changes."""
 
 OPERATION: Operation[list[KnowledgeBaseResponse]] = Operation(
     id="listKnowledgeBases", method="GET", path="/list-knowledge-bases", repeat="safe", response=Many(One("KnowledgeBaseResponse"))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
@@ -11,7 +11,11 @@ from ...._core.operation import Omit, Operation, Paging, Request, RequestOptions
 
 if TYPE_CHECKING:
     from ...models.list_retell_llm_response import ListRetellLLMResponse
+    from ...models.llm_response import LlmResponse
 
+
+Item: TypeAlias = "LlmResponse"
+"""What it lists, under a name that no version of the operation changes."""
 
 OPERATION: Operation[ListRetellLLMResponse] = Operation(
     id="listRetellLLM",

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import Many, One
@@ -12,6 +12,9 @@ from ...._core.operation import Omit, Operation, Request, RequestOptions, Sender
 if TYPE_CHECKING:
     from ...models.mcp_tool_definition import MCPToolDefinition
 
+
+Item: TypeAlias = "MCPToolDefinition"
+"""What it lists, under a name that no version of the operation changes."""
 
 OPERATION: Operation[list[MCPToolDefinition]] = Operation(
     id="getMCPTools", method="GET", path="/get-mcp-tools/{agent_id}", repeat="safe", response=Many(One("MCPToolDefinition"))
