@@ -238,7 +238,7 @@ class _Difference:
             self._add(Impact.ADDITIVE, "operation", "deprecated", other, has)
         olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)
         self._fields(olds, news, lambda name: [f"{one}({aside(python_name(name), KEYWORDS)}=...)" for one in has], "keyword", sent=True)
-        self._exclusive(body(self.old.prepared, was), body(self.new.prepared, now), has)
+        self._limits(body(self.old.prepared, was), body(self.new.prepared, now), has, sent=True)
         places = [{parameter["name"]: parameter["in"] for parameter in operation["parameters"]} for operation in (was, now)]
         for name in places[0].keys() & places[1].keys():
             self._changed(Impact.INTERNAL, "keyword", f"{name}: sent in the ", [sent[name] for sent in places], has)
@@ -246,13 +246,13 @@ class _Difference:
         self._kinds(before, after, [f"{name}()" for name in has], "the answer", sent=False, optional=False)
         self._answers(answer(was), answer(now), has)
 
-    def _exclusive(self, was: Json, now: Json, names: Iterable[str]) -> None:
-        """What may not be sent together, or has to be."""
+    def _limits(self, was: Json, now: Json, names: Iterable[str], *, sent: bool) -> None:
+        """What an object says of several of its fields at once."""
         olds, news = (_limits(schema) for schema in (was, now))
         for limit in news - olds:
-            self._add(Impact.BREAKING, "keyword", "changed", limit, names)
+            self._add(_impact(breaks=True, shows=sent), "keyword", "changed", limit, names)
         for limit in olds - news:
-            self._add(Impact.ADDITIVE, "keyword", "changed", f"{limit} no longer", names)
+            self._add(_impact(breaks=False, shows=sent), "keyword", "changed", f"{limit} no longer", names)
 
     def _answers(self, old: Json | None, new: Json | None, names: list[str]) -> None:
         if old is None and new is None:
@@ -290,8 +290,8 @@ class _Difference:
         self._bounds({**was, **old}, {**now, **new}, names, what, sent=sent)
         self._members(_objects(self.old.prepared, old), _objects(self.new.prepared, new), names, what, sent=sent)
         inner, outer = inside(self.old.prepared, was), inside(self.new.prepared, now)
-        if {"array", "map"} & before & after:
-            self._schemas(inner or {}, outer or {}, names, f"{what}[]", sent=sent)
+        for kind in sorted({"array", "map"} & before & after):
+            self._schemas(inner.get(kind, {}), outer.get(kind, {}), names, f"{what}[]", sent=sent)
 
     def _kinds(self, was: set[str], now: set[str], names: Iterable[str], what: str, *, sent: bool, optional: bool) -> None:
         more, less = now - was, was - now
@@ -373,9 +373,9 @@ class _Difference:
 
         self._fields(was, now, names, "field", sent=sent)
         more, less = (_others(resolved(side.prepared, one)) for side, one in ((self.old, old), (self.new, new)))
-        self._schemas(more, less, [f"{after}Param" if sent else after], "other fields", sent=sent)
-        if sent:
-            self._exclusive(resolved(self.old.prepared, old), resolved(self.new.prepared, new), [f"{after}Param"])
+        owner = [f"{after}Param" if sent else after]
+        self._schemas(more, less, owner, "other fields", sent=sent)
+        self._limits(resolved(self.old.prepared, old), resolved(self.new.prepared, new), owner, sent=sent)
 
     def _class_names(self) -> None:
         come = self.new.classes - self.old.classes
@@ -434,12 +434,11 @@ def _objects(document: Json, schema: Json) -> list[Json]:
     return [choice for choice, meant in choices(document, schema) if is_object(meant)]
 
 
-def inside(document: Json, schema: Json) -> Json | None:
-    """What arrays or maps in it hold."""
-    for _, choice in choices(document, schema):
-        if not is_object(choice) and isinstance(found := choice.get("items") or choice.get("additionalProperties"), dict):
-            return found
-    return None
+def inside(document: Json, schema: Json) -> Json:
+    """What arrays and maps in it hold, by kind."""
+    held = {"array": "items", "map": "additionalProperties"}
+    some = [choice for _, choice in choices(document, schema) if not is_object(choice)]
+    return {kind: found for kind, keyword in held.items() for choice in some if isinstance(found := choice.get(keyword), dict)}
 
 
 def _authentication(document: Json) -> str:
@@ -464,7 +463,8 @@ def _limits(schema: Json) -> set[str]:
     """What an object says of several of its fields at once."""
     exclude = {f"{' and '.join(some)} exclude each other" for some in schema.get(marks.EXCLUSIVE, ())}
     needed = " or ".join(" and ".join(some) for some in schema.get(marks.NEEDED, ()))
-    return exclude | ({f"{needed} has to be there"} if needed else set())
+    closed = is_object(schema) and schema.get("additionalProperties") is False
+    return exclude | ({f"{needed} has to be there"} if needed else set()) | ({"no field but these may be there"} if closed else set())
 
 
 def _others(schema: Json) -> Json:

@@ -206,7 +206,7 @@ def _our_fields(document: Json, fields: Fields, *, sent: bool) -> dict[str, Fiel
 
 
 def our_shape(document: Json, schema: Json, *, sent: bool = False) -> Shape:
-    inner = inside(document, schema)
+    inner = next(iter(inside(document, schema).values()), None)
     return Shape(
         _plain(kinds(document, schema)),
         frozenset(value for _, choice in choices(document, schema) for value in choice.get("enum", ())),

@@ -210,6 +210,35 @@ def test_kinds_of_bodies_and_fields_that_exclude_each_other_are_seen() -> None:
     assert (BREAKING, "type changed: the answer: json → text") in {said(change) for change in difference(of(old), of(text))}
 
 
+def fields_(*names: str) -> Json:
+    return {"type": "object", "properties": dict.fromkeys(names, STRING)}
+
+
+@pytest.mark.parametrize(
+    ("place", "impact"), [("sent", BREAKING), ("held", BREAKING), ("answered", INTERNAL)], ids=["body", "inside", "answer"]
+)
+def test_an_object_that_takes_no_other_fields_any_more_is_seen(place: str, impact: Impact) -> None:
+    def made(**beside: Any) -> Json:
+        closed: Json = {**fields_("y"), **beside}
+        document = exchange(closed if place == "held" else STRING, closed if place == "answered" else STRING)
+        if place == "sent":
+            document["paths"]["/make-thing"]["post"]["requestBody"]["content"]["application/json"]["schema"] |= beside
+        return document
+
+    closing = [(one.impact, one.what) for one in difference(of(made()), of(made(additionalProperties=False)))]
+    assert closing == [(impact, "no field but these may be there")]
+    opening = [(one.impact, one.what) for one in difference(of(made(additionalProperties=False)), of(made()))]
+    assert opening == [(ADDITIVE if impact is BREAKING else impact, "no field but these may be there no longer")]
+
+
+def test_what_an_array_and_a_map_hold_are_seen_both() -> None:
+    def made(*fields: str) -> Json:
+        union = {"oneOf": [{"type": "array", "items": STRING}, {"type": "object", "additionalProperties": fields_(*fields)}]}
+        return exchange(union, STRING)
+
+    assert [said(one) for one in difference(of(made("y", "z")), of(made("y")))] == [(BREAKING, "field removed: z")]
+
+
 def test_the_next_version_takes_the_names_over() -> None:
     document = exchange(STRING, STRING)
     surface = {"POST /make-thing": {"id": "makeThing", "methods": ["thing.make"]}}
