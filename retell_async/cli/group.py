@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -16,31 +16,10 @@ from .._core.masking import mask_text
 from .._version import __version__
 from .operations import table
 from .operations.command import HELP, Group, Resource
+from .parts import BY_HAND, PARTS
 from .streams import Unwritten
 
 __all__ = ["Lazy", "retell_async"]
-
-_PARTS = {
-    "archive": ("archive", "Keep calls and chats in a database of your own, and ask it."),
-    "campaign": ("campaign", "Plan calls to many people by rules, place them, and follow them to their end."),
-    "completion": ("programs", "Print what lets a shell complete commands."),
-    "config": ("config", "Keep agents, prompts, flows and tools as files in git."),
-    "doctor": ("by_hand.doctor", "Look whether everything is as it has to be: key, connection, clock, limits."),
-    "logs": ("by_hand.calls", "Show calls as they end, or the log of one."),
-    "mcp": ("mcp", "Serve a workspace to models, as tools and resources."),
-    "sandbox": ("programs", "Serve the Retell API on this machine: no account, no network, no cost."),
-    "test": ("by_hand.suite", "Run an agent's test cases, for CI."),
-    "webhooks": ("by_hand.webhooks", "Bring webhook events to a program on this machine, or again."),
-}
-"""The parts: the module in which each is, under its own name, and what it does."""
-_BY_HAND: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "call": {
-        "follow": ("by_hand.calls", "Show a call as it goes on: what is said, and how it ends."),
-        "place": ("by_hand.calls", "Call somebody, in few words."),
-    },
-    "llm": {"simulate": ("programs", "Play Retell's side against the server of a custom LLM.")},
-}
-"""Commands by hand among those of a resource."""
 
 
 @contextmanager
@@ -72,24 +51,24 @@ class Lazy(Group):
     """A group whose parts are named here, and loaded when they are used; the resources of the API are among them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*_PARTS, *map(table.named, table.methods())])
+        return sorted([*PARTS, *map(table.group, table.methods())])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in _PARTS:
-            return _loaded(_PARTS[cmd_name][0], cmd_name)
-        resource = next((name for name in table.methods() if table.named(name) == table.named(cmd_name)), None)
+        if cmd_name in PARTS:
+            return _loaded(PARTS[cmd_name][0], cmd_name)
+        resource = next((name for name in table.methods() if table.group(name) == table.named(cmd_name)), None)
         if resource is None:
             return None
         by_hand: dict[str, tuple[Callable[[], click.Command], str]] = {
-            name: (partial(_loaded, module, name), about) for name, (module, about) in _BY_HAND.get(resource, {}).items()
+            name: (partial(_loaded, module, name), about) for name, (module, about) in BY_HAND.get(resource, {}).items()
         }
         return Resource(resource, by_hand)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in sorted(_PARTS.items())])
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(PARTS.items())])
         with formatter.section("What the API has"):
-            formatter.write_dl([(table.named(resource), f"{table.about(resource).rstrip('.')}.") for resource in table.methods()])
+            formatter.write_dl([(table.group(resource), f"{table.about(resource).rstrip('.')}.") for resource in table.methods()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it. What this package says went wrong is one line, with no traceback."""

@@ -48,8 +48,10 @@ def commands(command: click.Command, way: tuple[str, ...] = ()) -> Iterator[tupl
     yield way, command
     if isinstance(command, click.Group):
         context = click.Context(command)
-        resource = next((name for name in table.methods() if way == (table.named(name),)), "")
-        operations = {*map(table.named, table.methods().get(resource, ()))} - ({"create"} if way == ("agent",) else set())
+        resource = next((name for name in table.methods() if way == (table.group(name),)), "")
+        operations = {table.command(resource, name) for name in table.methods().get(resource, ())} - (
+            {"create"} if way == ("agent",) else set()
+        )
         for name in command.list_commands(context):
             if name in operations or (*way, name) in {("sandbox",), ("llm", "simulate"), ("completion",)}:
                 continue

@@ -26,8 +26,8 @@ def commands(command: click.Command, way: tuple[str, ...] = ()) -> Iterator[tupl
         yield way
         return
     context = click.Context(command)
-    resource = next((name for name in table.methods() if way == (table.named(name),)), "")
-    operations = {*map(table.named, table.methods().get(resource, ()))}
+    resource = next((name for name in table.methods() if way == (table.group(name),)), "")
+    operations = {table.command(resource, name) for name in table.methods().get(resource, ())}
     for name in command.list_commands(context):
         found = command.get_command(context, name)
         if found is not None and name not in operations:

@@ -126,21 +126,23 @@ class Resource(Group):
 
     def __init__(self, resource: str, by_hand: Mapping[str, tuple[Callable[[], click.Command], str]]) -> None:
         about = f"{table.about(resource).rstrip('.')}."
-        super().__init__(named(resource), help=about, short_help=about, context_settings=HELP)
+        super().__init__(table.group(resource), help=about, short_help=about, context_settings=HELP)
         self._resource = resource
         self._by_hand = by_hand
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*map(named, table.methods()[self._resource]), *self._by_hand])
+        return sorted([*(table.command(self._resource, name) for name in table.methods()[self._resource]), *self._by_hand])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in self._by_hand:
             return self._by_hand[cmd_name][0]()
-        method = next((name for name in table.methods()[self._resource] if named(name) == _normal(cmd_name)), None)
+        some = table.methods()[self._resource]
+        method = next((name for name in some if table.command(self._resource, name) == _normal(cmd_name)), None)
         return None if method is None else command(table.operation(self._resource, method))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        said = {named(name): sentence(table.operation(self._resource, name).about) for name in table.methods()[self._resource]}
+        some = [table.operation(self._resource, name) for name in table.methods()[self._resource]]
+        said = {table.command(self._resource, one.method): sentence(one.about) for one in some}
         said |= {name: about for name, (_, about) in self._by_hand.items()}
         with formatter.section("Commands"):
             formatter.write_dl(sorted(said.items()))
@@ -207,7 +209,7 @@ def command(operation: Operation) -> click.Command:
     return _OperationCommand(
         operation,
         groups,
-        name=named(operation.method),
+        name=table.command(operation.resource, operation.method),
         params=[param for some in groups.values() for param in some],
         callback=_run(operation),
         help="\n\n".join(about),

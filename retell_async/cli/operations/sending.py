@@ -39,7 +39,7 @@ from ..._core.model import Model
 from ..profiles import SANDBOX, Profile
 from ..times import plain
 from .output import Style, print_items, print_one, without_secrets
-from .table import Json, Operation, methods, named
+from .table import Json, Operation, group, methods, named
 
 __all__ = [
     "UNKNOWN",
@@ -288,10 +288,10 @@ def look(operation: Operation, key: str | None, token: str | None = None) -> str
     if key is not None:
         return f"{steps}\nThe same command with --idempotency-key {key} places no second call within an hour of the first."
     if token is not None:
-        command = f"retell-async {named(operation.resource)} list --since 1h --metadata retell_async_token={token}"
+        command = f"retell-async {group(operation.resource)} list --since 1h --metadata retell_async_token={token}"
         return f"{steps}\nIf it is there, its metadata has the token: {command}"
     if "list" in methods()[operation.resource]:
-        return f"{steps}\nLook whether it is there: retell-async {named(operation.resource)} list"
+        return f"{steps}\nLook whether it is there: retell-async {group(operation.resource)} list"
     return f"{steps}\nLook for calls and chats of these minutes: retell-async call list --since 10m"
 
 
@@ -305,7 +305,7 @@ def _advice(operation: Operation, error: Exception, profile: Profile) -> str:
         case RateLimitError():
             return "It was not carried out: the account is at its limit. Wait a little and try again."
         case APIStatusError(status_code=404 | 422) if "not found" in str(error).lower() and "list" in methods()[operation.resource]:
-            return f"What there is: retell-async {named(operation.resource)} list"
+            return f"What there is: retell-async {group(operation.resource)} list"
         case BadRequestError() | UnprocessableEntityError() | NotFoundError() | ConflictError():
             return f"It was not carried out. {usage}"
         case APIConnectionError() if profile.base_url == SANDBOX:

@@ -11,6 +11,8 @@ from typing import Any, Literal, cast
 import attrs
 import msgspec
 
+from ..parts import BY_HAND, PARTS
+
 __all__ = ["Json", "Operation", "flag", "kinds", "methods", "named", "operation", "resolved", "sentence", "within"]
 
 Json = dict[str, Any]
@@ -39,7 +41,7 @@ class Operation:
     @property
     def command(self) -> str:
         """What it is called at the command line."""
-        return f"{named(self.resource)} {named(self.method)}"
+        return f"{group(self.resource)} {command(self.resource, self.method)}"
 
     def asked(self, arguments: Mapping[str, Any]) -> frozenset[str]:
         """What a human is asked about before it is called so: ``money``, ``deletion``."""
@@ -97,6 +99,16 @@ def named(name: str) -> str:
     return name.strip("_").replace("_", "-")
 
 
+def group(resource: str) -> str:
+    """Under what the commands of a resource are: one that has the name of a part of ours stands apart from it."""
+    return f"api-{named(resource)}" if named(resource) in PARTS else named(resource)
+
+
+def command(resource: str, method: str) -> str:
+    """What a method is called there: one that has the name of a command of ours stands apart from it."""
+    return f"api-{named(method)}" if named(method) in BY_HAND.get(resource, ()) else named(method)
+
+
 _OURS = frozenset(
     ("all", "body", "dry-run", "explain", "fields", "help", "json", "jsonl", "profile", "sandbox", "show-numbers", "since", "until", "yes")
 )
@@ -110,11 +122,11 @@ def flag(name: str) -> str:
 def _spoken(text: str) -> str:
     """Words that speak of commands where they spoke of methods."""
 
-    def command(match: re.Match[str]) -> str:
+    def spoken(match: re.Match[str]) -> str:
         resource, method = match[1], match[2]
-        return f"`{named(resource)} {named(method)}`" if method in methods().get(resource, ()) else match[0]
+        return f"`{group(resource)} {command(resource, method)}`" if method in methods().get(resource, ()) else match[0]
 
-    return re.sub(r"`(\w+)\.(\w+)`", command, text)
+    return re.sub(r"`(\w+)\.(\w+)`", spoken, text)
 
 
 def words(schema: Json) -> str:

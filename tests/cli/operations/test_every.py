@@ -9,11 +9,13 @@ from functools import cache
 from random import Random
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from codegen.document import Json
 from retell_async import AsyncRetell
+from retell_async.cli import group, parts
 from retell_async.cli.group import retell_async
 from retell_async.cli.operations import table
 from retell_async.cli.operations.output import without_secrets
@@ -48,7 +50,7 @@ def test_a_command_sends_what_it_is_given(key: str, method: str) -> None:
     }
     arguments = [keywords.pop(argument) for argument in operation.positional]
     options = [option for argument, value in keywords.items() for option in as_options(operation, argument, value)]
-    done = run(table.named(resource), table.named(name), *options, "--dry-run", "--", *arguments)
+    done = run(table.group(resource), table.command(resource, name), *options, "--dry-run", "--", *arguments)
     assert done.exit_code == 0, done.output
     first, _, rest = done.stdout.partition("\n")
     http, _, url = first.partition(" ")
@@ -59,6 +61,16 @@ def test_a_command_sends_what_it_is_given(key: str, method: str) -> None:
         assert json.loads(rest) == without_secrets(given.body)
     elif given.kind is not None:
         assert rest.startswith("multipart/form-data, ")
+
+
+def test_a_resource_and_a_method_of_the_names_of_ours_stand_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(parts.PARTS, "voice", ("programs", "A part of ours."))
+    monkeypatch.setitem(parts.BY_HAND, "agent", {"list": ("programs", "A command of ours.")})
+    assert {"voice", "api-voice"} <= {*group.retell_async.list_commands(click.Context(group.retell_async))}
+    assert "GET http" in run("api-voice", "list", "--dry-run").stdout
+    assert "  api-list " in run("agent", "--help").stdout
+    assert "http" in run("agent", "api-list", "--dry-run").stdout
+    assert table.operation("voice", "list").command == "api-voice list"
 
 
 def as_options(operation: table.Operation, name: str, value: Any) -> list[str]:
@@ -89,10 +101,10 @@ def shown(*command: str) -> str:
 @pytest.mark.parametrize("resource", table.methods())
 def test_help_is_in_words_of_ours_and_fits(resource: str) -> None:
     assert table.about(resource) in " ".join(shown().split())
-    group = shown(table.named(resource))
+    group = shown(table.group(resource))
     for method in table.methods()[resource]:
-        assert f"  {table.named(method)} " in group
-        operation, said = table.operation(resource, method), shown(table.named(resource), table.named(method))
+        assert f"  {table.command(resource, method)} " in group
+        operation, said = table.operation(resource, method), shown(table.group(resource), table.command(resource, method))
         assert operation.about
         assert not any(f"`{name}`" in said for _, name in METHODS)
         assert not re.search(r"\bclient\.|\bawait\b|\bNone\b", said)

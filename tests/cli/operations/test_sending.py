@@ -141,7 +141,7 @@ def test_errors_say_what_to_do(account: Account) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["call", "lst"], "No such command 'lst'. Is it list?"),
+        (["call", "lst"], "No such command 'lst'. Is it list"),
         (["cal", "list"], "Is it call"),
         (["call", "list", "--limt", "3"], "--limit"),
         (["call", "list", "--limit", "many"], "--limit must be a whole number, not 'many'"),
