@@ -10,11 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import words
+from . import marks, words
 from .canonical import canonical
 from .document import Refused, dump, load_file
-from .generate import ROOT, Report, differences, generate_pinned, pinned
+from .generate import ROOT, differences, generate_pinned, pinned
 from .prepare import prepare
+from .rendering.views import Views
 from .revisions import pin, report
 from .revisions.diff import Revision, difference
 from .revisions.sources import fetch
@@ -80,19 +81,22 @@ def run(parser: argparse.ArgumentParser, arguments: list[str] | None, recovered:
 
 def _generate() -> int:
     made = generate_pinned()
-    (OPENAPI / "names.yaml").write_text(dump(made.names), encoding="utf-8")
+    (OPENAPI / "names.yaml").write_text(dump(made.prepared[marks.NAMES]), encoding="utf-8")
     _tell(made)
     return 0
 
 
-def _tell(made: Report) -> None:
-    print(f"{made.operations} operations as {made.methods} methods, {made.models} models")
-    if made.unreachable:
-        print(f"note: no operation needs {len(made.unreachable)} schemas, which have no model")
+def _tell(made: Views) -> None:
+    methods = sum(len(resource.methods) for resource in made.resources)
+    models = sum(view.kind == "model" and view.of_api for view in made.classes)
+    print(f"{len(made.operations)} operations as {methods} methods, {models} models")
+    if unreachable := made.prepared[marks.UNREACHABLE]:
+        print(f"note: no operation needs {len(unreachable)} schemas, which have no model")
     for note in made.notes:
         print(f"note: {note}")
-    for key, decided in made.named_themselves.items():
-        print(f"look at it: {key} is not in openapi/surface.yaml: {decided}")
+    for one in (one for one in made.operations if not one.entry.named):
+        decided = f"client.{one.entry.methods[0]}, repeat: {one.entry.repeat}"
+        print(f"look at it: {one.method} {one.path} is not in openapi/surface.yaml: {decided}")
 
 
 def _check() -> int:
@@ -119,18 +123,18 @@ def _update(spec: str | None, markdown: Path | None, *, dry_run: bool) -> int:
     from .revisions.update import update
 
     done = update(spec, write=not dry_run)
-    if done.report is not None:
+    if done.made is not None:
         report.table(done.changes, Console(), done.left_out)
     for told in done.told:
         print(f"note: {told}")
-    if done.report is None:
+    if done.made is None:
         print(f"{done.revision} is pinned already")
     else:
-        _tell(done.report)
+        _tell(done.made)
         print(f"{done.revision} {'would take' if dry_run else 'has taken'} the place of {done.before}")
     for key, why in done.left_out.items():
         print(f"left out: {key}, since it cannot be expressed: {why}")
-    if markdown is not None and done.report is not None:
+    if markdown is not None and done.made is not None:
         title = f"API revision `{done.revision}` in place of `{done.before}`: {report.summary(done.changes, done.left_out)}."
         markdown.write_text(f"{title}\n\n{report.markdown(done.changes, done.left_out)}\n", encoding="utf-8")
     return report.LEFT_OUT if done.left_out else report.status(done.changes) if dry_run else 0

@@ -8,8 +8,6 @@ import tempfile
 from collections.abc import Container
 from pathlib import Path
 
-import attrs
-
 from . import marks, overlay, retired, words
 from .document import Json, by_key, load_file, operation_key, pointer, pruned
 from .passes import dialect, notes
@@ -17,26 +15,10 @@ from .prepare import prepare
 from .rendering.render import render
 from .rendering.table import table
 from .rendering.views import Views, views
-from .surface import Entry, adopted, entries, known
+from .surface import adopted, entries, known
 
 ROOT = Path(__file__).parent.parent
 GENERATED = ("raw", "resources", "types")
-
-
-@attrs.frozen
-class Report:
-    """What was generated, and what was not, by name."""
-
-    operations: int
-    methods: int
-    models: int
-    named_themselves: dict[str, str]
-    """What was decided of operations that the surface does not name: ``client.<resource>.<method>, repeat: <rule>``."""
-    names: Json
-    """What stands at properties, as `openapi/names.yaml` keeps it."""
-    notes: list[str]
-    """What methods take under another name than the document's, and what the surface says in vain."""
-    unreachable: list[str]
 
 
 def pinned(
@@ -76,21 +58,21 @@ def _place(key: str) -> tuple[str, str]:
     return f"$.paths['{path}'].{method.lower()}", pointer("paths", path, method.lower())
 
 
-def decided(document: Json, surface: Json, docs: Json, past: Json | None = None) -> tuple[Json, dict[str, Entry], Views]:
-    """The prepared document, the names of its operations, and what the templates see."""
+def decided(document: Json, surface: Json, docs: Json, past: Json | None = None) -> Views:
+    """What the templates see of a document."""
     prepared = prepare(document)
     words.lay(prepared, docs)
     named = entries(prepared, surface)
-    return prepared, named, views(prepared, named, retired.retired(prepared, named, past or {}), surface.get("inherits"))
+    return views(prepared, named, retired.retired(prepared, named, past or {}), surface.get("inherits"))
 
 
-def generate(document: Json, surface: Json, docs: Json, package: Path, past: Json | None = None, official: Json | None = None) -> Report:
-    """Write the generated folders of a package from a document.
+def generate(document: Json, surface: Json, docs: Json, package: Path, past: Json | None = None, official: Json | None = None) -> Views:
+    """Write the generated folders of a package from a document, and say what was written.
 
     :param past: what `retired.load` gives.
     :param official: the official SDK's names for types.
     """
-    prepared, named, seen = decided(document, surface, docs, past)
+    seen = decided(document, surface, docs, past)
     package.mkdir(parents=True, exist_ok=True)
     for cut_off in package.glob(".new-*"):  # what was killed could not clean up
         shutil.rmtree(cut_off)
@@ -100,23 +82,15 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
         plain: Json = pruned(document, lambda key, _: key not in (marks.NOTE, marks.NAME, marks.NAMES, marks.KNOWN_AS))  # as others read it
         if not str(plain.get("openapi")).startswith("3.0"):
             dialect.run(plain, whole=False)
-        for name, data in (("openapi", plain), ("operations", table(prepared, seen, surface.get("resources") or {}))):
+        for name, data in (("openapi", plain), ("operations", table(seen, surface.get("resources") or {}))):
             (fresh / "raw" / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         for part in GENERATED:
             shutil.rmtree(package / part, ignore_errors=True)
             (fresh / part).rename(package / part)
-    return Report(
-        operations=len(seen.operations),
-        methods=sum(len(resource.methods) for resource in seen.resources),
-        models=sum(view.kind == "model" and view.of_api for view in seen.classes),
-        named_themselves={key: f"client.{one.methods[0]}, repeat: {one.repeat}" for key, one in named.items() if not one.named},
-        names=prepared[marks.NAMES],
-        notes=seen.notes,
-        unreachable=prepared[marks.UNREACHABLE],
-    )
+    return seen
 
 
-def generate_pinned(package: Path = ROOT / "retell_async", openapi: Path = ROOT / "openapi", document: Json | None = None) -> Report:
+def generate_pinned(package: Path = ROOT / "retell_async", openapi: Path = ROOT / "openapi", document: Json | None = None) -> Views:
     """Write the generated folders of a package from what is pinned, which may be given as `pinned` gives it."""
     surface, docs = load_file(openapi / "surface.yaml"), words.load(openapi / "docs")
     official = json.loads((openapi / "official.json").read_text(encoding="utf-8"))

@@ -7,18 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import attrs
-
 from .document import Json, by_key, load_file
 from .surface import Entry
-
-
-@attrs.frozen
-class Retired:
-    """Messages, by ``resource.method``."""
-
-    deprecated: dict[str, str] = attrs.field(factory=dict)
-    gone: dict[str, str] = attrs.field(factory=dict)
 
 
 def load(openapi: Path) -> Json:
@@ -26,8 +16,8 @@ def load(openapi: Path) -> Json:
     return {name: load_file(openapi / f"{name}.yaml", there=False) for name in ("retired", "released")}
 
 
-def retired(document: Json, entries: dict[str, Entry], past: Json) -> Retired:
-    """What to say of deprecated operations and of names that are no longer there."""
+def retired(document: Json, entries: dict[str, Entry], past: Json) -> dict[str, str]:
+    """What to say, by ``resource.method``: of names that are there, why they end, and of all others what became of them."""
     there = {str(method) for entry in entries.values() for method in entry.methods}
     said: Json = past.get("retired", {})
     known: dict[str, list[str]] = {**past.get("released", {}), **{key: entry.get("methods", []) for key, entry in said.items()}}
@@ -36,15 +26,13 @@ def retired(document: Json, entries: dict[str, Entry], past: Json) -> Retired:
         other = said.get(key, {}).get("instead")
         return f" Use client.{other} instead." if other in there and other != name else ""
 
-    found = Retired()
+    found: dict[str, str] = {}
     for key, operation in by_key(document).items():
-        names = [str(method) for method in entries[key].methods]
         date = said.get(key, {}).get("date")
-        for name in names if operation.get("deprecated") else ():
-            ends = f"ends {key} on {date}" if date else f"will end {key}"
-            found.deprecated[name] = f"client.{name} is deprecated: the API {ends}.{instead(key, name)}"
+        ends = f"ends {key} on {date}" if date else f"will end {key}"
+        for name in map(str, entries[key].methods if operation.get("deprecated") else ()):
+            found[name] = f"client.{name} is deprecated: the API {ends}.{instead(key, name)}"
     for key, names in known.items():
-        for name in names:
-            if name not in there:
-                found.gone[name] = f"client.{name} is gone: the API no longer has {key}.{instead(key, name)}"
+        for name in (name for name in names if name not in there):
+            found[name] = f"client.{name} is gone: the API no longer has {key}.{instead(key, name)}"
     return found

@@ -125,38 +125,37 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
     there = by_key(document)
     for key in sorted(sorted(there), key=lambda key: (key in meanings, _version(key)), reverse=True):
         meant, version = meanings.get(key, (key, ""))
-        if (said := surface.get(meant)) is not None:
-            methods = tuple(_said(meant, f"{name}{version}") for name in said["methods"])
-            repeat: Repeat = said.get("repeat", _repeat(key, there[key]))
-            if repeat == "idempotency_key":
-                repeat = repeat if _takes_key(document, there[key]) else "unsafe"
-            elif _shape(meant) != _shape(key):  # of another thing, or by another HTTP method: what it says of itself
-                repeat = "unsafe" if repeat == "unsafe" else _repeat(key, there[key])
-            found[key] = Entry(
-                methods,
-                repeat,
-                said.get("timeout"),
-                said.get("limit"),
-                named=key in surface,
-                effect=_effect(key),
-                asks=_asks(meant, key, said),
-                open_world=bool(said.get("open_world")),
-                renamed=_renamed(meant, said),
-                tool=None if version else said.get("tool"),
-            )
-        else:
-            names = _named_by_itself(key, there[key], surface)  # one by one: a later one may be no name
+        operation, said = there[key], surface.get(meant, {})
+        methods = tuple(_said(meant, f"{name}{version}") for name in said.get("methods", ()))
+        if not methods:
+            names = _named_by_itself(key, operation, surface)  # one by one: a later one may be no name
             method = next(names)
             while method in taken and _shape(taken[method]) != _shape(key) and (other := next(names, None)):
                 method = other
             if method in taken and _shape(taken[method]) == _shape(key):
                 method = attrs.evolve(method, name=f"{method.name}{_suffix(key)}")
             _refuse_hidden(method, key, pointer("paths", key.partition(" ")[2]))
-            repeat = _repeat(key, there[key])
-            effect = "write" if (effect := _effect(key)) == "read" and repeat != "safe" else effect
-            bought: Json = {"asks": "money"} if effect == "write" and repeat != "safe" else {}  # nobody has said that it is free
-            asks = _asks(key, key, bought)
-            found[key] = Entry((method,), repeat, None, None, named=False, effect=effect, asks=asks)
+            methods = (method,)
+        repeat: Repeat = said.get("repeat", _repeat(key, operation))
+        if repeat == "idempotency_key":
+            repeat = repeat if _takes_key(document, operation) else "unsafe"
+        elif _shape(meant) != _shape(key):  # of another thing, or by another HTTP method: what it says of itself
+            repeat = "unsafe" if repeat == "unsafe" else _repeat(key, operation)
+        effect = _effect(key)
+        if not said and repeat != "safe" and effect != "delete":  # nobody has said that it only reads, or that it is free
+            effect, said = "write", {"asks": "money"}
+        found[key] = Entry(
+            methods,
+            repeat,
+            said.get("timeout"),
+            said.get("limit"),
+            named=key in surface,
+            effect=effect,
+            asks=_asks(meant, key, said),
+            open_world=bool(said.get("open_world")),
+            renamed=_renamed(meant, said),
+            tool=None if version else said.get("tool"),
+        )
         for method in found[key].methods:
             if method in taken:
                 where = pointer("surface", key) if key in surface else pointer("paths", key.partition(" ")[2])

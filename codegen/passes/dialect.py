@@ -24,9 +24,7 @@ _OF_TYPE = {
 def run(document: Json, *, whole: bool = True) -> None:
     """:param whole: also what a reader of 3.0 knows, ``anyOf``."""
     for _, holder, key in roots(document):
-        holder[key] = _no_boolean(holder[key])
-    for _, schema in all_schemas(document):  # what is inside a schema comes after it
-        _without_booleans(schema)
+        holder[key] = _without_booleans(holder[key])
     if whole:
         _heirs(document)
     for where, schema in list(all_schemas(document)):
@@ -96,18 +94,15 @@ def _heirs(document: Json) -> None:
         schemas[name] = {**whole, "oneOf": [*map(to_ref, found)]}
 
 
-def _no_boolean(schema: Any) -> Json:
+def _without_booleans(schema: Any) -> Json:
     """``true`` for a schema means anything, ``false`` nothing at all."""
-    return schema if isinstance(schema, dict) else {} if schema else {"not": {}}
-
-
-def _without_booleans(schema: Json) -> None:
+    if not isinstance(schema, dict):
+        return {} if schema else {"not": {}}
     if "properties" in schema:  # one that is nothing at all may not be there
         schema["properties"] = {name: field for name, field in schema["properties"].items() if field is not False}
-    for keyword in ("items", "not"):
-        if keyword in schema:
-            schema[keyword] = _no_boolean(schema[keyword])
-    rewrite(schema, lambda _, child: _no_boolean(child))
+    schema |= {keyword: _without_booleans(schema[keyword]) for keyword in ("items", "not") if isinstance(schema.get(keyword), bool)}
+    rewrite(schema, lambda _, child: _without_booleans(child))
+    return schema
 
 
 def _bounds(schema: Json) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from .. import marks
 from ..document import Json, Refused, visible
 from ..reserved import TEMPLATES, is_name
 from .official import official
@@ -48,7 +49,7 @@ def render(views: Views, package: Path, names: Json | None = None) -> None:
 
     write("package_init", "raw/__init__", title="Operations and models as the document has them.")
     write("raw_limits", "raw/limits")
-    write("raw_server", "raw/server", url=views.server)
+    write("raw_server", "raw/server", url=views.prepared[marks.SERVER])
     for view in views.classes:
         write(view.kind, f"raw/{view.folder}/{view.module}", view=view)
     title = "What the API answers with; each model loads when it is first used."

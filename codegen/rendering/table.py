@@ -22,12 +22,12 @@ _KEPT = (
 )
 
 
-def table(document: Json, views: Views, resources: Mapping[str, str]) -> Json:
-    """The table, from a prepared document with words in it.
+def table(views: Views, resources: Mapping[str, str]) -> Json:
+    """The table, from a document with words in it.
 
     :param resources: what there is to say of resources.
     """
-    schemas = _Schemas(document)
+    schemas = _Schemas(views.prepared)
     some = sorted(views.operations, key=lambda one: str(one.entry.methods[0]))
     operations = {str(one.entry.methods[0]): _operation(one, schemas.arguments(one)) for one in some}
     return {"resources": dict(sorted(resources.items())), "operations": operations, "schemas": schemas.reached()}
@@ -102,15 +102,11 @@ class _Schemas:
                 if marked and bound in plain:
                     plain[exclusive] = plain.pop(bound)
         if "properties" in schema:
-            plain["properties"] = {
-                name: {**self._plain(field), **_described(about(field))}
-                for name, field in schema["properties"].items()
-                if not field.get("readOnly")
-            }
-        if "items" in schema:
-            plain["items"] = self._plain(schema["items"])
-        if isinstance(schema.get("additionalProperties"), dict):
-            plain["additionalProperties"] = self._plain(schema["additionalProperties"])
+            taken = {name: field for name, field in schema["properties"].items() if not field.get("readOnly")}
+            plain["properties"] = {name: {**self._plain(field), **_described(about(field))} for name, field in taken.items()}
+        for keyword in ("items", "additionalProperties"):
+            if isinstance(schema.get(keyword), dict):
+                plain[keyword] = self._plain(schema[keyword])
         if "oneOf" in schema:
             plain["oneOf"] = [self._plain(member) for member in schema["oneOf"]]
         if marks.TAG in schema:

@@ -7,13 +7,11 @@ from functools import cached_property
 
 import attrs
 
-from .. import marks
 from ..document import Json, Refused, operation_key, operations, pointer, visible
 from ..parser import Parsed
 from ..passes.lift import pascal
 from ..prepare import parsed
 from ..reserved import FIELDS, RAW_KEYWORDS
-from ..retired import Retired
 from ..surface import Entry
 from .classes import Class, classes
 from .operations import Operation, operation
@@ -62,12 +60,11 @@ class Resource:
 class Views:
     """Everything that is generated from one prepared document."""
 
+    prepared: Json
     parsed: Parsed
     classes: list[Class]
     operations: list[Operation]
     resources: list[Resource]
-    server: str
-    """Where the API is."""
 
     @property
     def notes(self) -> list[str]:
@@ -104,9 +101,11 @@ class Views:
         return [(folder, module, name) for folder, pairs in found.items() for name, module in pairs if name in used]
 
 
-def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = None, helpers: Mapping[str, str] | None = None) -> Views:
+def views(
+    prepared: Json, entries: dict[str, Entry], retired: Mapping[str, str] | None = None, helpers: Mapping[str, str] | None = None
+) -> Views:
     """Decide every file from a prepared document, the names of its operations, what is said of those that end, and classes by hand."""
-    retired, read = retired or Retired(), parsed(prepared)
+    ending, read = {**(retired or {})}, parsed(prepared)
     keyed = [read.endpoints[key] for key, entry in entries.items() if entry.repeat == "idempotency_key" and key in read.endpoints]
     made = classes(prepared, read, names(received(one.prop) for endpoint in keyed for one in endpoint.responses))
     found: dict[str, Operation] = {}
@@ -115,18 +114,18 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
         if found.setdefault(view.module, view) is not view:
             raise Refused(pointer("paths", path), f"{view.module} is another operation's name too")
     methods = [
-        Method(one.resource, one.name, view, retired.deprecated.get(str(one))) for view in found.values() for one in view.entry.methods
-    ]
+        Method(one.resource, one.name, view, ending.pop(str(one), None)) for view in found.values() for one in view.entry.methods
+    ]  # what is left has ended
     resources = [
         Resource(
             name,
             sorted((one for one in methods if one.resource == name), key=lambda one: one.name),
-            [(gone.partition(".")[2], message) for gone, message in sorted(retired.gone.items()) if gone.startswith(f"{name}.")],
+            [(gone.partition(".")[2], message) for gone, message in sorted(ending.items()) if gone.startswith(f"{name}.")],
             (helpers or {}).get(name),
         )
-        for name in sorted({*(one.resource for one in methods), *(gone.partition(".")[0] for gone in retired.gone)})
+        for name in sorted({*(one.resource for one in methods), *(gone.partition(".")[0] for gone in ending)})
     ]
-    whole = Views(read, made, list(found.values()), resources, prepared[marks.SERVER])
+    whole = Views(prepared, read, made, list(found.values()), resources)
     taken = {name for name, _ in [*whole.model_names, *whole.param_names]}
     for resource in resources:
         if clash := taken & {f"{start}{own}" for own in resource.class_names for start in ("", "Async")}:

@@ -18,7 +18,8 @@ import attrs
 from .. import marks, words
 from ..canonical import canonical
 from ..document import Json, Refused, by_key, dump, load_file
-from ..generate import GENERATED, ROOT, Report, decided, generate_pinned, pinned
+from ..generate import GENERATED, ROOT, decided, generate_pinned, pinned
+from ..rendering.views import Views
 from ..surface import relied_on
 from . import changelog, pin, report
 from .checked import parse
@@ -55,7 +56,7 @@ class Update:
     revision: str
     before: str
     changes: list[Change]
-    report: Report | None
+    made: Views | None
     """What was generated; ``None`` if there was nothing to do."""
     told: list[str] = attrs.field(factory=list)
     """What in our own files does nothing any more, and what the other source says."""
@@ -107,7 +108,7 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
             log = changelog.written(log, moved.now.revision, pins.now.revision, report.summary(changes, left), details)
         (made / "CHANGELOG.md").write_text(log, encoding="utf-8")
         generated = generate_pinned(made / "retell_async", made / "openapi", whole)
-        (made / "openapi" / "names.yaml").write_text(dump(generated.names), encoding="utf-8")
+        (made / "openapi" / "names.yaml").write_text(dump(generated.prepared[marks.NAMES]), encoding="utf-8")
         try_out(made)
         if edited := sorted(name for name, _ in there ^ contents(root)):
             raise Refused("", f"{edited[0]} was changed while this update was made: begin anew, SPEC= as before")
@@ -139,22 +140,21 @@ def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
             return refused
         return None
 
-    def settle(some: list[str], later: list[str], why: Refused | None) -> None:
+    def settle(some: list[str], later: list[str]) -> None:
         """Of some new operations, which are refused beside those before them, take in what is not, in halves; later ones wait."""
-        if why is None:
-            return
         if len(some) == 1:
-            reasons[some[0]] = str(why)
+            reasons[some[0]] = str(refusal([*reasons, *later]))
             return
         half = len(some) // 2
         for part, rest in ((some[:half], [*some[half:], *later]), (some[half:], later)):
-            settle(part, rest, refusal([*reasons, *rest]))
+            if refusal([*reasons, *rest]):
+                settle(part, rest)
 
-    if (why := refusal([])) is not None:
+    if refusal([]):
         new = [key for key, operation in by_key(pinned(openapi, facts, left={})).items() if operation[marks.KNOWN_AS] not in known]
-        if (not_new := refusal(new)) is not None:
+        if not_new := refusal(new):
             raise not_new
-        settle(new, [], why)
+        settle(new, [])
     return reasons
 
 

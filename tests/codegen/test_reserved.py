@@ -15,7 +15,7 @@ import pytest
 from codegen.__main__ import main
 from codegen.canonical import canonical
 from codegen.document import Json
-from codegen.generate import GENERATED, ROOT, Report, generate
+from codegen.generate import GENERATED, ROOT, generate
 from codegen.prepare import prepare
 from codegen.rendering.views import Views, views
 from codegen.reserved import CLASSES, FIELDS, KEYED_FIELDS, KEYWORDS, METHODS, MODULES, OPTIONS, RAW_KEYWORDS, RESOURCES
@@ -51,7 +51,7 @@ def viewed(given: Json, surface: Json | None = None) -> Views:
     return views(prepared, entries(prepared, surface or {}))
 
 
-def package(given: Json, folder: Path, surface: Json | None = None) -> Report:
+def package(given: Json, folder: Path, surface: Json | None = None) -> Views:
     """A package of a document."""
     made = folder / "retell_async"
     shutil.copytree(PACKAGE, made, ignore=shutil.ignore_patterns("__pycache__", *GENERATED))

@@ -43,7 +43,7 @@ def outcome(changed: Json) -> tuple[Json, Views, Json] | Refused:
         before = pinned(OPENAPI, revisions.PART)
         left = updating.left_out(facts, before, OPENAPI, SURFACE)
         whole = pinned(OPENAPI, facts, left=left)
-        _, _, views = decided(whole, SURFACE, load(OPENAPI / "docs"))
+        views = decided(whole, SURFACE, load(OPENAPI / "docs"))
         assert markdown(difference(Revision.of(before, SURFACE), Revision.of(whole, SURFACE)), left) is not None
     except Refused as refused:
         return refused
@@ -145,5 +145,5 @@ def test_what_is_right_imports_has_types_encodes_decodes_and_is_answered(
     except Refused as refused:
         assert_well_refused(refused, said)
         return
-    assert done.report is None or used == [said]
-    assert done.report is None or done.report.operations + len(done.left_out) == sum(1 for _ in operations(changed))
+    assert done.made is None or used == [said]
+    assert done.made is None or len(done.made.operations) + len(done.left_out) == sum(1 for _ in operations(changed))

@@ -73,8 +73,8 @@ def test_there_and_back_leaves_everything_as_it_was(tree: Path) -> None:
     pinned = shutil.copy(tree / "openapi" / "openapi.yaml", tree.parent / "pinned.yaml")
     before = state(tree)
     there = update(other, root=tree)
-    assert there.report is not None
-    assert there.report.operations + len(there.left_out) == sum(1 for _ in operations(load_file(Path(other))))
+    assert there.made is not None
+    assert len(there.made.operations) + len(there.left_out) == sum(1 for _ in operations(load_file(Path(other))))
     between = state(tree)
     assert {name for name in before.keys() | between.keys() if before.get(name) != between.get(name)} <= {
         name for name in before.keys() | between.keys() if name.startswith(REPLACED)
@@ -137,10 +137,14 @@ def test_what_came_works_and_what_goes_says_so(small: Path) -> None:
         table.write('"GET /get-voice/{voice_id}": {methods: [voice.retrieve], instead: voice.describe}\n')
     spec = revisions.written(document, small.parent / "new.yaml")
     done = update(spec, root=small)
-    assert done.report is not None
-    assert sorted(done.report.named_themselves) == ["GET /describe-voice/{voice_id}", "GET /v2/list-widgets"]
+    assert done.made is not None
+    named_themselves = sorted(f"{one.method} {one.path}" for one in done.made.operations if not one.entry.named)
+    assert named_themselves == [
+        "GET /describe-voice/{voice_id}",
+        "GET /v2/list-widgets",
+    ]
     between = state(small)
-    assert update(spec, root=small).report is None
+    assert update(spec, root=small).made is None
     assert state(small) == between
     warned = "client.voice.list is deprecated: the API ends GET /list-voices on 2027-01-31. Use client.voice.describe instead."
     gone = "AttributeError client.concurrency.retrieve is gone: the API no longer has GET /get-concurrency."
@@ -296,7 +300,7 @@ def _stands_for_generated(package: Path) -> Any:
     for part in ("raw", "resources"):
         (package / part).mkdir()
         (package / part / "__init__.py").write_text("import nothing_like_it\n")
-    return SimpleNamespace(names={})
+    return SimpleNamespace(prepared={"x-names": {}})
 
 
 def test_without_a_spec_the_source_is_fetched(httpx_mock: HTTPXMock) -> None:
@@ -428,7 +432,7 @@ def test_what_was_left_out_comes_back_when_the_overlay_mends_it(small: Path, mon
     spec = revisions.written(revisions.changed(events), small.parent / "new.yaml")
     assert list(update(spec, root=small).left_out) == ["GET /watch-calls"]
     again = update(spec, root=small)
-    assert (again.report, list(again.left_out)) == (None, ["GET /watch-calls"])
+    assert (again.made, list(again.left_out)) == (None, ["GET /watch-calls"])
     with (small / "openapi" / "overlay.yaml").open("a", encoding="utf-8") as overlay:
         overlay.write("- target: $.paths['/watch-calls'].get.responses\n  x-replaces: true\n")
         overlay.write("  update: {'200': {content: {application/json: {schema: {type: object}}}}}\n")
@@ -437,7 +441,7 @@ def test_what_was_left_out_comes_back_when_the_overlay_mends_it(small: Path, mon
     assert mended.left_out == {}
     assert "GET /watch-calls" in {change.what for change in mended.changes}
     assert load_file(small / "openapi" / "left_out.yaml") == {}
-    assert update(spec, root=small).report is None
+    assert update(spec, root=small).made is None
 
 
 def test_two_documents_are_compared_without_what_an_update_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,8 @@ import pytest
 
 from codegen.canonical import canonical
 from codegen.document import Json
-from codegen.generate import GENERATED, ROOT, Report, generate
+from codegen.generate import GENERATED, ROOT, generate
+from codegen.rendering.views import Views
 from retell_async._core.operation import Request, RequestOptions
 from retell_async._core.response import Answer, RawResponse, StreamedResponse
 
@@ -44,7 +45,7 @@ SURFACE: Json = {
 SAID = "client.thing.create(agent=...) is now agent_id=..., and the old name will go with the next release"
 
 
-def generated(folder: Path, surface: Json = SURFACE) -> Report:
+def generated(folder: Path, surface: Json = SURFACE) -> Views:
     return generate(canonical(DOCUMENT), surface, {"operations": {}, "classes": {}}, folder)
 
 
