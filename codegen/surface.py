@@ -125,7 +125,8 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
     there = by_key(document)
     for key in sorted(sorted(there), key=lambda key: (key in meanings, _version(key)), reverse=True):
         meant, version = meanings.get(key, (key, ""))
-        operation, said = there[key], surface.get(meant, {})
+        operation = there[key]
+        said: Json = surface.get(meant, {})
         methods = tuple(_said(meant, f"{name}{version}") for name in said.get("methods", ()))
         if not methods:
             names = _named_by_itself(key, operation, surface)  # one by one: a later one may be no name

@@ -13,7 +13,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from codegen.document import Json
+from codegen.document import Json, load_file
+from codegen.generate import ROOT
 from retell_async import AsyncRetell
 from retell_async.cli import group, parts
 from retell_async.cli.group import retell_async
@@ -24,6 +25,8 @@ from ...generated.calls import BASE_URL, METHODS, everything
 from ...generated.instances import DOCUMENT, OPERATIONS
 
 WIDTH = 80
+NAMED = {name for key, said in load_file(ROOT / "openapi" / "surface.yaml").items() if " " in key for name in said["methods"]}
+"""The methods that the surface names."""
 
 
 def run(*arguments: str) -> Result:
@@ -103,13 +106,14 @@ def test_help_is_in_words_of_ours_and_fits(resource: str) -> None:
     assert table.about(resource) in " ".join(shown().split())
     group = shown(table.group(resource))
     for method in table.methods()[resource]:
-        assert f"  {table.command(resource, method)} " in group
+        assert re.search(rf"^  {table.command(resource, method)}(?: |$)", group, re.MULTILINE)
         operation, said = table.operation(resource, method), shown(table.group(resource), table.command(resource, method))
-        assert operation.about
+        is_new = f"{resource}.{method}" not in NAMED  # so that nobody has found words for it
+        assert operation.about or is_new
         assert not any(f"`{name}`" in said for _, name in METHODS)
         assert not re.search(r"\bclient\.|\bawait\b|\bNone\b", said)
         for name in operation.arguments:
-            assert table.words(operation.arguments[name]), (resource, method, name)
+            assert table.words(operation.arguments[name]) or is_new, (resource, method, name)
             assert (name.upper() if name in operation.positional else f"--{table.named(name)} ") in said
 
 
