@@ -65,9 +65,9 @@ def mcp(
         raise click.UsageError("--public-host and --origin are for --http")
     policy = Policy(
         read_only=read_only,
-        tools=tuple(name.strip() for names in tools for name in names.split(",") if name.strip()),
+        tools=tuple(name.strip() for names in tools for name in names.split(",")) if tools else None,
         allow=frozenset(cast("tuple[Asks, ...]", allow)),
-        allow_to=allow_to,
+        allow_to=allow_to or None,
         max_calls=max_calls,
     )
     known = None if sandbox else Profile.named(profile)

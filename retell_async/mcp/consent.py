@@ -124,20 +124,24 @@ class Consents:
     lifetime: float = 600.0
     _open: dict[str, float] = attrs.field(factory=dict[str, float], init=False)
 
-    def ask(self, tool: str, arguments: Mapping[str, Any], said: str, *, client: str | None, now: float) -> str:
-        """The state that goes with a question: it names the tool, the arguments, the words, whose question it is, and its end."""
+    def ask(self, tool: str, arguments: Mapping[str, Any], doubt: float | None, *, client: str | None, now: float) -> str:
+        """The state that goes with a question: it names the tool, the arguments, whose question it is, and its end.
+
+        :param doubt: when the same was sent before that the human is told of; of this the words tell, and no other words change.
+        """
         for old in [nonce for nonce, until in self._open.items() if until <= now]:
             del self._open[old]
         while len(self._open) >= _OPEN_AT_MOST:
             del self._open[next(iter(self._open))]
         nonce, until = secrets.token_hex(16), now + self.lifetime
         self._open[nonce] = until
-        named = {"nonce": nonce, "until": until, **_named(tool, arguments, said, client)}
+        named = {"nonce": nonce, "until": until, "doubt": doubt, **_named(tool, arguments, client)}
         return self.seal.seal(json.dumps(named).encode())
 
-    def take(self, state: str, tool: str, arguments: Mapping[str, Any], said: str, *, client: str | None, now: float) -> None:
+    def take(self, state: str, tool: str, arguments: Mapping[str, Any], *, client: str | None, now: float) -> float | None:
         """Use up the state of a question, whatever its answer.
 
+        :return: what the human was told of, as `ask` was given it.
         :raises StateRefused: it is not the state of this question, or was used before, or is too old.
         """
         try:
@@ -152,9 +156,11 @@ class Consents:
             raise StateRefused("it was used before, or is too old")
         if until <= now:
             raise StateRefused("it is too old")
-        if any(known.get(key) != value for key, value in _named(tool, arguments, said, client).items()):
+        if any(known.get(key) != value for key, value in _named(tool, arguments, client).items()):
             raise StateRefused("it belongs to another question")
+        told: float | None = known.get("doubt")
+        return told
 
 
-def _named(tool: str, arguments: Mapping[str, Any], said: str, client: str | None) -> Json:
-    return {"tool": tool, "arguments": digest(arguments), "said": digest(said), "client": client}
+def _named(tool: str, arguments: Mapping[str, Any], client: str | None) -> Json:
+    return {"tool": tool, "arguments": digest(arguments), "client": client}

@@ -42,6 +42,8 @@ class Sending:
     """When it was sent first, under this key."""
     before: Unknown | None
     """The same request, sent before."""
+    counted: int
+    """Calls that it adds to those that were placed."""
 
 
 @attrs.define(eq=False)
@@ -83,10 +85,17 @@ class Ledger:
         """The same request, sent before, if it is not known what came of it."""
         return self._unknown.get(_name(tool, arguments))
 
-    @staticmethod
-    def is_same(before: Unknown, now: float) -> bool:
-        """Whether the API still recognises a repeat of the request, so that it is carried out once."""
-        return before.key is not None and now - before.since < _HOUR
+    def in_doubt(self, tool: Tool, arguments: Mapping[str, Any], now: float) -> Unknown | None:
+        """The same request, sent before, if nobody knows what came of it and one more would not count as the same."""
+        return None if self._is_one(tool, arguments, now) else self.unknown(tool, arguments)
+
+    def adds(self, tool: Tool, arguments: Mapping[str, Any], now: float) -> int:
+        """How many calls it would place beside those that are counted already."""
+        return 0 if self._is_one(tool, arguments, now) else calls(tool, arguments)
+
+    def _is_one(self, tool: Tool, arguments: Mapping[str, Any], now: float) -> bool:
+        """Whether it is one with the same request, sent before: that is on its way, or the API recognises the repeat."""
+        return self.on_its_way(tool, arguments) is not None or _is_recognised(self.unknown(tool, arguments), now)
 
     def begin(self, tool: Tool, arguments: Mapping[str, Any], now: float) -> Sending:
         """Note that a request is about to be sent: from here on it may have been carried out.
@@ -95,15 +104,15 @@ class Ledger:
         the API recognises it, so that it is not carried out twice.
         """
         before = self.unknown(tool, arguments)
-        key, since = arguments.get("idempotency_key"), now
+        key, since, counted = arguments.get("idempotency_key"), now, calls(tool, arguments)
         if tool.repeat == "idempotency_key":
-            if before is not None and self.is_same(before, now):
-                key, since = before.key, before.since
+            if before is not None and _is_recognised(before, now):
+                key, since, counted = before.key, before.since, 0
             elif key is None:
                 key = f"mcp-{uuid4().hex}"
             arguments = {**arguments, "idempotency_key": key}
-        sending = Sending(tool, arguments, key, since, before)
-        self.placed += calls(tool, arguments)
+        sending = Sending(tool, arguments, key, since, before, counted)
+        self.placed += counted
         if tool.repeat != "safe":
             self._unknown[_name(tool, arguments)] = Unknown(since, key)
             while len(self._unknown) > _MOST:
@@ -115,9 +124,14 @@ class Ledger:
         name = _name(sending.tool, sending.arguments)
         self._unknown.pop(name, None)
         if not done:
-            self.placed -= calls(sending.tool, sending.arguments)
+            self.placed -= sending.counted
             if sending.before is not None:
                 self._unknown[name] = sending.before
+
+
+def _is_recognised(before: Unknown | None, now: float) -> bool:
+    """Whether the API still recognises a repeat of the request, so that it is carried out once."""
+    return before is not None and before.key is not None and now - before.since < _HOUR
 
 
 def _name(tool: Tool, arguments: Mapping[str, Any]) -> str:

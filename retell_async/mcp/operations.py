@@ -83,7 +83,7 @@ async def _write(client: AsyncRetell, tool: Tool, arguments: Json, ledger: Ledge
             return other.answered
         before = ledger.unknown(tool, arguments)  # of one that was given up
         if before is not None and before.key is None:
-            raise unknown(Sending(tool, arguments, None, before.since, None), "the same was on its way, and was given up")
+            raise unknown(Sending(tool, arguments, None, before.since, None, 0), "the same was on its way, and was given up")
     with ledger.shared(tool, arguments) as shared:
         try:
             shared.answered = await _send(client, tool, arguments, ledger, clock)

@@ -23,15 +23,22 @@ _CALLS = ("create_phone_call", "create_web_call", "create_batch_call")
 """The tools that place calls."""
 
 
-def _patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    for pattern in patterns:
+def _listed(flag: str, values: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The values of a flag; a fence without any would be none, and nobody would see it."""
+    if values is not None and not values:
+        raise ConfigurationError(f"{flag} is empty: name what it lets in, or leave it out")
+    return values or ()
+
+
+def _patterns(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    for pattern in _listed("--allow-to", patterns):
         if not _PATTERN.fullmatch(pattern):
             raise ConfigurationError(f"--allow-to takes a number in E.164 form or the beginning of one, such as +1415*, not {pattern!r}")
     return patterns
 
 
-def _names(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    for pattern in patterns:
+def _names(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    for pattern in _listed("--tools", patterns):
         if not any(fnmatchcase(name, pattern) for name in tools()):
             raise ConfigurationError(f"--tools {pattern!r} names no tool: they are {', '.join(tools())}")
     return patterns
@@ -51,29 +58,30 @@ class Policy:
 
     read_only: bool = False
     """Only tools that read."""
-    tools: tuple[str, ...] = attrs.field(default=(), converter=_names)
-    """Names of the tools that there are, with ``*`` for anything; empty for all."""
+    tools: tuple[str, ...] | None = attrs.field(default=None, converter=_names)
+    """Names of the tools that there are, with ``*`` for anything; ``None`` for all."""
     allow: frozenset[Asks] = frozenset()
     """What is done without asking a human."""
-    allow_to: tuple[str, ...] = attrs.field(default=(), converter=_patterns)
-    """Numbers that may be called, or their beginnings with ``*`` behind; empty for any."""
+    allow_to: tuple[str, ...] | None = attrs.field(default=None, converter=_patterns)
+    """Numbers that may be called, or their beginnings with ``*`` behind; ``None`` for any."""
     max_calls: int | None = attrs.field(default=None, validator=_not_below_0)
     """Calls that are placed at most as long as the server runs; ``None`` for any number."""
 
     def has(self, tool: Tool) -> bool:
         """Whether a tool is there at all."""
-        named = not self.tools or any(fnmatchcase(tool.name, pattern) for pattern in self.tools)
+        named = self.tools is None or any(fnmatchcase(tool.name, pattern) for pattern in self.tools)
         return named and (tool.effect == "read" or not self.read_only)
 
-    def refusal(self, tool: Tool, arguments: Mapping[str, Any], placed: int) -> str | None:
+    def refusal(self, tool: Tool, arguments: Mapping[str, Any], placed: int, more: int) -> str | None:
         """Why a tool is not called so, whoever agrees; ``None`` if it may be.
 
         :param placed: the calls that were placed before, or may have been.
+        :param more: those that it would add.
         """
         if tool.name not in _CALLS:
             return None
-        if self.max_calls is not None and placed + calls(tool, arguments) > self.max_calls:
-            left, more = max(self.max_calls - placed, 0), calls(tool, arguments)
+        if self.max_calls is not None and placed + more > self.max_calls:
+            left = max(self.max_calls - placed, 0)
             return f"this server places {self.max_calls} calls at most (--max-calls), {left} are left, and this would place {more}"
         if self.allow_to and tool.name != "create_web_call":
             for number in _numbers(arguments):

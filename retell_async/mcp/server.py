@@ -168,7 +168,8 @@ class RetellServer:
             raise MCPError(types.INTERNAL_ERROR, f"{params.name} failed within the server, whose log says why") from None
 
     def _check(self, tool: Tool, arguments: Mapping[str, Any]) -> None:
-        if (refusal := self.policy.refusal(tool, arguments, self.ledger.placed)) is not None:
+        more = self.ledger.adds(tool, arguments, self.clock())
+        if (refusal := self.policy.refusal(tool, arguments, self.ledger.placed, more)) is not None:
             raise Failed(f"{tool.name} is refused: {refusal}. No consent changes that.")
 
     async def _consent(
@@ -179,44 +180,53 @@ class RetellServer:
         :raises Failed: no human agreed.
         """
         asks = tool.asked(arguments)
-        before = self.ledger.unknown(tool, arguments) if tool.repeat != "safe" else None
-        if not asks or (asks <= self.policy.allow and (before is None or self.ledger.is_same(before, self.clock()))):
+        modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+        state = params.request_state if modern else None
+        doubt = self.ledger.in_doubt(tool, arguments, self.clock())
+        if not asks or (state is None and asks <= self.policy.allow and doubt is None):
             return None
-        note = (
-            "" if before is None else f"The same was asked for at {moment(before.since)}, and it is not known whether it was carried out."
-        )
-        said = question(tool, arguments, asks, workspace=self.workspace, note=note)
         if not _can_ask(ctx):
             flags = " ".join(f"--allow {what}" for what in sorted(asks))
             raise Failed(
                 f"{tool.name} needs a human's consent ({' and '.join(sorted(asks))}), and this client cannot ask one: it has no form "
                 f"elicitation. Nothing was done. Whoever runs this server may start it with {flags}."
             )
-        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            client = authenticated_principal(ctx)
-            if params.request_state is None:
-                state = self._consents.ask(tool.name, arguments, said, client=client, now=self.clock())
-                form = types.ElicitRequest(params=types.ElicitRequestFormParams(message=said, requested_schema=FORM))
-                return types.InputRequiredResult(input_requests={_QUESTION: form}, request_state=state)
+        client = authenticated_principal(ctx)
+        if state is not None:
             try:
-                self._consents.take(params.request_state, tool.name, arguments, said, client=client, now=self.clock())
+                told = self._consents.take(state, tool.name, arguments, client=client, now=self.clock())
             except StateRefused as why:
                 raise Failed(
                     f"{tool.name}: the request state counts for nothing, since {why}. Nothing was done: call it again without one."
                 ) from None
-            answered = (params.input_responses or {}).get(_QUESTION)
-            action, content = (answered.action, answered.content) if isinstance(answered, types.ElicitResult) else ("cancel", None)
-        else:
+            _check_agreed(tool, (params.input_responses or {}).get(_QUESTION))
+            if doubt is None or doubt.since == told:
+                return None
+        while True:  # as long as there is something that the human was not told of when they agreed
+            said = question(tool, arguments, asks, workspace=self.workspace, note=self._note(tool, arguments))
+            if modern:
+                told = None if doubt is None else doubt.since
+                state = self._consents.ask(tool.name, arguments, told, client=client, now=self.clock())
+                form = types.ElicitRequest(params=types.ElicitRequestFormParams(message=said, requested_schema=FORM))
+                return types.InputRequiredResult(input_requests={_QUESTION: form}, request_state=state)
             try:
-                elicited = await ctx.session.elicit_form(said, FORM, related_request_id=ctx.request_id)
+                _check_agreed(tool, await ctx.session.elicit_form(said, FORM, related_request_id=ctx.request_id))
             except (MCPError, ValidationError):
                 raise Failed(
                     f"{tool.name}: the client did not ask a human, or gave no answer that can be read. Nothing was done."
                 ) from None
-            action, content = elicited.action, elicited.content
-        if not agreed(action, content):
-            raise Failed(f"{tool.name}: the human did not agree. Nothing was done. Do not ask again unless the human wants it.")
-        return None
+            known, doubt = doubt, self.ledger.in_doubt(tool, arguments, self.clock())
+            if doubt in (None, known):
+                return None
+
+    def _note(self, tool: Tool, arguments: Mapping[str, Any]) -> str:
+        """What a human is told of the same request, sent before."""
+        before = self.ledger.unknown(tool, arguments)
+        if before is None:
+            return ""
+        on_its_way = self.ledger.on_its_way(tool, arguments) is not None
+        outcome = "it is on its way" if on_its_way else "it is not known whether it was carried out"
+        return f"The same was asked for at {moment(before.since)}, and {outcome}."
 
     async def _list_resources(self, _: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
         cursor = omit if params is None or params.cursor is None else params.cursor
@@ -327,6 +337,12 @@ def _can_ask(ctx: Context) -> bool:
     capabilities = ctx.session.client_capabilities
     elicitation = None if capabilities is None else capabilities.elicitation
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
+
+
+def _check_agreed(tool: Tool, answered: object) -> None:
+    """:raises Failed: a human's answer is no yes."""
+    if not (isinstance(answered, types.ElicitResult) and agreed(answered.action, answered.content)):
+        raise Failed(f"{tool.name}: the human did not agree. Nothing was done. Do not ask again unless the human wants it.")
 
 
 def _tool(tool: Tool) -> types.Tool:

@@ -79,6 +79,8 @@ def test_over_http_it_says_where_and_nothing_of_the_token(started: list[Any]) ->
         (["--sandbox", "--origin", "https://x"], {}, "are for --http"),
         (["--sandbox", "--tools", "horses"], {}, "names no tool"),
         (["--sandbox", "--allow-to", "415"], {}, "E.164"),
+        (["--sandbox", "--tools", ""], {}, "--tools '' names no tool"),
+        (["--sandbox", "--tools", ","], {}, "--tools '' names no tool"),
         (["--sandbox", "--allow", "everything"], {}, "is not one of"),
         (["--sandbox", "--max-calls", "-1"], {}, "--max-calls"),
     ],

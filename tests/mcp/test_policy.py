@@ -75,6 +75,21 @@ async def test_calls_that_may_have_been_placed_count() -> None:
         assert "0 are left" in text(await session.call_tool(CALL, arguments[CALL]))
 
 
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_a_repeat_under_the_same_key_counts_once(limit: int) -> None:
+    policy = Policy(max_calls=limit, allow=frozenset({"money"}))
+    async with workspace(policy) as work, work.connect() as session:
+        arguments = arguments_of(work)[CALL]
+        for acted in (True, False):
+            work.local.fault("reset", operation="createPhoneCall", acted=acted)
+            assert "unknown" in text(await session.call_tool(CALL, arguments)).lower()
+        work.local.clear_faults()
+        data(await session.call_tool(CALL, arguments))
+        assert work.server.ledger.placed == 1
+        other = await session.call_tool(CALL, {**arguments, "to_number": "+14155550124"})
+        assert ("0 are left" in text(other)) is (limit == 1)
+
+
 async def test_while_a_human_is_asked_others_may_use_up_what_is_left() -> None:
     async with workspace(Policy(max_calls=1)) as work:
 
@@ -98,6 +113,9 @@ async def test_while_a_human_is_asked_others_may_use_up_what_is_left() -> None:
         ({"allow_to": ("+1*5",)}, "E.164"),
         ({"allow_to": ("+1415\u0665*",)}, "E.164"),
         ({"max_calls": -1}, "below 0"),
+        ({"tools": ()}, "--tools is empty"),
+        ({"tools": ("",)}, "names no tool"),
+        ({"allow_to": ()}, "--allow-to is empty"),
     ],
 )
 def test_a_flag_that_cannot_work_is_refused(wrong: dict[str, Any], said: str) -> None:
@@ -107,6 +125,6 @@ def test_a_flag_that_cannot_work_is_refused(wrong: dict[str, Any], said: str) ->
 
 def test_a_batch_counts_its_tasks() -> None:
     policy = Policy(max_calls=2)
-    assert policy.refusal(named(BATCH), {"tasks": [{}, {}]}, 0) is None
-    assert policy.refusal(named(BATCH), {"tasks": [{}, {}, {}]}, 0) is not None
-    assert policy.refusal(named("delete_agent"), {}, 100) is None
+    assert policy.refusal(named(BATCH), {"tasks": [{}, {}]}, 0, 2) is None
+    assert policy.refusal(named(BATCH), {"tasks": [{}, {}, {}]}, 0, 3) is not None
+    assert policy.refusal(named("delete_agent"), {}, 100, 0) is None

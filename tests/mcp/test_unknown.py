@@ -127,6 +127,64 @@ async def test_the_same_twice_at_once_is_sent_once_and_has_one_outcome(tool: str
         assert work.server.ledger.placed == len(arguments_of(work)[tool].get("tasks", [1]))
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("tool", [CALL, BATCH])
+async def test_two_humans_who_agree_at_once_place_one(mode: str, tool: str) -> None:
+    """The second agrees while the first is on its way: no words of a question that changed meanwhile come between."""
+    answers: list[Any] = []
+    asked = anyio.Event()
+    async with workspace() as work:
+        work.local.fault("latency", operation=WAYS[tool], seconds=0.5)
+
+        async def sent() -> None:
+            with anyio.fail_after(5):
+                while not work.server.ledger.on_its_way(named(tool), arguments_of(work)[tool]):  # noqa: ASYNC110 - nothing tells of it
+                    await anyio.sleep(0.01)
+
+        class Second(Human):
+            async def __call__(self, context: Any, params: Any) -> Any:
+                asked.set()
+                await sent()
+                return await Human.__call__(self, context, params)
+
+        async def call(human: Human) -> None:
+            async with work.connect(mode, human) as session:
+                answers.append(data(await session.call_tool(tool, arguments_of(work)[tool])))
+
+        late, latest = Second(), Human()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, late)
+            await asked.wait()
+            tasks.start_soon(call, Human())
+            await sent()
+            tasks.start_soon(call, latest)
+        assert work.changes == [WAYS[tool]]
+        assert answers[0] == answers[1] == answers[2]
+        assert "not known" not in late.questions[0]
+        assert "and it is on its way" in latest.questions[0]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_who_agreed_before_it_was_unknown_is_asked_again(mode: str) -> None:
+    async with workspace() as work:
+        arguments = arguments_of(work)[BATCH]
+
+        class Slow(Human):
+            async def __call__(self, context: Any, params: Any) -> Any:
+                if not self.questions:
+                    work.local.fault("reset", operation="createBatchCall", acted=True)
+                    async with work.connect(mode, Human()) as quick:
+                        assert "unknown" in text(await quick.call_tool(BATCH, arguments))
+                    work.local.clear_faults()
+                return await Human.__call__(self, context, params)
+
+        human = Slow()
+        async with work.connect(mode, human) as session:
+            data(await session.call_tool(BATCH, arguments))
+        assert ["not known whether" in question for question in human.questions] == [False, True]
+        assert work.changes == ["createBatchCall"] * 2
+
+
 async def test_who_waits_for_one_that_is_given_up_sends_it_under_its_key() -> None:
     async with workspace(MONEY) as work, work.connect("legacy") as session, anyio.create_task_group() as tasks:
         arguments = arguments_of(work)[CALL]
