@@ -20,7 +20,7 @@ from ._core.operation import Omit, Request, RequestOptions, omit
 from ._core.pages import AsyncPaginator, paginated
 from ._core.response import RawResponse, StreamedResponse, decode
 from ._engine.events import Hook, log
-from ._engine.idempotency import KEY_FIELD, is_listed, joined, marked, new_key, token_of, traced, with_key
+from ._engine.idempotency import KEY_FIELD, in_order, is_listed, joined, marked, new_key, token_of, traced, with_key
 from ._engine.limits import DEFAULT_MAX_WAIT, RateLimit
 from ._engine.retry import RETRY_COUNT, RetryPolicy
 from ._engine.settings import (
@@ -364,6 +364,8 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
                 request = marked(request, token)
             else:
                 token = token_of(request)  # what was sent before is sent again as it was
+        if key is not None:
+            request = in_order(request)
         face = (self._face and self._face()) or self
         own = {"User-Agent": face.user_agent, **face.platform_headers(), RETRY_COUNT: "0", **face.auth_headers}
         headers = (face._added_headers(), check_headers(options.get("extra_headers")))

@@ -13,7 +13,7 @@ from .._core.errors import ConfigurationError
 from .._core.operation import Omit, Operation, Request
 from .._instrumentation import MARK, TRACEPARENT, is_traceparent, trace_in
 
-__all__ = ["KEY_FIELD", "MARK", "is_listed", "joined", "marked", "new_key", "renewed", "token_of", "traced", "with_key"]
+__all__ = ["KEY_FIELD", "MARK", "in_order", "is_listed", "joined", "marked", "new_key", "renewed", "token_of", "traced", "with_key"]
 
 T = TypeVar("T")
 
@@ -62,6 +62,20 @@ def with_key(request: Request[T], make: Callable[[], str] = new_key) -> tuple[Re
     elif not isinstance(key, str) or not _KEY.fullmatch(key):
         raise ConfigurationError(f"{KEY_FIELD} must be 5 to 255 letters, digits, '_' and '-'")
     return attrs.evolve(request, body={**body, KEY_FIELD: key}), key
+
+
+def in_order(request: Request[T]) -> Request[T]:
+    """The request with what may be added here at the end of its body, whoever gave it: one that is sent again is the same to the byte."""
+    body = request.body or {}
+    metadata = body.get("metadata")
+    if isinstance(metadata, Mapping):
+        body = {**body, "metadata": _with_last(cast("Mapping[str, Any]", metadata), (TRACEPARENT, MARK))}
+    return attrs.evolve(request, body=_with_last(body, ("metadata", KEY_FIELD)))
+
+
+def _with_last(fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    others = {name: value for name, value in fields.items() if name not in names}
+    return others | {name: fields[name] for name in names if name in fields}
 
 
 def token_of(request: Request[Any]) -> str | None:

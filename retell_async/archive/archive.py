@@ -208,7 +208,8 @@ class Archive:
     ) -> Synced:
         """Read what the API has and the archive has not: what is new, what webhooks missed, and analyses that came late.
 
-        Each pass goes on from the last one, and one that was cut off is gone on with where it was. Lists tell a thousand calls a request;
+        Each pass goes on from the last one, and one that was cut off is gone on with where it was, if it looks at all that is asked for
+        now. Lists tell a thousand calls a request;
         a call is asked for alone only once, for what was said in it, if it connected and no webhook told that.
 
         :param kinds: ``call``, ``chat`` or both.
@@ -216,7 +217,7 @@ class Archive:
         :param full: look at everything again, for what was changed long after its end.
         :param events: put ends and analyses of which no event told into the inbox, so that the handlers of `on` are called with them too.
         :param at_once: requests at a time.
-        :raises ConfigurationError: another process syncs the same archive, or `since` has no time zone.
+        :raises ConfigurationError: another process syncs the same archive, or `since` has no time zone or is still to come.
         :raises APIError: the API does not answer. What was read until then is kept.
         :raises ValueError: the pages of a list go round in a circle.
         """
@@ -338,7 +339,8 @@ class Archive:
 
         The events of these calls go too, and those that come later are not stored; their ids are kept for that. The number is taken out of
         the raw records, texts, tool calls and events of others, as far as it is written with digits. In a file of SQLite nothing of it
-        stays; Postgres overwrites what is deleted when it is vacuumed. The API still has its own: delete the calls there too.
+        stays; Postgres overwrites what is deleted when it is vacuumed. The API still has its own: delete the calls there too. It also has
+        the number in calls of others, whose ids are given: what a later event or sync tells of one brings it back. Erase it again then.
 
         :raises ConfigurationError: it is no number with its country code; or the file could not be overwritten, since another process read
             it all the time, for a minute.
@@ -346,8 +348,11 @@ class Archive:
         return await erase(self.database, self._writer, number)
 
     async def forget(self, before: datetime) -> int:
-        """Drop all that is kept of calls and chats that ended before a moment, and let none of them come back; how many there were."""
-        return await forget(self.database, _in_ms(before))
+        """Drop all that is kept of calls and chats that ended before a moment, and let none of them come back; how many there were.
+
+        :raises ConfigurationError: the moment is still to come, or has no time zone.
+        """
+        return await forget(self.database, _in_ms(before), self._writer.now_ms())
 
     @property
     def _dialect(self) -> str:

@@ -20,7 +20,7 @@ from .writing import ERASED, Writer, drop
 
 __all__ = ["Erased", "Number", "erase"]
 
-_BETWEEN = r"(?:[\s.,_()\-/\u00b7\u2010-\u2015\u2026\u2212]|%20|%28|%29|%2[DdEe]){0,4}"
+_BETWEEN = r"(?:[\s.,:*_()\[\]{}\-/\u00b7\u2010-\u2015\u2026\u2212\u200b-\u200d\u2060\ufeff]|%2[089AaDdEe]|%3[Aa]|%[57][BbDd]){0,4}"
 _ABROAD = r"(?:\+|%2[Bb]|\b0011|\b011|\b00)"
 _COUNTRY_BEFORE = re.compile(rf"{_ABROAD}{_BETWEEN}\d{{0,3}}{_BETWEEN}\Z")
 _FEWEST, _MOST = 7, 15
@@ -44,13 +44,15 @@ class Erased:
     """The ids of the calls and chats of that number. Nothing of them is kept but the ids, so that they do not come back."""
     mentions: int
     """In how many other rows the number stood; there it is taken out."""
+    mentioned: list[str]
+    """The ids of the calls and chats of others that these rows belong to. With what the API tells of one later, the number comes back."""
 
 
 class Number:
     """A phone number, as it is found in texts, written with digits.
 
     That is with its country code after ``+``, ``00``, ``011`` or nothing, or as it is written at home. Between the digits may be spaces,
-    brackets, dots, commas, dashes, slashes and the like, also as URLs have them.
+    brackets, dots, commas, colons, asterisks, dashes, slashes and the like, also as URLs have them, and what has no width.
 
     :raises ConfigurationError: it is no number with its country code.
     """
@@ -122,7 +124,7 @@ async def erase(database: Database, writer: Writer, number: str) -> Erased:
     :raises ConfigurationError: it is no number with its country code, or others read the file so long that its bytes cannot be overwritten.
     """
     sought = Number(number)
-    theirs, mentioned = set[str](), list[str]()
+    theirs, others = set[str](), list[str]()
     async with database.read() as connection:
         async for _, body in _walk(connection, inbox.c.key, inbox.c.body, sought):  # first: what is handled meanwhile is among the others
             event = loads(body)
@@ -134,7 +136,7 @@ async def erase(database: Database, writer: Writer, number: str) -> Erased:
             if _is_of(loads(data), sought):
                 theirs.add(id)
             elif id not in theirs:
-                mentioned.append(id)
+                others.append(id)
     ordered = sorted(theirs)
     for first in range(0, len(ordered), _AT_A_TIME):
         async with database.write() as connection:
@@ -144,32 +146,35 @@ async def erase(database: Database, writer: Writer, number: str) -> Erased:
             await drop(connection, ids)
             rows = [{"conversation_id": id, "at_ms": writer.now_ms()} for id in ids]
             await connection.execute(database.insert(erased).on_conflict_do_nothing(), rows)
-    mentions = 0
+    mentions = list[str | None]()
+    """Of each row, what it belongs to."""
+    for id in others:
 
-    def change(data: Any) -> Any:
-        nonlocal mentions
-        found = sought.without(data)
-        mentions += found != data
-        return found
+        def change(data: Any, id: str = id) -> Any:
+            found = sought.without(data)
+            if found != data:
+                mentions.append(id)
+            return found
 
-    for id in mentioned:
         async with database.write() as connection:
             await writer.rewrite(connection, id, change, writer.now_ms())
     mentions += await _mend(database, tool_calls, ("arguments", "result", "error", "name", "id"), sought)
     mentions += await _mend(database, inbox, ("body", "error"), sought)
-    for table, texts in (
-        (sessions, (sessions.c.session_id,)),
-        (states, (states.c.record,)),
-        (effects, (effects.c.key, effects.c.result, effects.c.error)),
+    for table, of, texts in (
+        (sessions, sessions.c.conversation_id, (sessions.c.session_id,)),
+        (states, states.c.call_id, (states.c.record,)),
+        (effects, effects.c.call_id, (effects.c.key, effects.c.result, effects.c.error)),
     ):
-        mentions += await _remove(database, table, texts, sought)
+        mentions += await _remove(database, table, of, texts, sought)
+    mentioned = sorted({id for id in mentions if id is not None} - theirs)
     if not await _scrub(database):
         told = f". Erased were {', '.join(ordered)}" if ordered else ""
+        told += f". The number was taken out of {', '.join(mentioned)}" if mentioned else ""
         raise ConfigurationError(
             f"{database.shown}: what is erased is gone from the tables, but not from the file: another process has been reading it all the "
             f"time. Erase again when that one has ended{told}"
         )
-    return Erased(ordered, mentions)
+    return Erased(ordered, len(mentions), mentioned)
 
 
 def _is_of(about: Json, sought: Number) -> bool:
@@ -208,32 +213,34 @@ async def _walk(
         last = rows[-1][0]
 
 
-async def _mend(database: Database, table: sa.Table, names: tuple[str, ...], sought: Number) -> int:
-    """Take a number out of the texts of some rows; how many there are."""
+async def _mend(database: Database, table: sa.Table, names: tuple[str, ...], sought: Number) -> list[str | None]:
+    """Take a number out of the texts of some rows; the calls and chats that these belong to."""
     (key,) = table.primary_key.columns
     columns = [table.c[name] for name in names]
-    mended = 0
+    mended = list[str | None]()
     async with database.write() as connection:
-        rows = await connection.execute(sa.select(key, *columns).where(sa.or_(*(_like(column, sought) for column in columns))))
-        for row in rows.all():
-            values = dict(zip(names, row[1:], strict=True))
+        asked = sa.select(key, table.c.conversation_id, *columns).where(sa.or_(*(_like(column, sought) for column in columns)))
+        for row in (await connection.execute(asked)).all():
+            values = dict(zip(names, row[2:], strict=True))
             changed = {name: new for name, text in values.items() if text and (new := _without(name, text, sought)) != text}
             if changed:
                 await connection.execute(sa.update(table).where(key == row[0]).values(**changed))
-                mended += 1
+                mended.append(row[1])
     return mended
 
 
-async def _remove(database: Database, table: sa.Table, texts: tuple[sa.Column[Any], ...], sought: Number) -> int:
-    """Drop the rows that hold a number; how many there are."""
+async def _remove(
+    database: Database, table: sa.Table, of: sa.Column[str], texts: tuple[sa.Column[Any], ...], sought: Number
+) -> list[str | None]:
+    """Drop the rows that hold a number; the calls and chats that they belong to."""
     keys = list(table.primary_key.columns)
-    removed = 0
+    removed = list[str | None]()
     async with database.write() as connection:
-        rows = await connection.execute(sa.select(*keys, *texts).where(sa.or_(*(_like(text, sought) for text in texts))))
-        for row in rows.all():
-            if any(text and _without("", text, sought) != text for text in row[len(keys) :]):
-                await connection.execute(sa.delete(table).where(*(key == value for key, value in zip(keys, row, strict=False))))
-                removed += 1
+        asked = sa.select(of.label("of"), *keys, *texts).where(sa.or_(*(_like(text, sought) for text in texts)))
+        for row in (await connection.execute(asked)).all():
+            if any(text and _without("", text, sought) != text for text in row[1 + len(keys) :]):
+                await connection.execute(sa.delete(table).where(*(key == value for key, value in zip(keys, row[1:], strict=False))))
+                removed.append(row[0])
     return removed
 
 

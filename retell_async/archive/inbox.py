@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retell_async.webhooks import Event, InboundRequest, delivery_key, parse_event
 
+from .._core.errors import reason
 from .._core.json import loads
 from .._core.masking import mask_start
 from .database import Database
@@ -155,7 +156,7 @@ class Inbox:
 
     async def failed(self, taken: Taken, error: BaseException) -> None:
         """Note that handling an event failed: it is tried again later, or kept as failed after the last attempt."""
-        text = mask_start(f"{type(error).__name__}: {error}", _LONGEST_ERROR)
+        text = mask_start(reason(error), _LONGEST_ERROR)
         last = taken.attempts >= self._limit
         due_at = None if last else self._database.now() + delay_after(taken.attempts)
         async with self._database.write() as connection:

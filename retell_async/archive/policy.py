@@ -11,22 +11,6 @@ Storage: TypeAlias = Literal["everything", "everything_except_pii", "basic_attri
 """As the API has it in `data_storage_setting`, from the loosest to the strictest."""
 
 _LEVELS: tuple[Storage, ...] = get_args(Storage)
-_SAID = ("transcript", "transcript_object", "transcript_with_tool_calls", "message_with_tool_calls")
-_WITH_PERSONAL_DATA = frozenset(
-    {
-        *_SAID,
-        *(f"{when}_session_{what}_with_tool_calls" for when in ("pre", "post") for what in ("transcript", "message")),
-        "recording_url",
-        "recording_multi_channel_url",
-        "public_log_url",
-        "knowledge_base_retrieved_contents_url",
-        "retell_llm_dynamic_variables",
-        "collected_dynamic_variables",
-        "custom_sip_headers",
-        "transfer_destination",
-        "custom_attributes",
-    }
-)
 _JUDGED = frozenset({"in_voicemail", "user_sentiment", "call_successful", "chat_successful"})
 """What an analysis says that nobody can be known by."""
 _BASIC = frozenset(
@@ -79,18 +63,18 @@ def strictest(*settings: Storage) -> Storage:
 def storable(data: Mapping[str, Any], storage: Storage) -> dict[str, Any]:
     """What of a call or chat is stored.
 
-    With ``everything_except_pii`` that is what the API has scrubbed (its fields `scrubbed_...`) in place of what was said, heard, sent
-    along and extracted, and of the analysis what it judges. With ``basic_attributes_only`` it is who called whom, when, how it ended, what
-    it cost, how fast it was, and the metadata, which hold ids of the user's own.
+    With ``basic_attributes_only`` that is who called whom, when, how it ended, what it cost, how fast it was, and the metadata, which hold
+    ids of the user's own. With ``everything_except_pii`` it is also what the API has scrubbed (its fields `scrubbed_...`), and of the
+    analysis what it judges. What this version does not know is kept with ``everything`` alone.
     """
     if storage == "everything":
         return dict(data)
     if storage == "basic_attributes_only":
         return {name: value for name, value in data.items() if name in _BASIC}
-    kept = {name: value for name, value in data.items() if name not in _WITH_PERSONAL_DATA}
+    kept = {name: value for name, value in data.items() if name in _BASIC or name.startswith("scrubbed_")}
     for name in ("call_analysis", "chat_analysis"):
-        if isinstance(kept.get(name), dict):
-            kept[name] = {key: value for key, value in kept[name].items() if key in _JUDGED}
+        if isinstance(data.get(name), dict):
+            kept[name] = {key: value for key, value in data[name].items() if key in _JUDGED}
     if "scrubbed_metadata" in kept:
         kept.pop("metadata", None)
     return kept

@@ -188,6 +188,8 @@ syncs = sa.Table(
     sa.Column("kind", sa.Text, primary_key=True),
     sa.Column("since_ms", sa.BigInteger),  # what ended before that is known; null before the first pass is through
     sa.Column("began_ms", sa.BigInteger),  # when the pass that goes on was begun
+    sa.Column("is_full", sa.Boolean, nullable=False, server_default=sa.false()),  # whether that pass looks at everything again
+    sa.Column("from_ms", sa.BigInteger),  # what ended before that is not in that pass; null if everything is
     sa.Column("part", sa.Integer, nullable=False),  # of that pass
     sa.Column("cursor", sa.Text),  # the page to go on with
     sa.Column("holder", sa.Text),

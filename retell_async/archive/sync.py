@@ -82,11 +82,13 @@ class Sync:
 
         :param since: how far back the first pass goes; all the way unless given.
         :param full: look at everything again, also at what ended before the last pass.
-        :raises ConfigurationError: another process does the same, or `since` has no time zone.
+        :raises ConfigurationError: another process does the same, or `since` has no time zone or is still to come.
         :raises ValueError: the pages of a list go round in a circle.
         """
         if since is not None and since.tzinfo is None:
             raise ConfigurationError("since must be a datetime with a time zone: datetime.now(UTC), not datetime.now()")
+        if since is not None and since.timestamp() * 1000 > self._writer.now_ms():
+            raise ConfigurationError("since is still to come: what ended before it would never be looked at. Give a moment that is past")
         for kind in kinds:
             async with self._alone(kind):
                 await self._pass(kind, None if since is None else int(since.timestamp() * 1000), full=full)
@@ -94,16 +96,15 @@ class Sync:
 
     async def _pass(self, kind: Kind, since_ms: int | None, *, full: bool) -> None:
         state = await self._state(kind)
-        if state.began_ms is None:
-            await self._save(kind, began_ms=self._writer.now_ms(), part=0, cursor=None)
+        if not _goes_on(state, since_ms, full=full):
+            from_ms = _from_ms(state, since_ms, full=full)
+            await self._save(kind, began_ms=self._writer.now_ms(), is_full=full, from_ms=from_ms, part=0, cursor=None)
             state = await self._state(kind)
-        known = None if full else state.since_ms
-        from_ms = known - _OVERLAP_MS if known is not None else since_ms
         part: int = state.part
         cursor: str | None = state.cursor
         criteria: list[dict[str, Any]] = [dict[str, Any]()]
-        if from_ms is not None:
-            ended: dict[str, Any] = {"end_timestamp": {"type": "number", "op": "ge", "value": from_ms}}
+        if state.from_ms is not None:
+            ended: dict[str, Any] = {"end_timestamp": {"type": "number", "op": "ge", "value": state.from_ms}}
             untimed: dict[str, Any] = {f"{kind}_status": {"type": "enum", "op": "in", "value": list(_UNTIMED[kind])}}
             criteria = [ended, untimed]
         while part < len(criteria):
@@ -292,3 +293,20 @@ class Sync:
     async def _save_if_mine(self, kind: Kind, **values: Any) -> None:
         async with self._database.write() as connection:
             await connection.execute(sa.update(syncs).where(syncs.c.kind == kind, syncs.c.holder == self._holder).values(**values))
+
+
+def _from_ms(state: Any, since_ms: int | None, *, full: bool) -> int | None:
+    """From when on a new pass looks at what ended; ``None`` for everything. No pass leaves out what no former one has looked at."""
+    known = None if state.since_ms is None else state.since_ms - _OVERLAP_MS
+    further = full and (since_ms is None or (known is not None and since_ms < known))
+    return since_ms if known is None or further else known
+
+
+def _goes_on(state: Any, since_ms: int | None, *, full: bool) -> bool:
+    """Whether a pass was cut off that looks at all that is asked for now."""
+    if state.began_ms is None or (full and not state.is_full):
+        return False
+    if not full and (since_ms is None or state.since_ms is not None):
+        return True  # as far back as it was told to go when it began
+    from_ms = _from_ms(state, since_ms, full=full)
+    return state.from_ms is None or (from_ms is not None and state.from_ms <= from_ms)

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from retell_async._logs import Log
 from retell_async.webhooks import FunctionCall
 
+from .._core.errors import reason
 from .._core.masking import mask_text
 from .database import Database
 from .policy import storage_of, strictest
@@ -43,7 +44,7 @@ class ToolLog:
                 result = await handler(call)
             except BaseException as error:
                 if id is not None:
-                    await self._try(self._function_ended(id, began, error=mask_text(f"{type(error).__name__}: {error}")))
+                    await self._try(self._function_ended(id, began, error=mask_text(reason(error))))
                 raise
             if id is not None:
                 text = result if isinstance(result, str) else "" if result is None else dumped(result)

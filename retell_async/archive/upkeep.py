@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from .._core.errors import ConfigurationError
 from .database import Database
 from .schema import conversations, deliveries, effects, erased, inbox, settings, states
 from .writing import FORGOTTEN, drop
@@ -23,17 +24,25 @@ async def tidy(database: Database) -> None:
             await connection.execute(sa.delete(table).where(table.c.changed_at <= now - _DAY))
 
 
-async def forget(database: Database, before_ms: int) -> int:
+async def forget(database: Database, before_ms: int, now_ms: int) -> int:
     """Drop all that is kept of calls and chats that ended before a moment, and let none of them come back; how many there were.
 
     One of which no end is known counts from its start, or from when it was first seen.
+
+    :raises ConfigurationError: the moment is still to come, and so are calls that ended before it.
     """
+    if before_ms > now_ms:
+        raise ConfigurationError(
+            "the moment before which calls and chats are forgotten is still to come: all that end until then would be dropped as they "
+            "come. Give one that is past"
+        )
     dropped = 0
     async with database.write() as connection:
         insert = database.insert(settings).values(name=FORGOTTEN, value=str(before_ms))
-        newer = sa.cast(settings.c.value, sa.BigInteger) < before_ms
+        known = sa.cast(settings.c.value, sa.BigInteger)
+        moved = sa.or_(known < before_ms, known > now_ms)  # one that is still to come is of a clock that was wrong
         await connection.execute(
-            insert.on_conflict_do_update(index_elements=[settings.c.name], set_={"value": insert.excluded.value}, where=newer)
+            insert.on_conflict_do_update(index_elements=[settings.c.name], set_={"value": insert.excluded.value}, where=moved)
         )
     c = conversations.c
     old = sa.select(c.id, c.ended_ms).where(sa.func.coalesce(c.ended_ms, c.at_ms, c.seen_ms) < before_ms)

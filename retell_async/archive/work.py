@@ -173,7 +173,8 @@ class Worker:
     async def _tidy(self) -> None:
         await tidy(self._database)
         if self._keep_for is not None:
-            await forget(self._database, self._writer.now_ms() - int(self._keep_for.total_seconds() * 1000))
+            now_ms = self._writer.now_ms()
+            await forget(self._database, now_ms - int(self._keep_for.total_seconds() * 1000), now_ms)
 
 
 def _done(ended: Done[object] | Failed) -> None:
