@@ -393,9 +393,13 @@ def cut_off(response: httpx.Response, error: Exception) -> APIError:
     return by_client(broken)
 
 
-def reason(error: Exception) -> str:
-    """What happened to a connection, in words."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def reason(error: BaseException) -> str:
+    """What an error says, behind its name: one of a user's own may fail at that too."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - whatever its own code raises
+        text = "what it says cannot be read"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _body(response: httpx.Response) -> tuple[object, bool]:

@@ -225,7 +225,7 @@ async def _mend(database: Database, table: sa.Table, names: tuple[str, ...], sou
             changed = {name: new for name, text in values.items() if text and (new := _without(name, text, sought)) != text}
             if changed:
                 await connection.execute(sa.update(table).where(key == row[0]).values(**changed))
-                mended.append(row[1])
+                mended.append(row.conversation_id)
     return mended
 
 

@@ -219,6 +219,12 @@ def erase(database: str, number: str, yes: bool) -> None:
     told = f"{len(done.conversations):,} calls and chats erased, the number taken out of {done.mentions:,} other rows"
     carried_out(f"{told}. The API has these still: {', '.join(done.conversations) or 'none'}.")
     click.echo(told, err=True)
+    if done.mentioned:
+        click.echo(
+            f"The API has the number still in calls and chats of others: {', '.join(done.mentioned)}. What an event or a sync tells of one "
+            "later brings it back: erase it again then.",
+            err=True,
+        )
     for id in done.conversations:  # the API has them still
         click.echo(id)
 

@@ -10,12 +10,14 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from inspect import isawaitable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, get_args
 
 import anyio
+import attrs
 import httpx
 import pytest
 import sqlalchemy as sa
@@ -24,10 +26,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retell_async import AsyncRetell, ConfigurationError, RetellError, webhooks
-from retell_async.archive import Archive
+from retell_async.archive import Archive, Storage
 from retell_async.archive.migrations import VERSIONS
 from retell_async.archive.queries.views import VIEWS
 from retell_async.archive.schema import metadata
+from retell_async.archive.sync import _from_ms  # pyright: ignore[reportPrivateUsage]
 from retell_async.llm import Outcome
 from retell_async.sandbox import Settings
 from retell_async.testing import LocalRetell
@@ -84,6 +87,20 @@ async def test_the_tables_are_those_of_the_migrations(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="newer version"):
         async with opened(tmp_path):
             pass
+
+
+async def test_an_archive_of_the_first_version_is_brought_to_this_one(tmp_path: Path) -> None:
+    async with opened(tmp_path) as archive, archive.database.write() as connection:
+        for statement in (
+            "ALTER TABLE retell_sync DROP COLUMN is_full",
+            "ALTER TABLE retell_sync DROP COLUMN from_ms",
+            f"UPDATE {VERSIONS} SET version_num = '1'",
+            "INSERT INTO retell_sync (kind, since_ms, began_ms, part, cursor) VALUES ('call', 5, 7, 1, 'second')",
+        ):
+            await connection.execute(sa.text(statement))
+    async with opened(tmp_path) as archive, archive.connection() as connection:
+        row = (await connection.execute(sa.text("SELECT since_ms, began_ms, part, cursor, is_full, from_ms FROM retell_sync"))).one()
+        assert tuple(row) == (5, None, 0, None, 0, None)
 
 
 async def test_events_are_stored_before_they_are_acknowledged_and_handled_after_it(tmp_path: Path) -> None:
@@ -186,6 +203,22 @@ async def test_what_a_handler_does_to_its_task_ends_no_work(where: str, tmp_path
         assert {one.key for one in await archive.failed()} == {"call_ended:call_2", "call_ended:call_3"}
 
 
+async def test_an_error_that_cannot_be_read_is_one_too(tmp_path: Path) -> None:
+    class Unreadable(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    async with opened(tmp_path, attempts=1) as archive:
+
+        @archive.on("call_ended")
+        async def handle(_: Any) -> None:
+            raise Unreadable
+
+        await archive.inbox.put(event("call_ended"))
+        await archive.drain()
+        assert [one.error for one in await archive.failed()] == ["Unreadable: what it says cannot be read"]
+
+
 async def test_an_event_that_fails_is_tried_again_and_then_listed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "retell_async.archive")
     fails = True
@@ -267,6 +300,60 @@ async def test_a_sync_asks_once_for_each_call_and_goes_on_where_it_was_cut_off(t
         assert (await archive.sync(client)).read == 0
         assert len(local.requests()) - asked <= 5
         assert (await archive.inbox.counts())["waiting"] == 80
+
+
+@pytest.mark.parametrize("breaks", [2, 3])
+async def test_a_full_pass_goes_on_with_none_that_looked_at_less(tmp_path: Path, breaks: int) -> None:
+    asked: list[list[str]] = []
+
+    def answer(request: httpx.Request) -> Any:
+        asked.append(list(json.loads(request.content).get("filter_criteria", ())))
+        if len(asked) == breaks:
+            raise httpx.ConnectError("")
+        return {"items": [{"call_id": "call_1", "call_status": "error", "end_timestamp": 5.0}], "has_more": False}
+
+    async with opened(tmp_path) as archive, answering(answer, max_retries=0) as client:
+        await archive.sync(client, kinds=["call"])
+        with pytest.raises(RetellError):
+            await archive.sync(client, kinds=["call"])
+        assert (await archive.sync(client, kinds=["call"], full=True)).seen == 1
+        assert asked[breaks:] == [[]]
+
+
+async def test_a_first_pass_that_was_cut_off_goes_on_as_far_back_as_it_was_told(tmp_path: Path) -> None:
+    asked: list[Any] = []
+
+    def answer(request: httpx.Request) -> Any:
+        body = json.loads(request.content)
+        asked.append((body.get("filter_criteria", {}).get("end_timestamp", {}).get("value"), body.get("pagination_key")))
+        call = {"call_id": f"call_{len(asked)}", "call_status": "error", "end_timestamp": 5.0}
+        if len(asked) == 2:
+            raise httpx.ConnectError("")
+        return {"items": [call], "has_more": len(asked) == 1, "pagination_key": "second"}
+
+    async with opened(tmp_path) as archive, answering(answer, max_retries=0) as client:
+        with pytest.raises(RetellError):
+            await archive.sync(client, kinds=["call"], since=datetime.fromtimestamp(1, UTC))
+        await archive.sync(client, kinds=["call"])
+        assert asked == [(1000, None), (1000, "second"), (1000, "second"), (None, None)]
+        with pytest.raises(ConfigurationError, match="still to come"):
+            await archive.sync(client, since=datetime.now(UTC) + timedelta(days=1))
+
+
+async def test_no_pass_leaves_out_what_none_has_looked_at() -> None:
+    overlap, known = 15 * 60_000, 10_000_000
+    passes = {
+        (None, None, False): None,
+        (None, 7, False): 7,
+        (None, 7, True): 7,
+        (known, None, False): known - overlap,
+        (known, 7, False): known - overlap,
+        (known, None, True): None,
+        (known, 7, True): 7,
+        (known, known + 1, True): known - overlap,
+    }
+    for (before, since, full), from_ms in passes.items():
+        assert _from_ms(SimpleNamespace(since_ms=before), since, full=full) == from_ms
 
 
 def answering(answer: Callable[[httpx.Request], Any], **settings: Any) -> AsyncRetell:
@@ -377,6 +464,42 @@ async def test_what_is_old_is_forgotten_and_does_not_come_back(tmp_path: Path) -
         assert await archive.forget(datetime.fromtimestamp(local.now / 1000, UTC)) == 4
         await archive.sync(client, full=True)
         assert await archive.view("cost") == []
+
+
+async def test_nothing_is_forgotten_that_is_still_to_come(tmp_path: Path) -> None:
+    now = [2_000.0]
+    async with opened(tmp_path, clock=lambda: now[0]) as archive:
+        with pytest.raises(ConfigurationError, match="still to come"):
+            await archive.forget(datetime.fromtimestamp(now[0] + 1, UTC))
+        await archive.forget(datetime.fromtimestamp(now[0], UTC))
+        now[0] = 1_000.0  # the clock was wrong
+        await archive.forget(datetime.fromtimestamp(now[0], UTC))
+        await archive.inbox.put(event("call_ended", end_timestamp=1_500_000))
+        await archive.drain()
+        assert await archive.raw("call_1") is not None
+
+
+async def test_a_number_in_calls_of_others_is_named_as_long_as_the_api_has_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as archive:
+        for name in ("call_ended", "call_analyzed"):
+            await archive.inbox.put(event(name, transcript=f"User: My friend is at {PERSON}.", call_id="call_2"))
+            await archive.drain()
+            assert attrs.asdict(await archive.erase(PERSON)) == {"conversations": [], "mentions": 1, "mentioned": ["call_2"]}
+            assert PERSON not in json.dumps(await archive.raw("call_2"))
+
+
+async def test_what_this_version_does_not_know_is_kept_with_everything_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path) as archive:
+        for storage in get_args(Storage):
+            about = {"call_id": storage, "data_storage_setting": storage, "new_field": "said", "scrubbed_new_field": "[NAME]"}
+            await archive.inbox.put(event("call_ended", **about))
+        await archive.drain()
+        kept = {storage: {name for name in await archive.raw(storage) or {} if "new" in name} for storage in get_args(Storage)}
+        assert kept == {
+            "everything": {"new_field", "scrubbed_new_field"},
+            "everything_except_pii": {"scrubbed_new_field"},
+            "basic_attributes_only": set(),
+        }
 
 
 async def test_calls_without_a_time_are_forgotten_too(tmp_path: Path) -> None:
