@@ -140,6 +140,12 @@ class Model(PydanticMethods):
         read(self)
         return super().__getstate__()
 
+    def __setstate__(self, state: Any) -> None:
+        both: tuple[dict[str, Any] | None, dict[str, Any]] = state if isinstance(state, tuple) else (state, {})  # and slots
+        fields_of(self).update(both[0] or {})
+        for name, value in both[1].items():
+            object.__setattr__(self, name, value)
+
     @property
     def __content__(self) -> Self:
         return self
@@ -205,12 +211,16 @@ class Model(PydanticMethods):
 def carry_key(old: Model, new: Model) -> None:
     """Let a copy have the idempotency key of what it is a copy of."""
     if isinstance(old, KeyedModel) and isinstance(new, KeyedModel) and old.idempotency_key is not None:
-        new.__key__ = old.idempotency_key
+        set_key(new, old.idempotency_key)
 
 
 fields_of: Callable[[Model], dict[str, Any]] = vars(PydanticMethods)["__dict__"].__get__
 """The instance dictionary of a model as it is: its unread fields are JSON."""
 set_fields: Callable[[Model, dict[str, Any]], None] = vars(PydanticMethods)["__dict__"].__set__
+
+# Past a program's own `__setattr__`, which is asked for fields alone.
+_set_unread: Callable[[Model, frozenset[str]], None] = vars(Model)["__unread__"].__set__
+_delete_unread: Callable[[Model], None] = vars(Model)["__unread__"].__delete__
 
 _NOTHING = frozenset[str]()
 _reading = RLock()
@@ -243,21 +253,25 @@ def read(model: Model, name: str | None = None) -> None:
 
 def _leave_unread(model: Model, left: frozenset[str]) -> None:
     if left:
-        model.__unread__ = left
+        _set_unread(model, left)
     elif hasattr(model, "__unread__"):
-        del model.__unread__
+        _delete_unread(model)
 
 
 class KeyedModel(Model):
     """A model of what the API creates once for each idempotency key."""
 
     __slots__ = ("__key__",)  # beside the instance dictionary, which holds what the server sent and nothing else
-    __key__: str | None
+    __key__: str
 
     @property
     def idempotency_key(self) -> str | None:
         """The key under which this client asked for it, ``None`` if it did not. It is no field: the server did not send it."""
         return getattr(self, "__key__", None)
+
+
+set_key: Callable[[KeyedModel, str], None] = vars(KeyedModel)["__key__"].__set__
+"""Let a model have this idempotency key."""
 
 
 class Nested:
@@ -311,9 +325,10 @@ def model(cls: type[ModelT]) -> type[ModelT]:
     """Make a class with annotated fields a model, which is an attrs class whose fields read as ``None`` until they are there."""
     made: Any = attrs.define(cls, slots=False, init=False, eq=False, repr=False, kw_only=True)
     nested = cls.__nested__ if isinstance(cls.__nested__, dict) else {}  # what a program's own class holds is not known yet
-    for field in declared(cls):
+    for field in cast("tuple[Any, ...]", declared(cls)):  # of which attrs' types lack `inherited`
         wire = made.__wire__.get(field.name)
-        setattr(made, field.name, Alias[Any](wire) if wire is not None else Nested(field.name) if field.name in nested else None)
+        if wire is not None or field.name in nested or not field.inherited:
+            setattr(made, field.name, Alias[Any](wire) if wire is not None else Nested(field.name) if field.name in nested else None)
     made.__annotations__ = Hints(made.__annotations__, made.__module__)
     del made.__attrs_init__
     return cls
@@ -450,7 +465,7 @@ def _make_adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
         def adopt_late(data: dict[str, Any]) -> ModelT:
             self = new(cls)
             set_fields(self, data)
-            self.__unread__ = late
+            _set_unread(self, late)
             return self
 
         return adopt_late
@@ -466,7 +481,7 @@ def _make_adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
                 data[name] = decode(value)
         self = new(cls)
         set_fields(self, data)
-        self.__unread__ = late
+        _leave_unread(self, late)
         return self
 
     return adopt_nested

@@ -14,7 +14,7 @@ from .errors import APIError, RetellError, cut_off, text_of, unusable
 from .interop.awaited import Bytes, Each, Nothing, Text, awaited
 from .json import loads
 from .masking import cut
-from .model import KeyedModel, Many, Spec
+from .model import KeyedModel, Many, Spec, set_key
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -189,8 +189,8 @@ class RawResponse(Received[T]):
                 error.idempotency_key = self.idempotency_key
                 raise
             keyed: object = self._parsed
-            if isinstance(keyed, KeyedModel):
-                keyed.__key__ = self.idempotency_key
+            if isinstance(keyed, KeyedModel) and self.idempotency_key is not None:
+                set_key(keyed, self.idempotency_key)
         return self._parsed
 
     def read(self) -> Bytes:

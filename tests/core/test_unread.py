@@ -200,3 +200,46 @@ def test_a_child_that_is_forked_while_threads_read_can_read(call: PhoneCallRespo
         over.set()
         for thread in threads:
             thread.join(10)
+
+
+class Summed(PhoneCallResponse):
+    kept: int = 0
+
+    def summary(self) -> str | None:
+        return self.call_analysis.call_summary if self.call_analysis is not None else None
+
+
+class ReadOnly(PhoneCallResponse):
+    def __setattr__(self, name: str, value: object) -> None:
+        raise TypeError(f"read only: {name}")
+
+
+class Rebuilt(PhoneCallResponse):
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        self.again = True
+
+
+def test_classes_of_a_program_hold_what_it_looks_at(call: PhoneCallResponse) -> None:
+    call.__class__ = Summed
+    assert call.summary() == "Greeted."  # type: ignore[attr-defined]
+    assert cast("Any", call).kept == 0
+    own = adopter(Summed)(sent())
+    assert own.summary() == "Greeted."
+    assert "transcript_object" in unread(own)
+    assert own.to_dict() == SENT
+    read_only = adopter(ReadOnly)(sent())
+    assert read_only.call_analysis is read_only.call_analysis
+    assert isinstance(read_only.call_analysis, CallAnalysis)
+    with pytest.raises(TypeError, match="read only: call_id"):
+        read_only.call_id = "other"
+    with pytest.raises(TypeError, match="read only: call_analysis"):
+        read_only.call_analysis = None
+    again = pickle.loads(pickle.dumps(adopter(Rebuilt)(sent())))
+    assert again.again is True
+    assert again.call_analysis == read_only.call_analysis
+    assert pickle.loads(pickle.dumps(read_only)) == read_only
+
+
+def test_the_state_of_a_model_is_its_fields(call: PhoneCallResponse) -> None:
+    assert call.__getstate__() == vars(call)
