@@ -141,7 +141,7 @@ class Model(PydanticMethods):
         return super().__getstate__()
 
     def __setstate__(self, state: Any) -> None:
-        both: Any = state if isinstance(state, tuple) else (state, {})  # and slots
+        both: Any = cast("object", state) if isinstance(state, tuple) else (state, {})  # and slots
         fields_of(self).update(both[0] or {})
         for name, value in both[1].items():
             object.__setattr__(self, name, value)
