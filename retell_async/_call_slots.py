@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, cast
 import anyio
 
 from ._core.errors import ConfigurationError, unusable
+from ._logs import Log
 
 if TYPE_CHECKING:
     from ._client import AsyncRetell
     from .raw.models.get_concurrency_response import GetConcurrencyResponse
 
 __all__ = ["CallSlots", "Occupancy", "Slot", "most"]
+
+_logger = Log("retell_async")
 
 
 def most(account: GetConcurrencyResponse, *, burst: bool = False) -> int:
@@ -111,7 +114,7 @@ class CallSlots:
     :param keep_free: so many slots are left to others.
     :param every: seconds between two questions while there is no room.
     :param burst: use the account's burst room too; its calls cost more.
-    :raises ConfigurationError: a value cannot work.
+    :raises ConfigurationError: a value cannot work. The first block raises it too, if the account has no more slots than `keep_free`.
     """
 
     def __init__(self, client: AsyncRetell, *, keep_free: int = 0, every: float = 2.0, burst: bool = False) -> None:
@@ -206,5 +209,18 @@ class CallSlots:
         except ValueError as error:
             raise unusable(raw.http_response, raw.json(), message=str(error)) from error
         live = cast("int", account.current_concurrency)
+        self._check_limit(limit)
         self._limit = limit
         self._occupancy.answered(question, limit - live, live)
+
+    def _check_limit(self, limit: int) -> None:
+        """Say it once if there can be no call at all, as long as the account has this limit.
+
+        :raises ConfigurationError: it is so from the beginning, and `keep_free` is why.
+        """
+        if limit > self._keep_free or limit == self._limit:
+            return
+        text = f"keep_free={self._keep_free} leaves no slot: the account has {max(limit, 0)} for outbound and web calls"
+        if self._limit is None and limit > 0:
+            raise ConfigurationError(f"{text}; give keep_free a lower value")
+        _logger.warning("%s, and no call is placed until it has more", text)

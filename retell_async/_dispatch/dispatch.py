@@ -189,17 +189,20 @@ class Dispatch:
             began = anyio.current_time()
             slot: Slot | None = None
             placed: PhoneCallResponse | None = None
+            may_have_left = False
             try:
                 while placed is None:
                     try:
                         async with self._turn(number, prepared) as slot:
                             began = anyio.current_time()
+                            may_have_left = True
                             placed = await self._placed(prepared)
                         if placed is None:
                             if slot is not None:
                                 slot.ended()
                             raise _Stopped
                     except CircuitOpenError as error:  # it was not sent, and nor would the next one be: the server is left alone
+                        may_have_left = False
                         with self._until_stopped():
                             await anyio.sleep(error.retry_after)
                         prepared = await self._way.prepare(again.value)
@@ -210,7 +213,7 @@ class Dispatch:
                     self._end(error)
                 outcome = attrs.evolve(outcome, error=_bare(error), idempotency_key=prepared.idempotency_key)
                 refused = isinstance(error, APIStatusError) or (isinstance(error, APIConnectionError) and not error.sent)
-                if isinstance(error, OutcomeUnknownError) or not refused:
+                if isinstance(error, OutcomeUnknownError) or (may_have_left and not refused):
                     return attrs.evolve(outcome, status="unknown")
                 return outcome
             finally:

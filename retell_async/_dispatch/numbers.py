@@ -25,15 +25,16 @@ class Numbers:
         self._limits = limits
         for limit in limits.values() if isinstance(limits, Mapping) else () if limits is None else (limits,):
             _check(limit)
-        self._gates: dict[object, Gate] = {}
+        self._gates: dict[str, Gate] = {}
 
     def _gate(self, number: object) -> Gate | None:
-        limit = self._limits.get(str(number)) if isinstance(self._limits, Mapping) else self._limits
+        name = str(number)  # whatever it is: the API says what is wrong with one that is none
+        limit = self._limits.get(name) if isinstance(self._limits, Mapping) else self._limits
         if limit is None:
             return None
-        gate = self._gates.get(number)
+        gate = self._gates.get(name)
         if gate is None:
-            gate = self._gates[number] = Gate("from_number", Pacer(limit), anyio.current_time)
+            gate = self._gates[name] = Gate("from_number", Pacer(limit), anyio.current_time)
         return gate
 
     @asynccontextmanager

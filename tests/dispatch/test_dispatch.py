@@ -32,6 +32,7 @@ from retell_async import (
     RetellError,
     WaitTimeoutError,
 )
+from retell_async._dispatch.numbers import Numbers
 from retell_async.testing import LocalRetell
 
 from ..engine.example import KEY
@@ -85,6 +86,18 @@ def test_the_room_that_others_leave_is_kept_to() -> None:
 
     account.run(main)
     assert account.most == 18
+
+
+@pytest.mark.parametrize("settings", [{}, {"live": 5}])
+def test_an_account_that_has_nothing_but_what_is_left_to_others_is_one_error(settings: dict[str, Any]) -> None:
+    account = Account(limit=20)
+
+    async def main(client: AsyncRetell) -> None:
+        with pytest.raises(ConfigurationError, match="keep_free=20 leaves no slot: the account has 20 "):
+            await all_of(client, map(request, range(3)), keep_free=20, **settings)
+
+    account.run(main)
+    assert not account.server.times(PLACE)
 
 
 def test_a_bound_of_its_own_needs_no_question() -> None:
@@ -515,6 +528,33 @@ def test_a_hook_that_fails_loses_no_call(caplog: pytest.LogCaptureFixture) -> No
     with caplog.at_level(logging.ERROR, "retell_async"):
         account.run(main)
     assert "on_progress failed" in caplog.text
+
+
+@pytest.mark.parametrize("limits", [RateLimit(1), {FROM: RateLimit(1)}])
+def test_a_number_that_is_none_is_refused_with_a_limit_of_numbers_too(limits: Any) -> None:
+    account = Account(fault=lambda _, __: httpx.Response(400, json={"message": "from_number must be string"}))
+
+    async def main(client: AsyncRetell) -> None:
+        (outcome,) = await all_of(client, [request() | {"from_number": [FROM]}], live=1, keep_free=None, per_number=limits)
+        assert (outcome.status, type(outcome.error)) == ("not_placed", BadRequestError)
+
+    account.run(main)
+
+
+def test_what_goes_wrong_before_a_call_may_leave_is_not_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account()
+
+    def fails(*_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(Numbers, "first", fails)
+
+    async def main(client: AsyncRetell) -> None:
+        (outcome,) = await all_of(client, [request()], live=1, keep_free=None)
+        assert (outcome.status, type(outcome.error)) == ("not_placed", KeyError)
+
+    account.run(main)
+    assert not account.server.times(PLACE)
 
 
 def test_no_number_is_shown() -> None:

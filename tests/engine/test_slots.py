@@ -135,6 +135,31 @@ async def test_no_more_calls_are_created_than_there_is_room_for() -> None:
 
 
 @pytest.mark.anyio
+async def test_that_there_can_be_no_call_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    account = Account(5)
+    async with account.client() as client:
+        for take in (CallSlots(client, keep_free=5).one(), CallSlots(client, keep_free=6).hold()):
+            with anyio.fail_after(10), pytest.raises(ConfigurationError, match=r"leaves no slot: the account has 5 .* a lower value"):
+                async with take:
+                    pass
+        assert not caplog.records
+        account.calls = 5
+        slots = CallSlots(client, keep_free=1, every=0.005)
+        assert await slots.limit() == 4
+        for limit in (1, 0, 5):  # as an account may have fewer for a while
+            account.limit = limit
+            account.calls = 0 if limit == 5 else 5
+            with anyio.move_on_after(0.1):
+                async with slots.one():
+                    break
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        f"keep_free=1 leaves no slot: the account has {limit} for outbound and web calls, and no call is placed until it has more"
+        for limit in (1, 0)
+    ]
+
+
+@pytest.mark.anyio
 async def test_who_tells_the_ends_of_calls_asks_the_account_once() -> None:
     account = Account(5)
     async with account.client() as client:
