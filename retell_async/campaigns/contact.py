@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
+from .._core.encode import check_text
 from .._core.errors import ConfigurationError
+from .._core.interop.values import fields, settled
 from .._core.masking import mask, mask_text
 from .hours import zone
 from .legal import check_place
@@ -30,6 +32,36 @@ def _hidden(name: str) -> str:
 
 def _count(values: Mapping[str, Any]) -> str:
     return f"<{len(values)}>"
+
+
+def _named(id: object) -> str:
+    return f"contact {mask_text(str(id))!r}"
+
+
+def _check_id(_: object, __: object, id: object) -> None:
+    if not isinstance(id, str) or not id:
+        raise ConfigurationError(f"the id of a contact must be a text that is not empty, not {mask_text(repr(id))}")
+    check_text(id, "the id of a contact", ConfigurationError)
+
+
+def _check_variables(contact: Contact, _: object, variables: object) -> None:
+    if not isinstance(variables, Mapping):
+        raise ConfigurationError(f"{_named(contact.id)}: variables must be a mapping, not {type(variables).__name__}")
+    for name, value in cast("Mapping[object, object]", variables).items():
+        for what, text in (("a name in variables", name), (f"variables.{name}", value)):
+            if not isinstance(text, str):  # the API refuses all else, one call at a time
+                raise ConfigurationError(f"{_named(contact.id)}: {what} must be a text, not {type(text).__name__}")
+            check_text(text, f"{_named(contact.id)}: {what}", ConfigurationError)
+
+
+def _sent(metadata: Any, contact: Contact) -> Mapping[str, Any]:
+    """What a client sends for it: the database keeps the same."""
+    try:
+        if fields(metadata) is None:
+            raise TypeError(f"metadata must be a mapping, not {type(metadata).__name__}")
+        return cast("Mapping[str, Any]", settled(metadata, "metadata") if metadata else metadata)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{_named(contact.id)}: {error}") from None
 
 
 def _check_number(_: object, __: object, number: str) -> None:
@@ -58,7 +90,7 @@ def _check_priority(_: object, __: object, priority: int) -> None:
 class Contact:
     """Somebody to call."""
 
-    id: str = attrs.field(repr=_hidden)
+    id: str = attrs.field(repr=_hidden, validator=_check_id)
     """What names the contact in the campaign: by default the number."""
     number: str = attrs.field(repr=_masked, validator=_check_number)
     """In E.164 form: ``+`` and digits, so that it is found in lists of those that are not called."""
@@ -68,7 +100,7 @@ class Contact:
     """Where the contact is, as ``US-FL`` (ISO 3166-2), if that is known."""
     priority: int = attrs.field(default=0, validator=_check_priority)
     """Those with a higher one are called before others."""
-    variables: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=_count)
-    """The dynamic variables of the call."""
-    metadata: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=_count)
-    """What is stored with the call."""
+    variables: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=_count, validator=_check_variables)
+    """The dynamic variables of the call, which are texts."""
+    metadata: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=_count, converter=attrs.Converter(_sent, takes_self=True))
+    """What is stored with the call: whatever a client sends as JSON, such as a date, which is its text there."""

@@ -65,6 +65,8 @@ class Table:
         self._of = {what: next((name for name in self.columns if _plain(name) in names), None) for what, names in _NAMES.items()}
         if self._of["number"] is None:
             found = ", ".join(self.columns) or "none"
+            if self.columns and self.columns[0].startswith("sep="):
+                found = f"{self.columns[0]}{self._delimiter}, a line for Excel, which must go: the header is the first line"
             raise ConfigurationError(f"{path}: no column is named number, phone or to_number; there is {found}")
         self._numbers = [name for name in self.columns if _plain(name) in _NAMES["number"]]
         known = set(self._of.values())
@@ -124,13 +126,13 @@ class Table:
         return out.getvalue()
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
+        line = 1
         try:
             with self._opened() as file:
                 first = file.readline()
                 file.seek(0)
                 self._delimiter = max(",;\t", key=first.count)
                 reader = csv.reader(file, delimiter=self._delimiter, strict=True)
-                line = 1
                 for cells in reader:
                     if line == 1:
                         self.columns = [cell.strip() for cell in cells]
@@ -142,7 +144,10 @@ class Table:
         except UnicodeDecodeError:
             raise ConfigurationError(f"{self.path}: it is not UTF-8; save it as CSV UTF-8") from None
         except csv.Error as error:
-            raise ConfigurationError(f"{self.path}: it cannot be read as CSV: {error}") from None
+            raise ConfigurationError(
+                f"{self.path}, line {line}: it cannot be read as CSV ({error}): a quote that is opened there must be closed, and one within"
+                " a text in quotes is written twice"
+            ) from None
 
     def _opened(self) -> IO[str]:
         return self.path.open(encoding="utf-8-sig", newline="") if self._text is None else io.StringIO(self._text, newline="")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from .._core.errors import ConfigurationError
+from .._core.masking import mask_text
 
 try:
     import phonenumbers
@@ -14,7 +16,7 @@ except ModuleNotFoundError as error:
         f"{error.name} is missing: retell_async.campaigns needs `pip install 'retell-async[campaigns]'`", name=error.name
     ) from None
 
-__all__ = ["check_region", "e164", "is_e164", "zones_of"]
+__all__ = ["all_e164", "check_region", "e164", "is_e164", "zones_of"]
 
 _UNKNOWN = "Etc/Unknown"
 _FLOAT = re.compile(r"\+?(\d{5,}[.,]\d{1,2}|\d+([.,]\d+)?e\+?\d+)", re.IGNORECASE)
@@ -42,6 +44,22 @@ def e164(text: str, region: str | None = None) -> str:
     if not phonenumbers.is_valid_number(number):
         raise ConfigurationError("no telephone number that can be in use")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def all_e164(numbers: Collection[str], region: str | None = None) -> list[str]:
+    """Several of them.
+
+    :raises ConfigurationError: see `e164`; it names the first which is none.
+    """
+    found: list[str] = []
+    for place, number in enumerate(numbers, 1):
+        try:
+            found.append(e164(str(number), region))
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"number {place} of {len(numbers)}, {mask_text(str(number))!r}: {error}; none of them was taken"
+            ) from None
+    return found
 
 
 def is_e164(number: str) -> bool:

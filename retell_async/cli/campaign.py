@@ -11,6 +11,7 @@ import shlex
 import signal
 import sys
 import time
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -255,7 +256,8 @@ def _make(
 
 def _name_of(database: Path | str) -> str:
     name = database.stem if isinstance(database, Path) else database.partition("?")[0].rpartition("/")[2]
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:60]
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()  # of an Ü the U
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", letters).strip("-")[:60] or "campaign"
 
 
 def _opened(database: Path | str) -> Campaign:

@@ -105,7 +105,10 @@ def test_a_column_that_the_campaign_knows_may_be_required_too(table: Write, name
         ("", "no column is named number"),
         ("name,zone\nAnn,\n", "no column is named number"),
         ("number,a,a\n", "'a' is there twice"),
-        ('number,first_name\n"+12125550111', "CSV"),
+        ('number,first_name\n"+12125550111', "contacts.csv, line 2: it cannot be read as CSV"),
+        ('number,first_name\n+12125550111,Ann\n+12125550112,"Bo\n+12125550113,Cy\n', "line 3: it cannot be read as CSV"),
+        ('number,first_name\n+12125550111,"A\nnn"\n+12125550112,"Bob" Lee\n', "line 4: it cannot be read as CSV"),
+        ("sep=;\nnumber;first_name\n+12125550111;Ann\n", "there is sep=;, a line for Excel, which must go"),
         ("number\n+12125550111\n", "no column 'first_name'"),
     ],
 )

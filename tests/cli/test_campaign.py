@@ -282,6 +282,11 @@ def test_a_plan_says_which_caps_hold_calls_back(folder: Path) -> None:
     assert json.loads(plan("--json").output)["caps"]
 
 
+@pytest.mark.parametrize(("file", "name"), [("ümlaut.db", "umlaut"), ("my spring.db", "my-spring"), ("春.db", "campaign")])
+def test_a_campaign_is_called_as_its_file_in_letters_of_a_key(file: str, name: str) -> None:
+    assert module._name_of(Path(file)) == name
+
+
 @pytest.mark.parametrize("note", ["", "+141******00 places no more calls, since the API refuses all of them: agent not found"])
 def test_a_run_that_paused_by_itself_has_an_exit_status_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch, note: str) -> None:
     async def ran(campaign: Any, client: AsyncRetell) -> None:

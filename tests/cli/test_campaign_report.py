@@ -70,7 +70,7 @@ def test_a_number_is_not_called_any_more(folder: Path) -> None:
 
     assert forbid("+12125550002", "+1 212 555 0111").exit_code == 0
     assert sorted(Store(Database("spring.db")).untold()) == ["+12125550002", "+12125550111"]
-    assert forbid("2125550002").output.startswith("Error: no telephone number: it has no country code")
+    assert forbid("2125550002").output.startswith("Error: number 1 of 1, '2125****02': no telephone number: it has no country code")
 
 
 @pytest.mark.parametrize("option", ["--html", "--out"])

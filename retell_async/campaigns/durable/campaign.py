@@ -25,7 +25,7 @@ from ..contacts import numbers_of
 from ..forecast import ends_about
 from ..report import Record, page
 from ..settings import Settings
-from ..zones import e164
+from ..zones import all_e164
 from .database import Database
 from .optouts import OptOuts
 from .placing import Placing
@@ -138,7 +138,7 @@ class Campaign:
         :raises ConfigurationError: there is a campaign in this database already, two contacts have one id, one of `do_not_call` is no
             number, or a list of the settings cannot be used.
         """
-        never = {e164(number) for number in do_not_call}.union(*(numbers_of(Path(each), settings.region) for each in settings.do_not_call))
+        never = set(all_e164(do_not_call)).union(*(numbers_of(Path(each), settings.region) for each in settings.do_not_call))
         if settings.opt_outs is not None:
             path = Path(settings.opt_outs)
             if not path.parent.is_dir():
@@ -245,10 +245,9 @@ class Campaign:
     def do_not_call(self, *numbers: str) -> None:
         """Call nobody any more who has one of these numbers, whichever process runs it. They are written back like those of calls.
 
-        :raises ConfigurationError: one is no number.
+        :raises ConfigurationError: one is no number, which is named; then none was added.
         """
-        region = self._store.campaign()[1].region
-        self._store.forbid([e164(number, region) for number in numbers])
+        self._store.forbid(all_e164(numbers, self._store.campaign()[1].region))
 
     async def run(
         self,

@@ -147,8 +147,10 @@ async def test_a_campaign_is_told_of_numbers_by_hand(tmp_path: Path) -> None:
     path = tmp_path / "spring.db"
     campaign = Campaign.make(path, "spring", Settings(rules=RULES, region="US"), contacts(2))
     campaign.do_not_call("(212) 555-0111", "+12125550112")
-    with pytest.raises(ConfigurationError, match="no telephone number"):
-        campaign.do_not_call("nobody")
+    with pytest.raises(ConfigurationError, match=r"^number 2 of 3, '\(212\*+13': no telephone number.*; none of them was taken$"):
+        campaign.do_not_call("+12125550114", "(212) 000-0113", "nobody")
+    with pytest.raises(ConfigurationError, match=r"^number 1 of 1, '2125\*+12': no telephone number: it has no country code"):
+        Campaign.make(tmp_path / "summer.db", "summer", Settings(rules=RULES), contacts(2), do_not_call=["2125550112"])
     with closing(sqlite3.connect(path)) as database, database:
         assert sorted(number for (number,) in database.execute("SELECT number FROM retell_do_not_call")) == ["+12125550111", "+12125550112"]
 
