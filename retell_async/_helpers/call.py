@@ -128,6 +128,11 @@ class Ends:
         if router is not None:
             self._watch.listen(router, ("call_ended", "call_analyzed"), lambda event: (event.call.call_id, event.call))
 
+    @property
+    def answered_at(self) -> float:
+        """When the API told of calls last, by anyio's clock."""
+        return self._watch.answered_at
+
     def placing(self) -> AbstractContextManager[None]:
         """A block that places calls: events about their ends are kept until somebody waits for them."""
         return self._watch.expecting()

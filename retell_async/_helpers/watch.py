@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
@@ -126,6 +127,8 @@ class Watch(Generic[T]):
         self._asks: _Waiter[T] | None = None  # the one that asks for all
         self._question: anyio.CancelScope | None = None  # while it does
         self._next_at = 0.0
+        self.answered_at = -math.inf
+        """When a question about all was answered last, by anyio's clock."""
         self._early: deque[tuple[str | None, T]] = deque(maxlen=_EARLY)
         self._expected = 0
 
@@ -287,6 +290,7 @@ class Watch(Generic[T]):
                         waiter.fail(error)
                     return
                 continue
+            self.answered_at = anyio.current_time()
             for waiter in waiters:
                 if waiter.name in found:
                     waiter.look(found[waiter.name])

@@ -38,7 +38,7 @@ def _named(id: object) -> str:
     return f"contact {mask_text(str(id))!r}"
 
 
-def _check_id(_: object, __: object, id: object) -> None:
+def _check_id(_: object, __: object, id: Any) -> None:
     if not isinstance(id, str) or not id:
         raise ConfigurationError(f"the id of a contact must be a text that is not empty, not {mask_text(repr(id))}")
     check_text(id, "the id of a contact", ConfigurationError)
@@ -52,16 +52,6 @@ def _check_variables(contact: Contact, _: object, variables: object) -> None:
             if not isinstance(text, str):  # the API refuses all else, one call at a time
                 raise ConfigurationError(f"{_named(contact.id)}: {what} must be a text, not {type(text).__name__}")
             check_text(text, f"{_named(contact.id)}: {what}", ConfigurationError)
-
-
-def _sent(metadata: Any, contact: Contact) -> Mapping[str, Any]:
-    """What a client sends for it: the database keeps the same."""
-    try:
-        if fields(metadata) is None:
-            raise TypeError(f"metadata must be a mapping, not {type(metadata).__name__}")
-        return cast("Mapping[str, Any]", settled(metadata, "metadata") if metadata else metadata)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{_named(contact.id)}: {error}") from None
 
 
 def _check_number(_: object, __: object, number: str) -> None:
@@ -102,5 +92,15 @@ class Contact:
     """Those with a higher one are called before others."""
     variables: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=_count, validator=_check_variables)
     """The dynamic variables of the call, which are texts."""
-    metadata: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=_count, converter=attrs.Converter(_sent, takes_self=True))
+    metadata: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=_count)
     """What is stored with the call: whatever a client sends as JSON, such as a date, which is its text there."""
+
+    def __attrs_post_init__(self) -> None:
+        if not self.metadata:
+            return
+        try:
+            if fields(self.metadata) is None:
+                raise TypeError(f"metadata must be a mapping, not {type(self.metadata).__name__}")
+            object.__setattr__(self, "metadata", settled(self.metadata, "metadata"))  # what is sent is what the database keeps
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"{_named(self.id)}: {error}") from None

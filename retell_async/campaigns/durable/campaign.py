@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
@@ -17,6 +18,7 @@ from anyio import CapacityLimiter
 from ..._call_slots import CallSlots
 from ..._core.attempt import first_of
 from ..._core.errors import ConfigurationError
+from ..._core.masking import mask_text
 from ..._helpers.call import Ends
 from ..._http.loops import is_asyncio, running_loop
 from ..case import End
@@ -31,7 +33,7 @@ from .optouts import OptOuts
 from .placing import Placing
 from .store import WAITS, Intent, LeaseLost, Status, Store, Superseded
 from .views import View
-from .worker import FOLLOWED, Worker, patiently
+from .worker import FOLLOWED, REFUSALS, Worker, patiently
 
 if TYPE_CHECKING:
     from ..._client import AsyncRetell
@@ -274,6 +276,10 @@ class Campaign:
         :param lease: seconds after which others go on with the calls of a process that is not heard of any more, the same for all.
         :param stop: once it is set this process places no more calls, follows those that go on to their end, and comes back; where others
             may run the campaign too it comes back at once, and they follow its calls. The campaign goes on with the next `run`.
+        If the API refuses the key or the account, it pauses and comes back, within a minute where calls go on: the next run follows those.
+
+        :raises APIError: the account does not say how many calls it may have. A refused key or account is raised where that cannot pause
+            the campaign, since somebody has paused or cancelled it, or it is done.
         :raises ConfigurationError: it is cancelled, another process runs it from a file, a later version took it over, or something else
             uses DBOS in this process.
         """
@@ -287,7 +293,6 @@ class Campaign:
             raise ConfigurationError(f"the campaign {name} was cancelled")
         stop = stop or anyio.Event()
         slots = CallSlots(client)
-        live = settings.live or max(await slots.limit(), 1)
         every = None if router is None else _LOOK_AT_CALLS
         opt_outs = OptOuts(self._store, settings, on_opt_out)
         if router is not None:
@@ -295,7 +300,13 @@ class Campaign:
         for line in await opt_outs.read():
             raise ConfigurationError(line)
         ends = Ends(client.call, router, within=FOLLOWED, every=every)
+        task = asyncio.current_task()
+        cancelling = task.cancelling() if task is not None else 0
         with self._database.alone():
+            try:
+                live = settings.live or max(await slots.limit(), 1)
+            except REFUSALS as error:
+                return await self._refused(error)
             is_first = True
             while True:
                 number, token = await patiently(self._store.enter, alone=self._database.path is not None)
@@ -309,7 +320,10 @@ class Campaign:
                 except BaseExceptionGroup as group:
                     if (rest := group.split(LeaseLost)[1]) is not None:
                         _raise(rest)
-                    # It stood still for so long that others went on with its calls: it comes back as a new one.
+                    # It stood still for so long that others went on with its calls: it comes back as a new one, unless it was cancelled
+                    # meanwhile, which a group of tasks does not say when one of them raises.
+                    if task is not None and task.cancelling() > cancelling:
+                        raise asyncio.CancelledError from None
                 else:
                     await opt_outs.tell()
                     return state
@@ -323,7 +337,7 @@ class Campaign:
                 tasks.start_soon(self._beat, worker)
                 tasks.start_soon(self._mend, worker, token)
                 tasks.start_soon(opt_outs.keep_telling)
-                return await self._feed(most, on_state, worker.stop)
+                return await self._feed(most, on_state, worker)
         finally:
             with anyio.move_on_after(_LEAVING, shield=True):
                 await patiently(self._store.leave, worker.id)
@@ -351,13 +365,26 @@ class Campaign:
                 await mend(await patiently(self._store.open_attempts), alive, renew)
             await anyio.sleep(worker.lease / _BEATS)
 
-    async def _feed(self, most: int, on_state: Callable[[State], None] | None, stop: anyio.Event) -> State:
+    async def _refused(self, error: Exception) -> State:
+        """Pause, since the API refuses the key or the account, and give how it stands.
+
+        :raises Exception: the error, where that is not why it stands still.
+        """
+        await patiently(self._store.set_status, "paused", mask_text(str(error)), only_from=("running", "paused"))
+        state = await patiently(self._state)
+        if state.status != "paused" or state.held:
+            raise error
+        return state
+
+    async def _feed(self, most: int, on_state: Callable[[State], None] | None, worker: Worker) -> State:
         """Give what is due to the queue, as long as there is room, until nothing is left."""
         from .workflow import enqueue
 
         told_at = 0.0
         while True:
-            if stop.is_set():
+            if worker.refusal is not None:
+                return await self._refused(worker.refusal)
+            if worker.stop.is_set():
                 if self._database.path is None or not await patiently(self._store.open_attempts):
                     return await patiently(self._state)
                 await anyio.sleep(_TICK)

@@ -119,9 +119,10 @@ _SAID = {
 }
 
 
-def is_passing(error: exc.DBAPIError | exc.TimeoutError) -> bool:
+def is_passing(error: BaseException | None) -> bool:
     """Whether the database may do later what it did not do: it is not what was asked that is wrong."""
-    return not isinstance(error, (exc.IntegrityError, exc.ProgrammingError, exc.DataError))
+    is_asked_wrong = isinstance(error, (exc.IntegrityError, exc.ProgrammingError, exc.DataError))
+    return isinstance(error, (exc.DBAPIError, exc.TimeoutError)) and not is_asked_wrong
 
 
 def why(error: exc.DBAPIError | exc.TimeoutError) -> str:

@@ -22,6 +22,7 @@ from ..._core.errors import (
     NotFoundError,
     OutcomeUnknownError,
     PaymentRequiredError,
+    PermissionDeniedError,
     RateLimitError,
     UnprocessableEntityError,
     WaitTimeoutError,
@@ -43,12 +44,15 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .store import Store
 
-__all__ = ["FOLLOWED", "Worker", "patiently"]
+__all__ = ["FOLLOWED", "REFUSALS", "Worker", "patiently"]
 
 T = TypeVar("T")
 
 FOLLOWED = 7200.0
 """Seconds for which a call is followed: longer than calls last."""
+REFUSALS = (AuthenticationError, PermissionDeniedError, PaymentRequiredError)
+"""What the API answers when it refuses the key or the account, whatever it is asked."""
+_REFUSED = 30.0  # seconds for which it does, to all questions about calls, until the run ends: its key will not be another one
 _AGAIN = 1.0  # seconds after which the database is asked again that did not answer
 _LATER = 5.0  # seconds after which is tried again what went wrong in a way that nobody thought of
 _LATEST = 300.0
@@ -63,16 +67,30 @@ _ANALYSIS = 300.0  # seconds after the end of a call for which what its agent le
 _logger = Log("retell_async")
 
 
+_waiting: set[object] = set()
+"""Those who wait for the database to do what it did not do: that is said once for all of them, and once when none waits any more."""
+
+
 async def patiently(function: Callable[..., T], *args: Any, limiter: CapacityLimiter | None = None, **kwargs: Any) -> T:
     """Call a function of the database in a thread, again and again as long as the database cannot be reached."""
-    while True:
-        try:
-            return await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=limiter)
-        except (exc.DBAPIError, exc.TimeoutError) as error:
-            if not is_passing(error):
-                raise
-            _logger.warning("campaign: the database did not do it (%s); it is asked again", why(error))
-            await anyio.sleep(_AGAIN)
+    own = object()
+    try:
+        while True:
+            try:
+                done = await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=limiter)
+            except (exc.DBAPIError, exc.TimeoutError) as error:
+                if not is_passing(error):
+                    raise
+                if not _waiting:
+                    _logger.warning("campaign: the database did not do it (%s); it is asked until it does", why(error))
+                _waiting.add(own)
+                await anyio.sleep(_AGAIN)
+                continue
+            if _waiting == {own}:
+                _logger.warning("campaign: the database does again what it is asked")
+            return done
+    finally:
+        _waiting.discard(own)
 
 
 @attrs.define
@@ -94,9 +112,12 @@ class Worker:
     lease: float
     live: int
     stop: anyio.Event = attrs.field(factory=anyio.Event)
+    refusal: Exception | None = attrs.field(default=None, init=False)
+    """Why no call can be followed here any more: the API refuses the key or the account. Those that go on are the next run's."""
     _ahead: float = attrs.field(default=math.inf, init=False)
     _silent_at: float | None = attrs.field(default=None, init=False)
     _outage: str = attrs.field(default="", init=False)
+    _unfollowed_at: float | None = attrs.field(default=None, init=False)
     _noting: anyio.Lock = attrs.field(factory=anyio.Lock, init=False)
     _turns: defaultdict[str, anyio.Lock] = attrs.field(factory=lambda: defaultdict(anyio.Lock), init=False)
 
@@ -362,10 +383,18 @@ class Worker:
                 return await self.ends.wait(call_id, until, **known)
             except (WaitTimeoutError, NotFoundError, UnprocessableEntityError):
                 raise
-            except APIError as error:
-                # Such as a key that is none any more: the call goes on all the same, and somebody may mend it.
-                _logger.warning("campaign: call %s cannot be followed (%s); it is asked for again", call_id, mask_text(str(error)))
+            except APIError as error:  # the call goes on all the same
+                self._cannot_follow(error)
                 await anyio.sleep(_LATER)
+
+    def _cannot_follow(self, error: APIError) -> None:
+        """Take note of a refusal to tell of calls. It is said once for all of them, as long as nothing else is answered."""
+        now = anyio.current_time()
+        if self._unfollowed_at is None or self._unfollowed_at < self.ends.answered_at:
+            self._unfollowed_at = now
+            _logger.warning("campaign: calls cannot be followed, and are asked for again: %s", mask_text(str(error)))
+        elif isinstance(error, REFUSALS) and now - self._unfollowed_at >= _REFUSED:
+            self.refusal = error
 
 
 def _number(said: object) -> float | None:

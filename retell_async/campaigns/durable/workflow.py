@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,6 +15,7 @@ from anyio import to_thread
 
 from ..._core.errors import ConfigurationError
 from . import format as formats
+from .database import is_passing
 from .worker import patiently
 
 try:
@@ -110,10 +112,18 @@ async def serving(engine: sa.Engine, name: str, worker: _CarriesOut, most: int) 
     finally:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(DBOS.destroy)
+        logging.getLogger("dbos").removeFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of DBOS says what nothing else says: a database that fails is told of by `patiently`, and what leaves is meant to."""
+    error = record.exc_info[1] if record.exc_info else sys.exc_info()[1]  # in a thread that handles one, whose line may be a text
+    return not (isinstance(error, asyncio.CancelledError) or is_passing(error))
 
 
 def _configure(engine: sa.Engine, name: str) -> None:
     logging.getLogger("dbos").setLevel(logging.WARNING)
+    logging.getLogger("dbos").addFilter(_is_news)
     DBOS(
         config={
             "name": _NAME,

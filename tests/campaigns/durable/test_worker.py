@@ -22,7 +22,7 @@ from retell_async.campaigns import Retry, Settings
 from retell_async.campaigns.durable import worker as worker_module
 from retell_async.campaigns.durable.placing import Placing
 from retell_async.campaigns.durable.store import LeaseLost
-from retell_async.campaigns.durable.worker import Worker
+from retell_async.campaigns.durable.worker import REFUSALS, Worker, patiently
 
 from ...engine.example import BASE_URL, KEY
 from .desk import RULES, Campaigns, Desk, contacts
@@ -40,11 +40,14 @@ class Server:
         self.lose: list[int] = []
         self.acts = True
         self.is_down = False
+        self.refuses_to_tell = 0
         self.room = 20
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if self.is_down:
             raise httpx.ConnectError("no route")
+        if self.refuses_to_tell and "list-calls" in request.url.path:
+            return httpx.Response(self.refuses_to_tell, json={"message": "Invalid API key"})
         if "get-concurrency" in request.url.path:
             return httpx.Response(200, json={"concurrency_limit": 20, "current_concurrency": 20 - self.room})
         if "get-call" in request.url.path:
@@ -279,6 +282,44 @@ async def test_a_key_that_is_none_pauses_the_campaign(bench: Bench) -> None:
     assert (status, "Invalid API key" in note, bench.result) == ("paused", True, "not_placed")
 
 
+@pytest.mark.parametrize("status", [401, 403, 402])
+async def test_calls_of_which_the_api_refuses_to_tell_are_left_to_the_next_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    monkeypatch.setattr(worker_module, "_REFUSED", 0.3)
+    key = bench.desk.begin()
+    bench.server.refuses_to_tell = status
+    async with bench.worker() as worker, anyio.create_task_group() as tasks:
+        tasks.start_soon(worker.carry_out, key)
+        with anyio.fail_after(10):
+            while not (begun := bench.desk.store.open_attempts()[0]).call_id:  # noqa: ASYNC110 - the database tells nobody
+                await anyio.sleep(0.01)
+            tasks.start_soon(worker._follow, begun, "call_0", None, None)  # another that is followed
+            while worker.refusal is None:  # noqa: ASYNC110 - nor does the worker
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+    assert isinstance(worker.refusal, REFUSALS)
+    assert [begun.call_id for begun in bench.desk.store.open_attempts()] == ["call_0"]
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 1
+    assert said[0].startswith("campaign: calls cannot be followed, and are asked for again: ")
+
+
+async def test_a_refusal_to_tell_of_calls_that_is_over_soon_ends_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "_REFUSED", 0.2)
+    monkeypatch.setattr("retell_async._helpers.call.EVERY", 0.05)
+    over, server = bench.server.over, bench.server
+    monkeypatch.setattr(server, "over", lambda call: call)  # it goes on
+    key = bench.desk.begin()
+    async with bench.worker() as worker, anyio.create_task_group() as tasks:
+        tasks.start_soon(worker.carry_out, key)
+        for refuses in (401, 0, 401, 0):
+            server.refuses_to_tell = refuses
+            await anyio.sleep(0.15 if refuses else 0.4)
+        monkeypatch.setattr(server, "over", over)
+    assert (worker.refusal, bench.result) == (None, "user_hangup")
+
+
 async def test_a_database_that_fails_now_and_then_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     key = bench.desk.begin()
     for name in ("turn", "placed", "settle"):
@@ -295,6 +336,27 @@ async def test_a_database_that_fails_now_and_then_loses_nothing(bench: Bench, mo
     async with bench.worker() as worker:
         await worker.carry_out(key)
     assert (len(bench.server.sent), bench.result) == (1, "user_hangup")
+
+
+async def test_a_database_that_is_away_is_said_once_for_all_who_wait(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    is_full, now = [True], bench.desk.store.now
+
+    def write() -> float:
+        if is_full[0]:
+            raise exc.OperationalError("UPDATE", {}, Exception("database or disk is full"))
+        return now()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(patiently, write)
+        for _ in range(10):
+            await patiently(now)  # reading works meanwhile
+            await anyio.sleep(0.01)
+        is_full[0] = False
+    assert [record.getMessage() for record in caplog.records] == [
+        "campaign: the database did not do it (database or disk is full); it is asked until it does",
+        "campaign: the database does again what it is asked",
+    ]
 
 
 async def test_an_outage_is_waited_for_and_loses_nobody(bench: Bench) -> None:

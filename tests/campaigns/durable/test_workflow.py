@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 from dbos import DBOS
 from sqlalchemy import exc
 
-from retell_async import ConfigurationError
+from retell_async import AuthenticationError, ConfigurationError, PermissionDeniedError
 from retell_async.campaigns import Campaign
-from retell_async.campaigns.durable.workflow import remedy, version
+from retell_async.campaigns.durable import worker as worker_module
+from retell_async.campaigns.durable.store import LeaseLost
+from retell_async.campaigns.durable.workflow import _is_news, remedy, version
+from retell_async.sandbox import Fault
 
 from .processes import account, check
 
@@ -40,6 +45,102 @@ def test_what_nobody_works_on_is_taken_up(status: str, executor: str | None, wha
     assert remedy(SimpleNamespace(status=status, executor_id=executor, app_version=version()), alive) == what
     assert remedy(SimpleNamespace(status=status, executor_id=executor, app_version="former"), alive) == "renew"
     assert remedy(None, alive) == "enqueue"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_news"),
+    [
+        (exc.OperationalError("UPDATE", {}, Exception("database or disk is full")), False),
+        (asyncio.CancelledError(), False),
+        (exc.ProgrammingError("SELECT", {}, Exception("no such column")), True),
+        (ValueError("what nobody thought of"), True),
+        (None, True),
+    ],
+)
+@pytest.mark.parametrize("traced", [True, False])
+def test_what_dbos_says_of_a_database_that_is_away_is_said_already(error: BaseException | None, is_news: bool, traced: bool) -> None:
+    said = (type(error), error, None) if error is not None and traced else None
+    record = logging.LogRecord("dbos", logging.ERROR, __file__, 1, "Exception encountered", (), said)
+    try:
+        if error is not None and not traced:
+            raise error
+    except BaseException:  # noqa: BLE001 - a cancellation is one
+        assert _is_news(record) == is_news
+    else:
+        assert _is_news(record) == is_news
+
+
+@pytest.mark.soak
+@pytest.mark.asyncio
+async def test_a_run_that_loses_its_lease_while_it_is_cancelled_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[int] = []
+
+    async def work(*_: object) -> None:
+        rounds.append(1)
+        async with anyio.create_task_group() as tasks:
+
+            async def lose() -> None:
+                try:
+                    await anyio.sleep(0.1 if len(rounds) == 1 else 1000)
+                finally:
+                    raise LeaseLost
+
+            tasks.start_soon(lose)
+            await anyio.sleep_forever()
+
+    async with account(tmp_path / "campaign.db", 3, ()) as (_, _, client):
+        campaign = Campaign(tmp_path / "campaign.db")
+        monkeypatch.setattr(Campaign, "_work", work)
+        with anyio.fail_after(30), pytest.raises(TimeoutError):
+            await asyncio.wait_for(campaign.run(client), 2)
+    assert len(rounds) == 2
+
+
+@pytest.mark.soak
+@pytest.mark.asyncio
+async def test_a_refused_key_pauses_and_ends_a_run_and_the_next_one_follows_its_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "_REFUSED", 1.0)
+    path = tmp_path / "campaign.db"
+    async with account(path, 60, (), per_second=8, live=10) as (sandbox, _, client):
+        campaign = Campaign(path)
+
+        async def refuse() -> None:
+            while len(sandbox.placed) < 10:  # noqa: ASYNC110 - the sandbox tells nobody
+                await anyio.sleep(0.05)
+            sandbox.set_fault(Fault.parse("error:status=401"))
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(refuse)
+                state = await campaign.run(client)
+            assert (state.status, state.held, "401" in state.note) == ("paused", False, True)
+            assert state.counts["live"] > 0
+            state = await Campaign(path).run(client)  # nothing has changed
+            assert (state.status, "401" in state.note) == ("paused", True)
+        campaign.pause()
+        with anyio.fail_after(60), pytest.raises(AuthenticationError):
+            await campaign.run(client)
+        sandbox.clear_faults()
+        campaign.resume()
+        assert (await campaign.run(client)).status == "done"
+        await check(path, client, 60)
+
+
+@pytest.mark.soak
+@pytest.mark.asyncio
+async def test_a_run_that_begins_with_a_refused_key_pauses(tmp_path: Path) -> None:
+    async with account(tmp_path / "campaign.db", 3, ("error:status=403",)) as (sandbox, _, client):
+        settings = attrs.evolve(Campaign(tmp_path / "campaign.db")._store.campaign()[1], live=None)
+        campaign = Campaign.make(tmp_path / "another.db", "another", settings, ())
+        state = await campaign.run(client)
+        assert (state.status, state.held, "403" in state.note) == ("paused", False, True)
+        sandbox.clear_faults()
+        assert (await campaign.run(client)).status == "done"
+        sandbox.set_fault(Fault.parse("error:status=403"))
+        with pytest.raises(PermissionDeniedError):  # there is nothing to pause
+            await campaign.run(client)
 
 
 @pytest.mark.soak
@@ -144,5 +245,9 @@ async def test_a_database_that_fails_while_dbos_begins_is_waited_for(
         assert (await Campaign(tmp_path / "campaign.db").run(client)).status == "done"
         await check(tmp_path / "campaign.db", client, 20)
     assert len(times) == 3
-    assert caplog.text.count("the database did not do it (the server closed the connection)") == 2
+    said = [record.getMessage() for record in caplog.records if "the database" in record.getMessage()]
+    assert said == [
+        "campaign: the database did not do it (the server closed the connection); it is asked until it does",
+        "campaign: the database does again what it is asked",
+    ]
     assert "failed to launch" not in caplog.text
