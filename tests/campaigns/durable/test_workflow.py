@@ -115,8 +115,8 @@ async def test_a_refused_key_pauses_and_ends_a_run_and_the_next_one_follows_its_
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(refuse)
                 state = await campaign.run(client)
-            assert (state.status, state.held, "401" in state.note) == ("paused", False, True)
-            assert state.counts["live"] > 0
+                assert (state.status, state.held, "401" in state.note) == ("paused", False, True)
+                assert state.counts["live"] > 0
             state = await Campaign(path).run(client)  # nothing has changed
             assert (state.status, "401" in state.note) == ("paused", True)
         campaign.pause()
