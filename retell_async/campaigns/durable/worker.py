@@ -71,13 +71,18 @@ _waiting: set[object] = set()
 """Those who wait for the database to do what it did not do: that is said once for all of them, and once when none waits any more."""
 
 
-async def patiently(function: Callable[..., T], *args: Any, limiter: CapacityLimiter | None = None, **kwargs: Any) -> T:
-    """Call a function of the database in a thread, again and again as long as the database cannot be reached."""
+async def patiently(
+    function: Callable[..., T], *args: Any, limiter: CapacityLimiter | None = None, abandons: bool = False, **kwargs: Any
+) -> T:
+    """Call a function of the database in a thread, again and again as long as the database cannot be reached.
+
+    :param abandons: who is cancelled does not wait for the thread.
+    """
     own = object()
     try:
         while True:
             try:
-                done = await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=limiter)
+                done = await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=limiter, abandon_on_cancel=abandons)
             except (exc.DBAPIError, exc.TimeoutError) as error:
                 if not is_passing(error):
                     raise

@@ -7,7 +7,6 @@ import logging
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import anyio
@@ -163,8 +162,9 @@ def _enqueue(key: str, runs: int) -> None:
 
 
 async def _in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    # DBOS asks the database again and again, as long as that cannot be reached: nobody who leaves waits for it.
-    return await to_thread.run_sync(partial(function, *args, **kwargs), abandon_on_cancel=True)
+    # DBOS asks a database that cannot be reached again and again, and nobody who leaves waits for it. What it raises, as of a full disk, is
+    # no reason to end: each of these may be done again.
+    return await patiently(function, *args, abandons=True, **kwargs)
 
 
 def _id(key: str, runs: int) -> str:

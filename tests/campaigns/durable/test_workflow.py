@@ -98,6 +98,23 @@ async def test_a_run_that_loses_its_lease_while_it_is_cancelled_ends(tmp_path: P
 
 @pytest.mark.soak
 @pytest.mark.asyncio
+async def test_a_disk_that_is_full_when_dbos_writes_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    does, times = DBOS.enqueue_workflow, list[int]()
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        times.append(1)
+        if len(times) in {2, 3}:
+            raise exc.OperationalError("INSERT", {}, Exception("database or disk is full"))
+        return does(*args, **kwargs)
+
+    monkeypatch.setattr(DBOS, "enqueue_workflow", failing)
+    async with account(tmp_path / "campaign.db", 10, (), per_second=20) as (_, _, client):
+        assert (await Campaign(tmp_path / "campaign.db").run(client)).status == "done"
+        await check(tmp_path / "campaign.db", client, 10)
+
+
+@pytest.mark.soak
+@pytest.mark.asyncio
 async def test_a_refused_key_pauses_and_ends_a_run_and_the_next_one_follows_its_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
