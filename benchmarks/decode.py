@@ -43,7 +43,7 @@ def run() -> Table:
                         f"{name}, {reading}: {side.name}",
                         f"{seconds * 1000:,.2f}",
                         f"{times[0] / seconds:.1f}",
-                        f"{LEAST:.1f}" if ours else "",
+                        f"{LEAST:.1f}" if ours and name == "call" else "",
                         f"{seconds / times[2]:.2f}",
                         f"{most:.1f}" if ours and most else "",
                     )
