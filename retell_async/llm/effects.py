@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 import attrs
@@ -16,6 +16,7 @@ from retell_async._core.attempt import Done, Failed, attempt
 from retell_async._core.masking import mask_text, masked_traceback
 
 from .log import log, stated_of
+from .protocol import Action
 from .store import Outcome, Store, finish
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
     from .turn import Turn
 
-__all__ = ["Effect", "Effects", "SideEffectFailedError", "SideEffectUnknownError"]
+__all__ = ["Effect", "Effects", "Errors", "SideEffectFailedError", "SideEffectUnknownError", "carried_out", "errors_of"]
+
+Errors: TypeAlias = type[Exception] | tuple[type[Exception], ...]
+"""A class of errors or several, as ``except`` takes them."""
 
 _STORE_WITHIN = 5.0
 _ELSEWHERE_WITHIN = 5.0
@@ -67,6 +71,10 @@ class Effect:
     traceback: TracebackType | None = attrs.field(default=None, repr=False)
     context: BaseException | None = attrs.field(default=None, repr=False)
     """What that error had of them when it was raised first."""
+    action: Action | None = attrs.field(default=None, repr=False)
+    """What was to be done when the turn is spoken, so it belongs to each turn that asks for the effect: most are thrown away."""
+    says_goodbye: bool = attrs.field(default=False, repr=False)
+    """Likewise, whether it takes leave."""
     turn: Turn | None = attrs.field(default=None, repr=False)
     """That turn, unless it was another process that began it."""
     ended: anyio.Event = attrs.field(factory=anyio.Event, repr=False)
@@ -86,6 +94,23 @@ _carried_out: ContextVar[Effect | None] = ContextVar("_carried_out", default=Non
 """What the running code is a part of."""
 
 
+def carried_out() -> Effect | None:
+    """The side effect that the running code carries out."""
+    effect = _carried_out.get()
+    return None if effect is None or effect.ended.is_set() else effect
+
+
+def errors_of(retry_on: Errors) -> tuple[type[Exception], ...]:
+    """The classes that `Turn.once` is given.
+
+    :raises TypeError: there is something else among them.
+    """
+    kinds: tuple[Any, ...] = retry_on if isinstance(retry_on, tuple) else (retry_on,)
+    if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
+        raise TypeError(f"retry_on takes a class of errors or a tuple of them, and not {retry_on!r}")
+    return kinds
+
+
 @attrs.define(eq=False)
 class Effects:
     """The side effects of one call.
@@ -102,20 +127,45 @@ class Effects:
 
     def restore(self, record: Iterable[Mapping[str, Any]]) -> None:
         """Take over what another process had in its `record`."""
-        self._elsewhere = {each["key"]: Effect(each["key"], each["turn_id"], each["done"], each["result"]) for each in record}
+        self._elsewhere = {
+            each["key"]: Effect(
+                each["key"],
+                each["turn_id"],
+                each["done"],
+                each["result"],
+                action=Action(**action) if (action := each.get("action")) else None,
+                says_goodbye=each.get("says_goodbye", False),
+                told=each.get("told", False),
+            )
+            for each in record
+        }
 
     def adopt(self, before: Effects) -> None:
         """Take over what is being carried out for the same call, given up before it was connected again."""
         self._known.update({key: effect for key, effect in before._known.items() if not effect.ended.is_set()})
 
     def record(self) -> list[dict[str, Any]]:
-        """What the user was not told."""
-        return [{"key": effect.key, "turn_id": effect.turn_id, "done": effect.done, "result": effect.result} for effect in self.untold()]
+        """What the user was not told, and what a turn has to do that asks for it again."""
+        return [
+            {
+                "key": effect.key,
+                "turn_id": effect.turn_id,
+                "done": effect.done,
+                "result": effect.result,
+                "action": effect.action and effect.action.fields,
+                "says_goodbye": effect.says_goodbye,
+                "told": effect.told,
+            }
+            for effect in self._not_failed()
+            if not effect.told or effect.action or effect.says_goodbye
+        ]
 
     def untold(self) -> tuple[Effect, ...]:
         """What turns have begun that were given up before the user heard their answers."""
-        known = {**self._elsewhere, **self._known}.values()
-        return tuple(effect for effect in known if not effect.told and effect.error is None)
+        return tuple(effect for effect in self._not_failed() if not effect.told)
+
+    def _not_failed(self) -> list[Effect]:
+        return [effect for effect in {**self._elsewhere, **self._known}.values() if effect.error is None]
 
     def told(self, turn: Turn) -> None:
         """The answer of a turn is complete, and the user has been told of what it did and of what was carried over to it."""
@@ -138,6 +188,7 @@ class Effects:
         if (error := effect.error) is not None:
             object.__setattr__(error, "__context__", effect.context)  # else it would grow by each turn that asks; it may be a frozen class
             raise error.with_traceback(effect.traceback)
+        turn.take_on(effect)
         return effect.result
 
     async def _wait(self, effect: Effect) -> None:
@@ -215,6 +266,8 @@ class Effects:
             case "done":
                 before = self._elsewhere.get(effect.key)
                 effect.done, effect.result, effect.told = True, known.result, before is None or before.told
+                if before is not None:
+                    effect.action, effect.says_goodbye = before.action, before.says_goodbye
             case "failed":
                 effect.error = SideEffectFailedError(effect.key, known.error)
             case _:

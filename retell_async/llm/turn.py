@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 import anyio
 
@@ -13,7 +13,7 @@ from retell_async._core.json import well_formed
 from retell_async._instrumentation import TurnActivity
 
 from .chat.transcripts import REMINDER, ChatMessage, chat_messages, last_said
-from .effects import Effect
+from .effects import Effect, Errors, carried_out, errors_of
 from .protocol import Action, Kind
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Turn"]
 
 T = TypeVar("T")
-Errors: TypeAlias = type[Exception] | tuple[type[Exception], ...]
-"""A class of errors or several, as ``except`` takes them."""
 
 
 class Turn:
@@ -146,7 +144,7 @@ class Turn:
 
         Until then the agent's reminders are set to `goodbye_after` seconds, and after that to what the application says that they are.
         """
-        self.says_goodbye = True
+        (carried_out() or self).says_goodbye = True
 
     def tool_call(self, name: str, arguments: Mapping[str, Any] | str) -> str:
         """As `Session.tool_call`."""
@@ -187,8 +185,11 @@ class Turn:
     ) -> object:
         """Carry out a side effect at most once in this call, and give its result, also to later turns that ask under the same key.
 
-        `fn` runs to its end even if this turn is cancelled. What it raises is raised here, and again in later turns. Its result may be
-        anything in this process; others, which share a store that writes JSON, get the text of what JSON does not have, such as a datetime.
+        `fn` runs to its end even if this turn is cancelled. What it raises is raised here, and again in later turns. An action that it
+        takes, such as `end_call`, is taken by each turn that is given its result: that of a turn that is thrown away never happens.
+
+        Its result may be anything in this process; others, which share a store that writes JSON, get the text of what JSON does not have,
+        such as a datetime.
 
         :param key: what the effect is, such as ``book:2026-11-25T10:00``.
         :param when: ``spoken`` waits until the agent begins to speak this turn, of which something must have been said, and does nothing
@@ -206,9 +207,7 @@ class Turn:
             raise TypeError("once takes a function, such as `lambda: book(slot)`, and calls it if it is the first")
         if not isinstance(cast("object", key), str):
             raise TypeError(f"the key of a side effect is a text, and not {type(key).__name__}")
-        kinds: Any = retry_on if isinstance(retry_on, tuple) else (retry_on,)
-        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
-            raise TypeError(f"retry_on takes a class of errors or a tuple of them, and not {retry_on!r}")
+        kinds = errors_of(retry_on)
         if when not in {"now", "spoken"}:
             raise ValueError(f"when is 'now' or 'spoken', and not {when!r}")
         if when == "spoken":
@@ -231,7 +230,19 @@ class Turn:
         elif activity.first_text is None:
             activity.first_text = time.perf_counter() - activity.began
 
-    def _act(self, action: Action) -> None:
-        if self.action is not None:
-            raise ValueError(f"this turn has an action already, and there is one a turn: {self.action!r}")
-        self.action = action
+    def take_on(self, effect: Effect) -> None:
+        """Do when this turn is spoken what a side effect that it has asked for is to do then.
+
+        :raises ValueError: the turn has another action already.
+        """
+        if effect.says_goodbye:
+            self.goodbye()
+        if effect.action is not None:
+            self._act(effect.action, again=True)
+
+    def _act(self, action: Action, *, again: bool = False) -> None:
+        taker = carried_out() or self
+        before = taker.action or self.action
+        if before is not None and not (again and before == action):
+            raise ValueError(f"this turn has an action already, and there is one a turn: {before!r}")
+        taker.action = action

@@ -1163,3 +1163,84 @@ def test_no_frame_is_left_behind_by_effects() -> None:
 
     run(main)
     assert bookings.done == ["ten"]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_an_action_in_a_side_effect_is_that_of_each_turn_that_asks_for_it(shared: bool) -> None:
+    """Most turns are thrown away, and so is what they were to do at their end."""
+    store = Shared() if shared else None
+    transferred: list[int] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        def transfer() -> str:
+            turn.transfer("+14155550100", show_transferee_as_caller=True)
+            transferred.append(turn.id)
+            return "Hold on."
+
+        async def put_through() -> str:
+            return await turn.once("transfer", transfer)
+
+        yield await turn.once("put through", put_through)
+        yield await turn.once("transfer", transfer)
+
+    def acts(line: Line, id: int) -> tuple[Any, Any]:
+        last = line.responses(id)[-1]
+        return last.transfer_number, last.show_transferee_as_caller
+
+    async def main() -> None:
+        async with talking(application(answer, store=store)) as talk:
+            line = await talk.greeted()
+            for id in (1, 2):
+                assert await line.answer(id, user("a person")) == "Hold on.Hold on."
+                assert acts(line, id) == ("+14155550100", True)
+            line.update(user("a person"), turn="agent_turn")  # the user hears it, and interrupts
+            await anyio.sleep(1)
+            if shared:
+                line.lose(1006)
+                await anyio.sleep(1)
+                async with talking(application(answer, store=store)) as other:
+                    line = other.connect()
+                    assert await line.answer(1, user("a person")) == "Hold on.Hold on."
+                    assert acts(line, 1) == ("+14155550100", True)
+
+    run(main)
+    assert transferred == [1]
+
+
+def test_an_action_in_a_side_effect_that_fails_is_not_taken() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        def leave() -> None:
+            turn.end_call()
+            raise KeyError("no")
+
+        with suppress(KeyError):
+            await turn.once("leave", leave)
+        yield "Well."
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = await talk.greeted()
+            for id in (1, 2):
+                assert await line.answer(id, user("bye")) == "Well."
+                assert not line.responses(id)[-1].end_call
+
+    run(main)
+
+
+def test_a_turn_has_one_action_also_with_those_of_side_effects() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        await turn.once("leave", turn.end_call)
+        with pytest.raises(ValueError, match="has an action already"):
+            await turn.once("press", lambda: turn.press("1"))
+        with pytest.raises(ValueError, match="has an action already"):
+            turn.transfer("+14155550100")
+        yield "Bye."
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = await talk.greeted()
+            for id in (1, 2):
+                assert await line.answer(id, user("bye")) == "Bye."
+                assert line.responses(id)[-1].end_call
+
+    run(main)
