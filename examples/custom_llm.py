@@ -88,7 +88,7 @@ def create_app(environment: Mapping[str, str], secret: str) -> llm.App:
             system=SYSTEM,
             tools=[
                 llm.Tool("book", "Book a slot.", slots, book_tool),
-                llm.Tool("end_call", "Hang up after a goodbye.", {"type": "object", "properties": {}}, end_call_tool, once=False),
+                llm.Tool("end_call", "Hang up after a goodbye.", {"type": "object", "properties": {}}, end_call_tool),
             ],
         )
     )

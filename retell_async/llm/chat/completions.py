@@ -8,15 +8,19 @@ import io
 import json
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio
 import attrs
 
 from retell_async import ConfigurationError, RetellError
 from retell_async._core.json import well_formed
-from retell_async._core.masking import Hidden, mask_start, mask_text, masked_traceback
+from retell_async._core.masking import Hidden, mask_start, mask_text, masked_traceback, without_key
+from retell_async._engine.settings import check_key
 
-from ..log import log, object_of, stated_of, text_of
+from ..effects import Errors, errors_of
+from ..log import is_json, log, object_of, stated_of, text_of
 from ..streams import closing
 from .transcripts import ChatMessage
 
@@ -28,6 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["ChatCompletions", "CompletionError", "Tool"]
 
 _LONGEST_REASON = 300
+_CALLED = ("tool_calls", "function_call")
+_WHOLE = ("stop", "length", *_CALLED)
+"""What an endpoint gives as the `finish_reason` of an answer of which all came that it has."""
+_END_WITHIN = 0.1
+"""Seconds that the end of a body is waited for after its last event: what was read to its end leaves a connection for the next answer."""
 _THINKING, _THOUGHT = "<think>", "</think>"
 _HEADERS = {"Accept": "text/event-stream, application/json", "Accept-Encoding": "identity"}
 
@@ -44,7 +53,8 @@ class CompletionError(RetellError):
 class Tool:
     """Something that the model may call.
 
-    :raises ConfigurationError: it has no name, what it calls is no function, or an argument has the name that the turn has there.
+    :raises ConfigurationError: it has no name, what it calls is no function, an argument has the name that the turn has there, or
+        `retry_on` has something else than errors.
     """
 
     name: str
@@ -56,11 +66,18 @@ class Tool:
     function: Callable[..., Awaitable[object] | object]
     """Called with the `Turn`, and the arguments as keywords. What it gives is what the model reads: a text, or anything that JSON has."""
     once: bool = True
-    """Whether it happens at most once a call with the same arguments, as `Turn.once` has it. ``False`` is for what only looks up."""
+    """Whether it happens at most once a call with the same arguments, as `Turn.once` has it: asked for again, the model is given what it
+    gave, and its turn takes the action that it took. ``False`` is for what only looks up."""
+    retry_on: Errors = ()
+    """As `Turn.once` has it: errors that say that nothing was done, after which it may be called again with the same arguments."""
 
     def __attrs_post_init__(self) -> None:
         if not self.name or not callable(self.function):
             raise ConfigurationError("a tool needs a name, and a function to call")
+        try:
+            errors_of(self.retry_on)
+        except TypeError as error:
+            raise ConfigurationError(f"the tool {self.name!r}: {error}") from None
         try:
             turn = next(iter(inspect.signature(self.function).parameters.values()), None)
         except (TypeError, ValueError):  # which cannot be told of all
@@ -83,7 +100,7 @@ class ChatCompletions:
     :param http_client: for settings of the connection; by default one of this package's own, which opens as many as there are answers under
         way, and which `aclose` closes.
     :param body: further fields of the request, such as ``temperature``.
-    :raises ConfigurationError: the URL is none, or two tools have one name.
+    :raises ConfigurationError: a setting cannot work.
     """
 
     def __init__(
@@ -100,13 +117,26 @@ class ChatCompletions:
     ) -> None:
         self._key = Hidden(api_key)
         del api_key  # what is refused below shows it in no traceback
-        if not base_url.startswith(("http://", "https://")):
-            raise ConfigurationError("base_url must begin with http:// or https://")
-        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        if self._key.value is not None:
+            check_key(self._key.value)
+        url: Any = base_url
+        if not isinstance(url, str) or not url.startswith(("http://", "https://")) or "?" in url or "#" in url:
+            raise ConfigurationError("base_url must begin with http:// or https://, and have no query: /chat/completions is put behind it")
+        self._url = f"{url.rstrip('/')}/chat/completions"
+        if not (system is None or isinstance(cast("object", system), str) or callable(system)) or inspect.iscoroutinefunction(system):
+            raise ConfigurationError("system must be a text, or a function of the turn that makes one without waiting")
         self._system = system
+        for given in cast("Sequence[Any]", tools):
+            if not isinstance(given, Tool):
+                raise ConfigurationError(
+                    f"a tool must be an llm.Tool, which has the function to call too, and one is a {type(given).__name__}"
+                )
         self._tools = {tool.name: tool for tool in tools}
         if len(self._tools) != len(tools):
             raise ConfigurationError("two tools have one name")
+        most: Any = rounds
+        if not isinstance(most, int) or isinstance(most, bool) or most < 0:
+            raise ConfigurationError(f"rounds must be a whole number of 0 or more, and is {most!r}")
         self._rounds = rounds
         self._own: httpx.AsyncClient | None = None
         self._given = http_client
@@ -116,6 +146,9 @@ class ChatCompletions:
                 {"type": "function", "function": {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}}
                 for tool in tools
             ]
+        for name, value in self._body.items():
+            if not is_json(value):
+                raise ConfigurationError(f"{name} is sent as JSON, and JSON does not have all of it")
 
     async def __call__(self, turn: Turn) -> AsyncGenerator[str]:
         """The words for a turn.
@@ -125,7 +158,7 @@ class ChatCompletions:
         messages = turn.messages(self._system(turn) if callable(self._system) else self._system)
         for round in range(self._rounds + 1):
             gap = bool(turn.text) and not turn.text[-1].isspace()
-            answer = _Answer()
+            answer = _Answer(self._shown)
             async with closing(self._complete(messages, answer, last=round == self._rounds)) as texts:
                 async for text in texts:
                     yield f" {text}" if gap and not text[0].isspace() else text
@@ -162,25 +195,32 @@ class ChatCompletions:
             async with client.stream("POST", self._url, json=body, auth=auth, headers=_HEADERS) as response:
                 if not response.is_success:
                     await response.aread()
-                    raise CompletionError(_reason(response), response.status_code)
-                async with closing(_parts(response, answer)) as parts:
+                    reason = f"the chat endpoint answers with {response.status_code}: {self._shown(_reason(response))}"
+                    raise CompletionError(reason, response.status_code)
+                async with closing(_parts(response)) as parts:
                     async for part in parts:
                         text = answer.take(part)
                         if text:
                             yield text
             answer.check()
         except httpx.HTTPError as error:
-            problem = f"the chat endpoint did not answer: {type(error).__name__}: {error}"
+            problem = f"the chat endpoint did not answer: {self._shown(f'{type(error).__name__}: {error}')}"
         else:
             return
-        raise CompletionError(mask_text(problem))
+        raise CompletionError(problem)
+
+    def _shown(self, said: str) -> str:
+        """As much as is shown of what the endpoint says, which may repeat the key that it was sent."""
+        return mask_start(without_key(said, {"Authorization": self._key.value or ""}), _LONGEST_REASON)
 
     async def _carry_out(self, turn: Turn, call: _Call) -> str:
         """What the model is told of a tool that it called."""
-        tool, given = self._tools.get(call.name), call.given
+        tool, given, called = self._tools.get(call.name), call.given, False
 
         async def run() -> str:
             """Call it and note that it is called: what `once` gives from memory is not."""
+            nonlocal called
+            called = True
             noted = turn.tool_call(call.name, call.arguments)
             try:
                 if tool is None:
@@ -198,9 +238,10 @@ class ChatCompletions:
         try:
             if tool is None or given is None or not tool.once:
                 return await run()
-            return await turn.once(f"{tool.name}({json.dumps(given, sort_keys=True)})", run)
+            return await turn.once(f"{tool.name}({json.dumps(given, sort_keys=True)})", run, retry_on=tool.retry_on)
         except Exception as error:  # noqa: BLE001 - the model is to tell the user, and the turn to go on
-            log.error("call %r: the tool %r failed\n%s", turn.session.call_id, call.name[:64], masked_traceback(error))
+            what = f"failed\n{masked_traceback(error)}" if called else f"was not called: {mask_text(stated_of(error))}"
+            log.error("call %r: the tool %r %s", turn.session.call_id, call.name[:64], what)
             return _failed(error)
 
 
@@ -227,30 +268,48 @@ class _Call:
 
 
 class _Answer:
-    """What the model has said and called so far, put together from parts."""
+    """What the model has said and called so far, put together from parts.
 
-    def __init__(self) -> None:
+    :param shown: what is shown of a text of the endpoint's.
+    """
+
+    def __init__(self, shown: Callable[[str], str]) -> None:
+        self._shown = shown
         self._text = ""
         self._head: str | None = ""
         """The beginning, until it is known whether the model thinks aloud in it, and while it does."""
         self.calls: list[_Call] = []
         self._at: dict[Any, _Call] = {}
         self._finish = ""
+        self._streams = False
+        """Whether it comes in parts, at the end of which some endpoints give all of it again."""
 
     def take(self, part: Mapping[str, Any]) -> str:
         """The text in a part.
 
-        :raises CompletionError: the endpoint reports an error in it.
+        :raises CompletionError: the endpoint reports an error in it, or it has another form than OpenAI's.
         """
-        if part.get("error"):
-            raise CompletionError(f"the chat endpoint reports an error: {_stated(part['error'])}")
+        try:
+            return self._take(part)
+        except (AttributeError, TypeError) as error:
+            raise CompletionError("the chat endpoint sends an answer in another form than OpenAI's") from error
+
+    def _take(self, part: Mapping[str, Any]) -> str:
         choices: Any = part.get("choices")
-        choice: Any = (choices[0] if choices else None) or {}
+        choice: Any = next((each for each in choices or () if each and not each.get("index")), None) or {}  # the first, of several at once
+        error: Any = part.get("error") or choice.get("error") or ("choices" not in part and _stated(part))
+        if error:
+            raise CompletionError(f"the chat endpoint reports an error: {self._shown(_stated(error))}")
         self._finish = choice.get("finish_reason") or self._finish
-        delta: Any = choice.get("delta") or choice.get("message") or {}
-        for call in delta.get("tool_calls") or ():
+        delta: Any = choice.get("delta")
+        self._streams = self._streams or bool(delta)
+        if not self._streams:
+            delta = choice.get("message")
+        if not delta:
+            return ""
+        for position, call in enumerate(delta.get("tool_calls") or ()):
             if call:
-                self._call(call)
+                self._call(call, position)
         text = self._spoken(_text(delta.get("content")) or _text(delta.get("refusal")))
         self._text += text
         return text
@@ -267,35 +326,38 @@ class _Answer:
         text, self._head = self._head, None
         return text
 
-    def _call(self, call: Mapping[str, Any]) -> None:
-        """Take a part of a tool call. Some endpoints number none, or all alike, or say the name in each part."""
+    def _call(self, call: Mapping[str, Any], position: int) -> None:
+        """Take a part of a tool call. Some endpoints number none, or all alike, give none an id, or say the name in each part."""
         id, index = call.get("id"), call.get("index")
         function: Any = call.get("function") or {}
-        known = self._at.get(index) if index is not None else self.calls[-1] if self.calls else None
-        if known is None or (id and id != known.id):
+        name, arguments = function.get("name") or "", function.get("arguments") or ""
+        index = position if index is None else index
+        known = self._at.get(index)
+        # Without an id, another call begins with a name where the arguments before are complete.
+        if known is None or (id != known.id if id else name and arguments and object_of(known.text) is not None):
             known = self._at[index] = _Call(id or f"call_{len(self.calls)}")
             self.calls.append(known)
-        name = function.get("name") or ""
         known.name += "" if name == known.name else name
-        arguments: Any = function.get("arguments") or ""
         known.text += arguments if isinstance(arguments, str) else json.dumps(arguments)
 
     def check(self) -> None:
         """Look at how it ended.
 
-        :raises CompletionError: it was withheld, or tools are called, and not all of what they are called with came.
+        :raises CompletionError: the endpoint does not say that it is whole, or tools are called, and not all of what they are called with
+            came.
         """
-        if self.calls and self._finish in {"length", "content_filter"}:
+        if not self._finish:
+            raise CompletionError("the chat endpoint broke off its answer: no finish_reason came")
+        if self._finish not in _WHOLE:
+            raise CompletionError(
+                f"the chat endpoint ended its answer with {self._shown(str(self._finish))!r}: only with {', '.join(_WHOLE)} it is whole"
+            )
+        if self.calls and self._finish == "length":
             raise CompletionError(f"the model was stopped while it called a tool ({self._finish}): nothing is called")
-        if self._finish == "content_filter":
-            raise CompletionError("the chat endpoint withholds the answer: content_filter")
+        if self._finish in _CALLED and not self.calls:
+            raise CompletionError(f"the chat endpoint ended its answer with {self._finish}, and no call came")
         if self._finish == "length":
             log.warning("the chat endpoint broke off an answer: it was given too few tokens for it")
-
-    @property
-    def finished(self) -> bool:
-        """Whether the endpoint has said that this is all."""
-        return bool(self._finish)
 
     def message(self) -> ChatMessage:
         calls = [{"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}} for call in self.calls]
@@ -311,39 +373,55 @@ def _text(content: Any) -> str:
     return "".join(text for text in found if isinstance(text, str))
 
 
-async def _parts(response: httpx.Response, answer: _Answer) -> AsyncGenerator[Mapping[str, Any]]:
-    """The JSON objects of a stream of events, or the one of an endpoint that does not stream.
+async def _parts(response: httpx.Response) -> AsyncGenerator[Mapping[str, Any]]:
+    """The JSON objects of a stream of events, or the one of an endpoint that does not stream, whatever type either is said to have.
 
-    :raises CompletionError: the stream ends before the answer does.
+    :raises CompletionError: there is something else, or nothing.
     """
-    if "event-stream" not in response.headers.get("content-type", "event-stream"):
-        yield _object((await response.aread()).decode("utf-8-sig", "replace"))
-        return
+    import httpx
+
+    event, held = "", ""
+    streams: bool | None = None
+    came = False
+    async with closing(_lines(response)) as lines:
+        async for line in lines:
+            if streams is None and line.strip():
+                streams = not line.lstrip().startswith("{")
+            name, _, data = (part.strip() for part in line.partition(":")) if streams else ("data", "", line.strip())
+            if name == "event":
+                event = data
+            if streams and not line and held:
+                raise CompletionError("the chat endpoint sends something that is no JSON object")
+            if name != "data" or not data:
+                continue
+            came = True
+            if data == "[DONE]":
+                with anyio.move_on_after(_END_WITHIN), suppress(httpx.HTTPError):
+                    async for _ in lines:
+                        pass
+                return
+            # An event may have several lines, and not all endpoints put an empty one between two events.
+            held = f"{held}\n{data}" if held else data
+            part = object_of(held)
+            if part is not None:
+                held = ""
+                yield {"error": part.get("error") or part} if event == "error" else part
+    if not came:
+        given = mask_start(response.headers.get("content-type", ""), _LONGEST_REASON)
+        raise CompletionError(f"the chat endpoint sends neither events nor a JSON object (content-type: {given})")
+
+
+async def _lines(response: httpx.Response) -> AsyncGenerator[str]:
     # Not by `aiter_lines`, whose generators stand in each other and are not closed with it.
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")("replace"), translate=True)
-    rest, event, held = "", "", ""
     decompress = _decompressor(response.headers.get("content-encoding", "identity"))
+    rest = ""
     async with closing(cast("AsyncIterable[bytes]", response.stream)) as chunks:
         async for chunk in chunks:
             *lines, rest = (rest + decoder.decode(decompress(chunk))).split("\n")
             for line in lines:
-                name, _, data = (part.strip() for part in line.partition(":"))
-                if name == "event":
-                    event = data
-                if not line and held:
-                    _object(held)  # which it is not, or it would have gone
-                if name != "data" or not data:
-                    continue
-                if data == "[DONE]":
-                    return
-                # An event may have several lines, and not all endpoints put an empty one between two events.
-                held = f"{held}\n{data}" if held else data
-                part = object_of(held)
-                if part is not None:
-                    held = ""
-                    yield {"error": part.get("error") or part} if event == "error" else part
-    if not answer.finished:
-        raise CompletionError("the chat endpoint broke off its answer")
+                yield line
+    yield rest
 
 
 def _decompressor(encoding: str) -> Callable[[bytes], bytes]:
@@ -363,28 +441,19 @@ def _decompressor(encoding: str) -> Callable[[bytes], bytes]:
     return decompress
 
 
-def _object(text: str) -> Mapping[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise CompletionError("the chat endpoint sends something that is no JSON object")
-    return cast("dict[str, Any]", found)
-
-
 def _reason(response: httpx.Response) -> str:
+    """What an answer that is an error says of it."""
     try:
         said = response.json()
-        stated = _stated(said.get("error", said)) if isinstance(said, dict) else ""  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
     except ValueError:
-        stated = response.reason_phrase
-    return f"the chat endpoint answers with {response.status_code}: {stated}"
+        return response.reason_phrase
+    return _stated(said.get("error", said)) if isinstance(said, dict) else ""  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
 
 
 def _stated(error: Any) -> str:
-    message = error.get("message", "") if isinstance(error, Mapping) else error  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return mask_start(str(message), _LONGEST_REASON)  # pyright: ignore[reportUnknownArgumentType]
+    """What an endpoint says of an error, in whichever field."""
+    said: Any = (error.get("message") or error.get("detail")) if isinstance(error, Mapping) else error  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return said if isinstance(said, str) else ""
 
 
 def _bearer(key: str) -> Callable[[httpx.Request], httpx.Request]:

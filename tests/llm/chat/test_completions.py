@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from retell_async import ConfigurationError, llm
-from retell_async.llm.messages import ToolCallInvocation, ToolCallResult
+from retell_async.llm.messages import ToolCallInvocation, ToolCallResult, UpdateAgent
 
 from ..talk import agent, run, talking, user
 from ..test_session import FAILURE
@@ -42,15 +42,22 @@ def finish(reason: str) -> Json:
 
 
 JSON = {"content-type": "application/json"}
+WHOLE = {"choices": [{"message": {"content": "No."}, "finish_reason": "stop"}]}
 EOF = EOFError()
 """The end of a stream, without a word."""
+OPEN = object()
+"""Nothing more, and no end."""
+DONE = b"[DONE]"
 
 
 class Stream(httpx.AsyncByteStream):
+    """Says at the end that the answer is whole, unless it was said how it ends."""
+
     def __init__(self, parts: list[Any], pause: float) -> None:
-        self.parts = [*parts, b"[DONE]"]
+        ends = '"finish_reason": "' in json.dumps([part for part in parts if isinstance(part, dict)])
+        self.parts = [*parts, *([] if ends else [finish("stop")]), DONE]
         self.pause = pause
-        self.closed = False
+        self.closed = self.read = False
 
     def __aiter__(self) -> Stream:
         return self
@@ -58,10 +65,13 @@ class Stream(httpx.AsyncByteStream):
     async def __anext__(self) -> bytes:
         await anyio.sleep(self.pause)
         if not self.parts:
+            self.read = True
             raise StopAsyncIteration
         part = self.parts.pop(0)
         if part is EOF:
             raise StopAsyncIteration
+        if part is OPEN:
+            await anyio.sleep_forever()
         if isinstance(part, Exception):
             raise part
         return b": a comment\n\ndata: " + (part if isinstance(part, bytes) else json.dumps(part).encode()) + b"\n\n"
@@ -126,6 +136,24 @@ def test_words_are_streamed() -> None:
         }
     ]
     assert endpoint.streams[0].closed
+    assert endpoint.streams[0].read  # so that the connection is there for the next answer
+
+
+def test_a_body_that_does_not_end_is_not_waited_for() -> None:
+    endpoint = Endpoint(
+        [delta(content="Yes."), finish("stop"), DONE, OPEN], [delta(content="Yes."), finish("stop"), DONE, httpx.ReadError("gone")]
+    )
+
+    async def main() -> None:
+        async with talking(application(endpoint)) as talk:
+            line = talk.connect()
+            begun = anyio.current_time()
+            assert await line.answer(1, user("a")) == "Yes."
+            assert anyio.current_time() - begun < 0.2
+            assert await line.answer(2, user("a")) == "Yes."
+
+    run(main)
+    assert endpoint.streams[0].closed
 
 
 def test_half_an_emoji_is_no_end_of_the_answers() -> None:
@@ -152,7 +180,8 @@ def test_half_an_emoji_is_no_end_of_the_answers() -> None:
 
 
 def test_an_endpoint_that_does_not_stream() -> None:
-    endpoint = Endpoint(httpx.Response(200, json={"choices": [{"message": {"role": "assistant", "content": "Yes."}}]}))
+    whole = {"choices": [{"message": {"role": "assistant", "content": "Yes."}, "finish_reason": "stop"}]}
+    endpoint = Endpoint(httpx.Response(200, json=whole))
 
     async def main() -> None:
         async with talking(application(endpoint, system=lambda turn: f"Turn {turn.id}.")) as talk:
@@ -323,6 +352,10 @@ def whole(id: str | None, name: str, arguments: str, **more: Any) -> Json:
         [whole("a", "book", '{"slot"'), whole(None, "", ": 1}"), whole("b", "lookup", '{"x"'), whole(None, "", ": 2}")],
         [whole("a", "book", '{"slot"', index=0), whole("a", "book", ": 1}", index=0), whole("b", "lookup", '{"x": 2}', index=1)],
         [listed(whole("a", "book", '{"slot": 1}'), whole("b", "lookup", '{"x": 2}'))],
+        [listed(whole("", "book", '{"slot": 1}'), whole("", "lookup", '{"x": 2}'))],
+        [listed(whole(None, "book", '{"slot": 1}', index=0), whole(None, "lookup", '{"x": 2}', index=0))],
+        [whole(None, "book", '{"slot": 1}', index=0), whole(None, "lookup", '{"x": 2}', index=0)],
+        [whole(None, "book", '{"slot": 1}'), whole(None, "book", ""), whole(None, "lookup", '{"x":'), whole(None, "", " 2}")],
     ],
 )
 def test_calls_in_the_ways_of_other_endpoints(parts: list[Json]) -> None:
@@ -341,7 +374,8 @@ def test_calls_in_the_ways_of_other_endpoints(parts: list[Json]) -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "deflate"])
 def test_a_stream_in_lines_of_any_kind_that_was_compressed_on_its_way(encoding: str, end: str) -> None:
-    event = "".join(f"data: {line}{end}" for line in json.dumps(delta(content="No."), indent=1).split("\n"))
+    part = {"choices": [{"index": 0, "delta": {"content": "No."}, "finish_reason": "stop"}]}
+    event = "".join(f"data: {line}{end}" for line in json.dumps(part, indent=1).split("\n"))
     written = f"\ufeff{event}{end}data: [DONE]{end}{end}".encode()  # with the mark that some put in front
     compressed = gzip.compress(written) if encoding == "gzip" else zlib.compress(written) if encoding == "deflate" else written
 
@@ -404,7 +438,15 @@ def test_an_answer_for_which_there_were_too_few_tokens(caplog: pytest.LogCapture
         [delta(content=part) for part in ("\n", "<th", "ink>Ye", "s.</th", "ink>", "\n\n", "N", "o.")],
         [delta(content="<think>Yes.</think>"), delta(content="No."), finish("stop")],
         httpx.Response(201, headers={"content-type": "text/event-stream"}, stream=Stream([json.dumps(delta(content="No.")).encode()], 0)),
-        httpx.Response(200, content="\ufeff" + json.dumps({"choices": [{"message": {"content": "No."}}]}), headers=JSON),
+        httpx.Response(200, content="\ufeff" + json.dumps(WHOLE), headers=JSON),
+        httpx.Response(200, content="\r\n\r\n" + json.dumps(WHOLE, indent=1), headers={"content-type": "text/plain"}),
+        *(
+            httpx.Response(200, headers={"content-type": type}, stream=Stream([delta(content="No.")], 0))
+            for type in ("text/plain; charset=utf-8", "text/html; charset=utf-8", "application/octet-stream", "application/json")
+        ),
+        [delta(content="No."), {"choices": [{"message": {"content": "No."}, "delta": {}, "finish_reason": "stop"}]}],
+        [delta(content="No."), {"choices": [{"message": {"content": "No."}, "finish_reason": "stop"}]}],
+        [{"choices": [{"index": 1, "delta": {"content": "Yes."}}]}, delta(content="No.")],
     ],
 )
 def test_words_in_the_ways_of_other_endpoints(parts: list[Any]) -> None:
@@ -414,6 +456,16 @@ def test_words_in_the_ways_of_other_endpoints(parts: list[Any]) -> None:
             assert await line.answer(1, user("a")) == "No."
 
     run(main)
+
+
+ODD: list[Json] = [
+    {"choices": {"delta": {"content": "x"}}},
+    {"choices": "x"},
+    {"choices": 1},
+    {"choices": [{"delta": "x"}]},
+    {"choices": [{"delta": {"tool_calls": {"index": 0}}}]},
+    {"choices": [{"delta": {"tool_calls": [{"index": {}, "function": {"name": "book"}}]}}]},
+]
 
 
 @pytest.mark.parametrize(
@@ -434,8 +486,24 @@ def test_words_in_the_ways_of_other_endpoints(parts: list[Any]) -> None:
         (httpx.Response(200, headers={"content-encoding": "br"}, stream=Stream([b"{}"], 0)), "encoding that it was not asked for"),
         (httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Stream([b"{}"], 0)), "not compressed as it says"),
         ([], "gave nothing to say"),
-        ([finish("content_filter")], "withholds the answer"),
-        ([delta(content="Ye"), finish("content_filter")], "withholds the answer"),
+        ([delta(content="Ye"), finish("content_filter")], "ended its answer with 'content_filter'"),
+        ([delta(content="Ye"), finish("error")], "ended its answer with 'error'"),
+        ([delta(content="Ye"), DONE], "broke off its answer"),
+        ([delta(content="Ye"), {"object": "error", "message": "overloaded"}], "reports an error: overloaded"),
+        ([delta(content="Ye"), {"detail": "overloaded"}], "reports an error: overloaded"),
+        ([{"choices": [{"delta": {}, "finish_reason": "error", "error": {"message": "overloaded"}}]}], "reports an error: overloaded"),
+        ([delta(content="One moment."), finish("tool_calls")], "with tool_calls, and no call came"),
+        (httpx.Response(503, json={"detail": "overloaded"}), "answers with 503: overloaded"),
+        (
+            httpx.Response(200, text="<html>", headers={"content-type": "text/html"}),
+            "neither events nor a JSON object (content-type: text/html)",
+        ),
+        *(([part], "another form than OpenAI's") for part in ODD),
+        (httpx.Response(401, json={"error": {"message": f"wrong key: {KEY}"}}), "401: wrong key: ***"),
+        (httpx.Response(401, json=f"wrong key: {KEY}"), "answers with 401"),
+        (httpx.ConnectError(f"refused {KEY}"), "ConnectError: refused ***"),
+        ([{"error": {"message": f"{'no ' * 95}{KEY}"}}], "reports an error: no no"),  # cut where the key stands
+        ([finish(KEY)], "ended its answer with '***'"),
     ],
 )
 def test_an_endpoint_that_fails_is_a_failed_turn(answer: Any, says: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -447,7 +515,107 @@ def test_an_endpoint_that_fails_is_a_failed_turn(answer: Any, says: str, caplog:
 
     run(main)
     assert says in caplog.text
-    assert KEY not in caplog.text
+    assert KEY[:8] not in caplog.text
+
+
+ENDS: list[list[Any]] = [
+    [finish("error")],
+    [finish("error"), EOF],
+    [finish("content_filter")],
+    [finish("length")],
+    [{"object": "error", "message": "overloaded"}],
+    [{"error": "overloaded"}],
+    [DONE],
+    [EOF],
+]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("arguments", ["", '{"slot"', '{"slot": 1}'])
+def test_nothing_is_called_by_an_answer_that_is_not_whole(arguments: str, end: list[Any], caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[Json] = []
+    tool = llm.Tool("book", "", {}, lambda turn, **given: calls.append(given))
+
+    async def main() -> None:
+        async with talking(application(Endpoint([*called("book", arguments), *end]), tools=[tool])) as talk:
+            line = talk.connect()
+            assert await line.answer(1, user("a")) == FAILURE
+            assert talk.app.stats.failed == 1
+            assert not line.of(ToolCallInvocation)
+
+    run(main)
+    assert not calls
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("reason", ["stop", "tool_calls", "function_call"])
+def test_a_call_without_arguments_by_an_answer_that_is_whole(reason: str) -> None:
+    looked_up.clear()
+
+    async def main() -> None:
+        endpoint = Endpoint([*called("lookup", ""), finish(reason)], [delta(content="Right.")])
+        async with talking(application(endpoint, tools=TOOLS)) as talk:
+            assert await talk.connect().answer(1, user("a")) == "Right."
+
+    run(main)
+    assert looked_up == [{}]
+
+
+@pytest.mark.parametrize("act", [lambda turn: turn.end_call(), lambda turn: turn.transfer("+14155550100"), lambda turn: turn.goodbye()])
+def test_what_a_tool_does_with_the_turn_it_does_with_each_turn_that_calls_it(act: Any) -> None:
+    calls: list[int] = []
+
+    async def leave(turn: llm.Turn) -> str:
+        act(turn)
+        calls.append(turn.id)
+        return "say goodbye"
+
+    tool = llm.Tool("leave", "Take leave.", {}, leave)
+    twice = [*called("leave", "{}"), *called("leave", "", index=1)]
+    twice[3]["choices"][0]["delta"]["tool_calls"][0]["id"] = "call_again"
+    endpoint = Endpoint(called("leave", "{}"), [delta(content="Bye.")], twice, [delta(content="Goodbye.")], [delta(content="Well?")])
+
+    async def main() -> None:
+        async with talking(application(endpoint, tools=[tool])) as talk:
+            line = talk.connect()
+            assert await line.answer(1, user("bye")) == "Bye."
+            assert await line.answer(2, user("goodbye")) == "Goodbye."
+            first, second = line.responses(1)[-1], line.responses(2)[-1]
+            assert {**second.to_dict(), "response_id": 1} == first.to_dict()
+            goodbyes = [answer for answer in line.answers if isinstance(answer, UpdateAgent)]
+            assert len(goodbyes) == (0 if second.end_call or second.transfer_number else 3)  # and one that took the first back
+            assert await line.answer(3, user("wait")) == "Well?"
+            assert not line.responses(3)[-1].end_call
+
+    run(main)
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(("retry_on", "told", "times"), [((), "failed: ConnectionError: restarting", 1), (ConnectionError, "found", 2)])
+def test_a_tool_that_failed_is_called_again_if_nothing_was_done(
+    retry_on: Any, told: str, times: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[int] = []
+
+    def look(turn: llm.Turn) -> str:
+        calls.append(turn.id)
+        if len(calls) == 1:
+            raise ConnectionError("restarting")
+        return "found"
+
+    endpoint = Endpoint(called("look", "{}"), [delta(content="Sorry.")], called("look", "{}"), [delta(content="Well.")])
+
+    async def main() -> None:
+        async with talking(application(endpoint, tools=[llm.Tool("look", "", {}, look, retry_on=retry_on)])) as talk:
+            line = talk.connect()
+            assert await line.answer(1, user("a")) == "Sorry."
+            assert await line.answer(2, user("a")) == "Well."
+
+    run(main)
+    assert len(calls) == times
+    assert endpoint.bodies[3]["messages"][-1]["content"] == told
+    assert caplog.text.count("Traceback") == 1  # where it was called
+    assert ("the tool 'look' was not called: ConnectionError: restarting" in caplog.text) == (times == 1)
 
 
 def test_the_key_stands_in_no_local_variable_of_an_error() -> None:
@@ -516,6 +684,21 @@ def test_its_own_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     "wrong",
     [
         lambda: llm.ChatCompletions("chat.test", model="m1"),
+        lambda: llm.ChatCompletions("https://chat.test?key=1", model="m1"),
+        lambda: llm.ChatCompletions(cast("Any", None), model="m1"),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", api_key=""),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", api_key=KEY + "\n"),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", api_key=" " + KEY),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", api_key=cast("Any", KEY.encode())),
+        lambda: llm.ChatCompletions("https://chat.test", model=cast("Any", {"m1"})),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", rounds=-1),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", rounds=cast("Any", "2")),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", system=cast("Any", 1)),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", system=cast("Any", book)),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", stop={"\n"}),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", tools=cast("Any", [{"type": "function", "function": {}}])),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", tools=[llm.Tool("book", "", {"enum": {1}}, book)]),
+        lambda: llm.Tool("book", "", {}, book, retry_on=cast("Any", "ConnectionError")),
         lambda: llm.ChatCompletions("https://chat.test", model="m1", tools=[TOOLS[0], TOOLS[0]]),
         lambda: llm.Tool("", "", {}, lookup),
         lambda: llm.Tool("lookup", "", {}, cast("Any", "lookup")),
@@ -523,5 +706,6 @@ def test_its_own_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_cannot_work(wrong: Any) -> None:
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError) as caught:
         wrong()
+    assert KEY not in "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
