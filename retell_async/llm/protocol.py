@@ -40,7 +40,21 @@ from .messages import (
 if TYPE_CHECKING:
     from retell_async.types import CallResponse, Utterance, UtteranceOrToolCall
 
-__all__ = ["DIGITS", "NUMBER", "Action", "Asked", "Conversation", "Details", "Event", "Ignored", "Kind", "Other", "Updated", "actions_of"]
+__all__ = [
+    "DIGITS",
+    "NUMBER",
+    "Action",
+    "Asked",
+    "Conversation",
+    "Details",
+    "Event",
+    "Ignored",
+    "Kind",
+    "Other",
+    "Updated",
+    "actions_of",
+    "ends_greeting",
+]
 
 Kind: TypeAlias = Literal["begin", "response", "reminder"]
 
@@ -85,6 +99,11 @@ def actions_of(message: Response | AgentInterrupt) -> dict[str, Any]:
     """The actions in a message, by their fields, whether they can be carried out or not."""
     sent = message.to_dict()
     return {name: sent[name] for name in ("end_call", "transfer_number", "digit_to_press") if sent.get(name)}
+
+
+def ends_greeting(message: Response) -> bool:
+    """Whether it says no more than that the begin message is complete."""
+    return message.response_id == 0 and message.content_complete and not message.content and not actions_of(message)
 
 
 @attrs.frozen
@@ -264,13 +283,8 @@ class Conversation:
         """The id for a new interruption. It takes the place of an earlier one and of an answer that is under way."""
         self._interrupt += 1
         self._interrupting = self.open
-        completed = any(isinstance(each, Response) and each.response_id == 0 and each.content_complete for each, _ in self._queue)
-        if self._current == 0 and (self._wanted or completed):
-            # The agent may say nothing before the begin message is complete, so what is left of it is nothing.
-            self._queue = deque(each for each in self._queue if not isinstance(each[0], Response))
-            self._send(Response(response_id=0, content="", content_complete=True))
-        else:
-            self._current = None
+        self._drop_answers()
+        self._current = None
         self._wanted = self._begun = False
         self.greeted = self.greeted or self.open
         return self._interrupt
@@ -328,7 +342,7 @@ class Conversation:
         while self.open and self._queue:
             message, frame = self._queue.popleft()
             if isinstance(message, Response):
-                outdated = message.response_id != self._current
+                outdated = message.response_id != self._current and not ends_greeting(message)
             else:
                 outdated = isinstance(message, AgentInterrupt) and message.interrupt_id != self._interrupt
             if not outdated:
@@ -355,13 +369,25 @@ class Conversation:
         return [self._ask(Asked(id, "response" if isinstance(message, ResponseRequired) else "reminder"))]
 
     def _ask(self, asked: Asked, *, here: bool = True) -> Asked:
-        kept = [each for each in self._queue if not isinstance(each[0], Response)]  # another answer may have had the same id
-        self.discarded += len(self._queue) - len(kept)
-        self._queue = deque(kept)
+        self._drop_answers()  # another answer may have had the same id
         self._asked, self._asked_here, self._unanswered = asked, here, None
         self._current, self._wanted, self._begun, self._interrupting = asked.id, True, False, False
         self.greeted = True
         return asked
+
+    def _drop_answers(self) -> None:
+        """Send nothing more of answers, but that the begin message is complete: the agent may say nothing before."""
+        kept = deque[tuple[Message, str]]()
+        dropped: list[Response] = []
+        for message, frame in self._queue:
+            if isinstance(message, Response) and not ends_greeting(message):
+                dropped.append(message)
+            else:
+                kept.append((message, frame))
+        self._queue = kept
+        self.discarded += len(dropped)
+        if (self._current == 0 and self._wanted) or any(message.response_id == 0 and message.content_complete for message in dropped):
+            self._send(Response(response_id=0, content="", content_complete=True))
 
     def _heard(self, message: UpdateOnly | ResponseRequired | ReminderRequired) -> None:
         self.transcript = message.transcript

@@ -96,7 +96,10 @@ class Line:
             assert not any(part.content_complete for part in before), "content after the last part"
             assert sum(1 for name in ("end_call", "transfer_number", "digit_to_press") if answer.to_dict().get(name)) <= 1
             newer = [id for id in self._asked if id > answer.response_id]
-            assert not newer or self._coming, "an answer that is out of date"
+            ends_greeting = answer.response_id == 0 and answer.content_complete and not answer.content
+            assert not newer or self._coming or ends_greeting, "an answer that is out of date"
+            greeted = any(part.content_complete for part in self.responses(0))
+            assert answer.response_id == 0 or greeted, "an answer before the begin message is complete"
         if isinstance(answer, AgentInterrupt):
             parts = [other for other in self.of(AgentInterrupt) if other.interrupt_id == answer.interrupt_id]
             assert not any(part.content_complete for part in parts), "content after the last part"

@@ -372,8 +372,19 @@ def test_a_begin_message_that_nobody_heard_is_asked_for_again() -> None:
 
 def test_a_begin_message_is_not_wanted_any_more_when_the_user_was_faster() -> None:
     conversation = opened(greeting=None)
+    conversation.respond(0, "Hel", complete=False)
     assert ask(conversation, 1) == [Asked(1, "response")]
-    assert not conversation.respond(0, "Hello.", complete=True)
+    assert not conversation.respond(0, "lo.", complete=True)
+    assert conversation.discarded == 1
+    ask(conversation, 2)
+    conversation.interrupt(conversation.begin_interrupt(), "Yes?", complete=True)
+    ask(conversation, 3)
+    conversation.respond(3, "Yes.", complete=True)
+    # The agent may say nothing before the begin message is complete, so that is sent in any case, once, and says nothing.
+    empty = {"response_type": "response", "response_id": 0, "content": "", "content_complete": True}
+    frames = sent(conversation)
+    assert [frame for frame in frames if frame.get("response_id") == 0] == [empty]
+    assert [frame["response_type"] for frame in frames[frames.index(empty) + 1 :]] == ["agent_interrupt", "response"]
     conversation.closed()
     assert conversation.opened() == []
 
@@ -391,7 +402,7 @@ def test_what_a_lost_connection_left_without_an_answer_is_asked_for_again(comple
     assert ask(conversation, 1) == [Asked(1, "response")]  # by Retell too: nobody knows whether it is the same question
     conversation.respond(1, "No.", complete=True)
     assert [type(event) for event in ask(conversation, 1)] == [Ignored]
-    assert [frame["content"] for frame in sent(conversation)[1:]] == ["No."]
+    assert [(frame["response_id"], frame["content"]) for frame in sent(conversation)[1:]] == [(0, ""), (1, "No.")]
 
 
 def test_what_was_sent_whole_is_not_asked_for_again_unless_retell_does() -> None:
@@ -473,10 +484,13 @@ def test_any_order_of_frames_intents_and_connections(steps: list[Any]) -> None:
                     assert (message["response_type"] == "config") == first
                     first = False
                     if message["response_type"] == "response":
-                        assert message["response_id"] == newest
-                        assert (connection, newest) not in complete
+                        id = message["response_id"]
+                        assert id == newest or (id == 0 and message["content_complete"] and not message["content"])
+                        assert (connection, id) not in complete
                         if message["content_complete"]:
-                            complete.append((connection, newest))
+                            complete.append((connection, id))
+                    if message["response_type"] == "agent_interrupt" or message.get("response_id"):
+                        assert (connection, 0) in complete
                     if message["response_type"] == "agent_interrupt":
                         assert message["interrupt_id"] == interrupted
             case ("update", turn):

@@ -31,7 +31,7 @@ from ..messages import (
     odd_fields,
     parse_answer,
 )
-from ..protocol import DIGITS, NUMBER, actions_of
+from ..protocol import DIGITS, NUMBER, actions_of, ends_greeting
 
 __all__ = ["RULES", "Finding", "Judge", "Latencies", "Report", "Rule", "Verdict"]
 
@@ -58,9 +58,9 @@ RULES: dict[Rule, str] = {
     "well-formed": "every frame is text and a JSON object whose fields have the right types",
     "response-type": "every message says what it is in `response_type`",
     "config-first": "the configuration comes once, and first",
-    "begin-message": "the response with id 0 comes and is completed; it is empty where the caller is to speak first",
+    "begin-message": "the response with id 0 is completed, before anything else is said; it is empty where the caller speaks first",
     "known-id": "only what was asked for is answered",
-    "current-id": "nothing is sent for an answer once the server has read that a newer one is wanted",
+    "current-id": "once the server has read that a newer answer is wanted, nothing comes for an older one but the end of a greeting",
     "completed": "every answer that is still wanted is completed in time",
     "complete-once": "nothing comes for an answer after its last part",
     "said-once": "no part of an answer says all of it again that was said before",
@@ -226,6 +226,8 @@ class Judge:
     _calls: Counter[str] = attrs.field(factory=Counter[str])
     _repeated: set[str] = attrs.field(factory=set[str])
     _connected: bool = False
+    _greets: bool = True
+    """Whether a begin message is to be completed before anything else is said: once a call, as far as is documented."""
 
     def opened(self, at: float) -> None:
         """A connection was opened, for which a begin message is wanted."""
@@ -363,7 +365,12 @@ class Judge:
         self._seen["known-id"] += 1
         if answer is None:
             self._find("known-id", at, f"response {id} was not asked for")
-        elif self._is_current(answer, id, at) and self._part(answer, response, id, at) and response.content_complete:
+            return
+        if id:
+            self._says(answer, id, at)
+        current = ends_greeting(response) or self._is_current(answer, id, at)
+        if current and self._part(answer, response, id, at) and response.content_complete:
+            self._greets = self._greets and id != 0
             if id and answer.frame_at is not None:
                 self._first_frames.append(answer.frame_at - answer.asked_at)
             if id and answer.sentence_at is not None:
@@ -387,8 +394,16 @@ class Judge:
                     earlier.outdate(at, 0)
                     earlier.read_at = at  # it knows what it does itself
             answer = self._interruptions[id] = _Answer(at, "interruption")
+        self._says(answer, id, at)
         if self._is_current(answer, id, at):
             self._part(answer, interrupt, id, at)
+
+    def _says(self, answer: _Answer, id: int, at: float) -> None:
+        """Something else than the begin message is said."""
+        if self._greets:
+            self._greets = False
+            self._seen["begin-message"] += 1
+            self._find("begin-message", at, f"{answer.what(id)} came before the begin message was completed: the agent may not speak yet")
 
     def _is_current(self, answer: _Answer, id: int, at: float) -> bool:
         self._seen["current-id"] += 1

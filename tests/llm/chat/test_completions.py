@@ -582,6 +582,7 @@ def test_what_a_tool_does_with_the_turn_it_does_with_each_turn_that_calls_it(act
             assert await line.answer(2, user("goodbye")) == "Goodbye."
             first, second = line.responses(1)[-1], line.responses(2)[-1]
             assert {**second.to_dict(), "response_id": 1} == first.to_dict()
+            await anyio.sleep(1)
             goodbyes = [answer for answer in line.answers if isinstance(answer, UpdateAgent)]
             assert len(goodbyes) == (0 if second.end_call or second.transfer_number else 3)  # and one that took the first back
             assert await line.answer(3, user("wait")) == "Well?"

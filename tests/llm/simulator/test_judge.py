@@ -109,6 +109,42 @@ def test_a_greeting_with_an_id_that_is_a_text() -> None:
     assert call.broken() == {"well-formed": 1, "begin-message": 1}
 
 
+def test_a_caller_who_is_faster_than_the_greeting() -> None:
+    call = Call()
+    call.respond(0, "Hel", complete=False)
+    call.ping()
+    call.ask(1)
+    call.pong()
+    call.respond(0, "")  # the agent may not speak before
+    call.respond(1, "Yes.")
+    call.ask(2)
+    call.respond(2, "No.")
+    assert call.broken() == {}
+
+
+@pytest.mark.parametrize("says", [lambda call: call.respond(1, "Yes."), lambda call: call.say(INTERRUPTION)])
+def test_something_else_before_the_greeting_is_complete(says: Any) -> None:
+    call = Call()
+    call.respond(0, "Hel", complete=False)
+    call.ask(1)
+    says(call)
+    call.ask(2)
+    call.respond(2, "No.")
+    assert call.broken() == {"begin-message": 1}
+    assert "before the begin message was completed" in str(call.judge.report(call.now).verdicts[3].findings)
+
+
+def test_the_words_of_a_greeting_that_is_out_of_date() -> None:
+    call = Call()
+    call.ask(1)
+    call.ping()
+    call.pong()
+    call.respond(0, "Hello.")
+    call.respond(0, "")
+    call.respond(1, "Yes.")
+    assert call.broken() == {"current-id": 1}
+
+
 def test_no_greeting_at_all() -> None:
     assert Call().broken() == {"begin-message": 1}
     assert Call().broken(after=1) == {}  # it may still come
