@@ -67,6 +67,16 @@ class Agent(ABC):
 
 AgentFactory: TypeAlias = Callable[[], Agent]
 
+_HOOKS = {
+    "on_enter": ("turn",),
+    "on_turn": ("turn",),
+    "on_reminder": ("turn",),
+    "on_update": ("session", "update"),
+    "on_exit": ("session",),
+    "on_leave": ("session",),
+}
+"""What the methods of an agent are called with."""
+
 
 class FunctionAgent(Agent):
     """An agent that is one function, called for every turn but the begin message."""
@@ -129,6 +139,11 @@ def _check_class(cls: type, *, greets: bool) -> None:
         raise TypeError(f"{cls.__name__} has no on_turn, which answers the user")
     if inspect.isabstract(cls):
         raise TypeError(f"{cls.__name__} is abstract: no object can be made of it")
+    for name, arguments in _HOOKS.items():
+        method = inspect.getattr_static(cls, name)
+        bound = isinstance(method, (staticmethod, classmethod))
+        if (bound or inspect.isfunction(method)) and not _takes(getattr(cls, name), *(() if bound else (None,)), *arguments):
+            raise TypeError(f"{cls.__name__}.{name} must take {' and '.join(arguments)}, as positional arguments")
     for name in ("on_enter", "on_turn", "on_reminder"):
         _check_function(getattr(cls, name), f"{cls.__name__}.{name}")
     for name in ("on_update", "on_exit", "on_leave"):

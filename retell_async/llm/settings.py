@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FAILURE", "Limits", "Settings", "SilentPickup", "is_any"]
 
+_WAITING = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+"""What a function must be none of that is to give a value at once."""
+
 FAILURE = "Sorry, something went wrong on my side. Could you say that again?"
 
 
@@ -138,10 +141,12 @@ class Settings:
         if not isinstance(limits, Limits):
             raise ConfigurationError(f"limits must be an llm.Limits, and is {limits!r}")
         message: Any = self.failure_message
-        if not isinstance(message, str) and (not callable(message) or is_any(message, inspect.iscoroutinefunction)):
-            raise ConfigurationError("failure_message must be a text, or a function that makes one without waiting")
-        if callable(self.admit) and is_any(self.admit, inspect.iscoroutinefunction):
-            raise ConfigurationError("admit must be a function that decides without waiting, and is an async one")
+        if not isinstance(message, str) and (not callable(message) or is_any(message, *_WAITING)):
+            raise ConfigurationError("failure_message must be a text, or a function that makes one without waiting and without yield")
+        if callable(self.admit) and is_any(self.admit, *_WAITING):
+            raise ConfigurationError(
+                "admit must be a function that decides without waiting and without yield, and is an async one or a generator"
+            )
         if self.admit is not None and not self.call_details:
             raise ConfigurationError("admit looks at the call's details, which call_details=False does not ask for")
         most: Any = self.reminder_max_count

@@ -361,6 +361,10 @@ async def admits_nobody(call: Any) -> bool:
     return False
 
 
+async def yields_nobody(call: Any) -> AsyncIterator[bool]:
+    yield False
+
+
 @pytest.mark.parametrize(
     ("admit", "taken"),
     [
@@ -544,6 +548,9 @@ def test_who_connects_can_be_checked(peer: str | None, allowed: bool) -> None:
         ({"goodbye_pattern": "("}, "no regular expression"),
         ({"admit": {"tenant": 1}, "call_details": False}, "call_details=False"),
         ({"admit": admits_nobody}, "decides without waiting"),
+        ({"admit": yields_nobody}, "decides without waiting"),
+        ({"admit": lambda call: (yield)}, "decides without waiting"),
+        ({"failure_message": yields_nobody}, "makes one without waiting"),
         ({"secret": 12345678}, "8 or more"),
         ({"filler": 5}, "filler"),
         ({"goodbye_pattern": 5}, "goodbye_pattern must be"),

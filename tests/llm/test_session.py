@@ -943,6 +943,22 @@ class Talking(Plain):
         yield "Goodbye."
 
 
+class Deaf(llm.Agent):
+    async def on_turn(self) -> Any:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        yield "Yes."
+
+
+class Leaving(Plain):
+    async def on_exit(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        pass
+
+
+class Updating(Plain):
+    @staticmethod
+    async def on_update(session: llm.Session) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        pass
+
+
 class Abstract(Plain, abc.ABC):
     @abc.abstractmethod
     def slots(self) -> list[str]: ...
@@ -973,11 +989,46 @@ async def of_nothing() -> Turns:
         (functools.partial(a_generator), "is a generator, and must be an async one"),
         (Talking, "Talking.on_exit says nothing"),
         (Abstract, "Abstract is abstract"),
+        (Deaf, "Deaf.on_turn must take turn"),
+        (Leaving, "Leaving.on_exit must take session"),
+        (Updating, "Updating.on_update must take session and update"),
     ],
 )
 def test_what_is_no_agent(wrong: Any, says: str) -> None:
     with pytest.raises(TypeError, match=says):
         llm.App(secret=None).agent(wrong)
+
+
+class Methods(llm.Agent):
+    """Of every kind."""
+
+    @staticmethod
+    async def on_turn(turn: llm.Turn) -> Turns:  # noqa: ARG004  # pyright: ignore[reportIncompatibleMethodOverride]
+        yield "Yes."
+
+    @classmethod
+    async def on_exit(cls, session: llm.Session, *more: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        pass
+
+    async def _on_reminder(self, more: str, turn: llm.Turn) -> Turns:
+        yield more
+
+    on_reminder = functools.partialmethod(_on_reminder, "Yes.")  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+    on_leave = functools.wraps(llm.Agent.on_leave)(lambda *given: None)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+
+def test_methods_of_every_kind() -> None:
+    app = llm.App(secret=None)
+    app.agent(Methods)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            line = talk.connect()
+            assert await line.answer(1, user("a")) == "Yes."
+            assert await line.answer(2, user("a"), kind="reminder_required") == "Yes."
+            await line.hang_up()
+
+    run(main)
 
 
 @pytest.mark.parametrize("agent", [functools.partial(Booking, "db"), lambda: Booking("db")])
