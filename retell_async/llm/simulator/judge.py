@@ -368,9 +368,10 @@ class Judge:
             return
         if id:
             self._says(answer, id, at)
+        elif response.content_complete:
+            self._greets = False  # also when it was on its way while something newer was asked for
         current = ends_greeting(response) or self._is_current(answer, id, at)
         if current and self._part(answer, response, id, at) and response.content_complete:
-            self._greets = self._greets and id != 0
             if id and answer.frame_at is not None:
                 self._first_frames.append(answer.frame_at - answer.asked_at)
             if id and answer.sentence_at is not None:

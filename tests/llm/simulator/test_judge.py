@@ -134,6 +134,14 @@ def test_something_else_before_the_greeting_is_complete(says: Any) -> None:
     assert "before the begin message was completed" in str(call.judge.report(call.now).verdicts[3].findings)
 
 
+def test_a_greeting_that_was_on_its_way_when_the_caller_spoke() -> None:
+    call = Call()
+    call.ask(1)
+    call.respond(0, "Hello.")  # it cannot know yet
+    call.respond(1, "Yes.")
+    assert call.broken() == {}
+
+
 def test_the_words_of_a_greeting_that_is_out_of_date() -> None:
     call = Call()
     call.ask(1)
