@@ -83,7 +83,6 @@ class Model(PydanticMethods):
     if TYPE_CHECKING:
         __attrs_attrs__: ClassVar[tuple[attrs.Attribute[Any], ...]]
     __slots__ = ("__unread__",)  # beside the instance dictionary, which holds the object's fields and nothing else
-    __unread__: frozenset[str]
     __test__ = False  # `TestCaseJob` and the like are no tests, whatever pytest finds imported
     __nested__: ClassVar[Mapping[str, Spec]] = {}
     __wire__: ClassVar[Mapping[str, str]] = {}
