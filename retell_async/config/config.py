@@ -313,9 +313,9 @@ class Config:
                 bindings: Json = {}
                 for field in BINDINGS:
                     weighted = split(found.fields.get(field) or [], versions, share)
-                    if weighted != found.fields.get(field, []):
+                    if drafts := {name for name, (draft, _) in versions.items() if {draft.version} < _versions(weighted, name)}:
                         bindings[field] = weighted
-                        tried |= {item["agent_id"] for item in weighted if item["agent_id"] in versions}
+                        tried |= drafts
                 if bindings:
                     writes.append((name, found.id, bindings))
                     done.append(f"{name}: {share * 100:g}% of {', '.join(bindings)}")
@@ -509,6 +509,11 @@ def split(weighted: list[Json], versions: Mapping[str, tuple[Latest, int]], shar
     return found
 
 
+def _versions(weighted: list[Json], agent: str) -> set[Any]:
+    """The versions of an agent that a number has."""
+    return {item.get("agent_version") for item in weighted if item["agent_id"] == agent}
+
+
 def fields_of(kind: Kind, parts: Json, before: Json) -> Json:
     """The settings of a file, from parts that were taken one by one."""
     fields = {part: value for part, value in parts.items() if value is not None and source_of(part) is None}
@@ -578,9 +583,9 @@ def _calls(read: _Read) -> Calls:
 def _refuse_all_calls(plan: Plan, calls: Calls) -> None:
     """:raises ConfigurationError: a draft would have all calls that are to be shared, from when it is made or changed until they are."""
     for agent, takers in plan.live.items():
-        if agent in calls.agents and calls.agents[agent].is_passed_by("latest_published"):
+        if takers and agent in calls.agents and calls.agents[agent].is_passed_by("latest_published"):
             raise ConfigurationError(
-                f"no canary: the draft of {agent} would have all calls of {', '.join(takers)} as soon as it is applied. "
+                f"no canary: the draft of {agent} would have all calls of the agent by {', '.join(takers)} as soon as it is applied. "
                 "Write agent_version: latest_published there, apply that alone, and promote again"
             )
 

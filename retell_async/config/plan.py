@@ -108,7 +108,7 @@ class Plan:
     adopt: bool = False
     """Whether the files count for objects that were only found by their names."""
     live: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, "tuple[str, ...]"])
-    """By agent whose draft is made or changed, what leads calls to that draft at once, without anything being published."""
+    """By agent whose draft is made or changed, what leads calls to that draft at once, and more than the share that a canary gave it."""
 
     @property
     def status(self) -> int:
@@ -261,7 +261,7 @@ class _Making:
         agents = sorted({agent for found in updated.values() for agent in found}, key=natural)
         for agent in agents:
             if takers := calls.takers(agent):
-                self.live[agent] = tuple(takers)
+                self.live[agent] = tuple(name for name in takers if calls.takes_more(name, agent))
                 engines = "".join(f", with {name}," for name, found in updated.items() if agent in found and name != agent)
                 self.warnings.append(f"{agent}: live at once: this draft{engines} answers calls of {', '.join(takers)}")
         if begun := [agent for agent in agents if agent in calls.agents and calls.agents[agent].published]:

@@ -12,6 +12,7 @@ from retell_async import AsyncRetell
 from retell_async._core.errors import ConfigurationError
 from retell_async.config import Config
 from retell_async.config.difference import told
+from retell_async.config.live import Calls, Latest
 from retell_async.sandbox import Settings
 from retell_async.testing import LocalRetell
 
@@ -160,7 +161,7 @@ async def test_a_canary_whose_draft_would_have_all_calls_is_refused(tmp_path: Pa
         await other.apply(await one.promote(other))
         edited(tmp_path / "llms/alpha.yaml", "tried", "untried")
         await one.apply(await one.plan())
-        with pytest.raises(ConfigurationError, match=f"agents/alpha would have all calls of {NUMBER} as soon as .* latest_published"):
+        with pytest.raises(ConfigurationError, match=f"agents/alpha would have all calls of the agent by {NUMBER} as soon as .* latest_published"):
             await one.promote(other, canary=True)
         edited(tmp_path / f"{NUMBER}.yaml", "weight: 1", "weight: 1\n    agent_version: latest_published")
         await one.apply(await one.plan())
@@ -169,8 +170,32 @@ async def test_a_canary_whose_draft_would_have_all_calls_is_refused(tmp_path: Pa
         await other.canary(0.25)
         weights = [(one.agent_version, one.weight) for one in (await second.phone_number.retrieve(number)).outbound_agents or ()]
         assert weights == [("latest_published", 0.75), (1, 0.25)]
+        for share in (0.25, 0.5):  # a fix goes to the draft with the share that it has
+            edited(tmp_path / "llms/alpha.yaml", "untried", f"untried, fixed for {share},")
+            await one.apply(await one.plan())
+            await other.apply(await one.promote(other, canary=True))
+            assert await other.canary(share) == [f"{NUMBER}: {share:.0%} of outbound_agents"]
+            weights = [(one.agent_version, one.weight) for one in (await second.phone_number.retrieve(number)).outbound_agents or ()]
+            assert weights == [("latest_published", 1 - share), (1, share)]
+            edited(tmp_path / "llms/alpha.yaml", f"untried, fixed for {share},", "untried")
+            await one.apply(await one.plan())
         await other.apply(await other.plan(overwrite=[NUMBER]))
         assert await answered(second, number) == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "named", "more"),
+    [
+        ("inbound_agents", ["latest_published", 3], False),
+        ("inbound_agents", [2, 3], False),
+        ("inbound_agents", ["latest_published", 3, None], True),
+        ("inbound_agents", [3], True),
+        ("general_tools", ["latest_published", 3], True),
+    ],
+)
+async def test_what_a_canary_shares_already(field: str, named: list[Any], more: bool) -> None:
+    bound = {"one": tuple((field, "agents/a", version) for version in named)}
+    assert Calls({"agents/a": Latest(3, False)}, bound=bound).takes_more("one", "agents/a") is more
 
 
 async def test_a_published_version_keeps_its_engine(tmp_path: Path) -> None:
