@@ -48,24 +48,29 @@ _SECRET_FIELDS = ("cal_api_key", "auth_password")
 _SCHEMES = r"(?:Bearer|Basic|Token|ApiKey)"
 _SCHEME = re.compile(rf"\s*{_SCHEMES}(?:\s+|$)", re.IGNORECASE)
 _SHAPES = re.compile(
-    r"\b(?:key_[0-9a-f]{20,}|sk-[\w-]{20,}|[rs]k_(?:live|test)_\w{10,}|(?:gh[pousr]|xox[abps])[_-][\w-]{16,}|AKIA[0-9A-Z]{16}"
-    r"|AIza[\w-]{20,}|SG\.[\w-]{10,}\.[\w-]{10,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)"
-    r"|(?<=Bearer )[\w.~+/=-]{12,}|(?<=://)[^/\s:@{}]+:[^/\s@{}]+(?=@)"
-    r"|(?<=hooks\.slack\.com/services/)[\w/]{12,}"
+    r"\b(?:key_[0-9a-f]{20,}|sk-[\w-]{20,}|(?:[rs]k_(?:live|test)|whsec)_[\w+/=]{10,}"
+    r"|gh[pousr]_[\w-]{16,}(?:\.[\w-]+)*|github_pat_\w{16,}|(?:xox[a-z]|xapp)-[\w%-]{16,}"
+    r"|(?-i:A[KS]IA[0-9A-Z]{16}(?![0-9A-Za-z]))|AIza[\w-]{20,}|GOCSPX-[\w-]{20,}|ya29\.(?:c\.)?[\w-]{20,}|1//0[\w-]{20,}"
+    r"|SG\.[\w-]{10,}\.[\w-]{10,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)"
+    r"|(?<=Bearer )[\w.~+/=-]{12,}|(?<=://)[^/\s:@{}]*:[^/\s@{}]+(?:@[^/\s@{}?#,<>\"\'`]+)*(?=@)"
+    r"|(?:(?<=hooks\.slack\.com/services/)|(?<=hooks\.slack\.com/triggers/)|(?<=hooks\.slack\.com/workflows/))[\w/]{12,}"
     r"|(?<=[?&])(?:(?:[\w-]*[-_])?(?:api_?key|token|secret|password)|(?:access|auth)_?token|subscription-key|key|sig|signature"
     r"|code(?==[\w~+/=%-]{20}))=(?P<value>[^&\s{}\"']+)",
     re.IGNORECASE,
 )
 _BASIC = re.compile(r"\bBasic (?P<value>[\w+/]{8,}={0,2})", re.IGNORECASE)
 _ASSIGNED = re.compile(
-    rf"(?:{_NAMED}|authorization)\\?[\"']?\s*(?::=|=>|[:=])(?!=)\s*(?:"
+    rf"(?:{_NAMED}|authorization)\\?[\"']?\]?\s*(?::=|=>|(?::\s*[a-z]+\s*)?=|:)(?!=)\s*(?:"
     rf"\\?(?P<mark>[\"'`])(?:{_SCHEMES} )?(?P<quoted>[\w.~+/=!@#$%^&*-]{{8,}})\\?(?P=mark)"
-    rf"|(?:{_SCHEMES} )?(?P<plain>[\w~+/=-]{{16,}})(?![\w(\[]|\.\w))",
+    rf"|(?:{_SCHEMES} )?(?![\w.+-]+@[\w-]+\.\w)(?P<plain>[\w~+/=-](?:[\w~+/=@#%^-]|!(?!=)|[.*$](?=\w)){{15,}})(?![\w(\[]|\.\w))",
     re.IGNORECASE,
 )
-"""A name that says what it is, and a value beside it: in quotation marks, or after a colon or an equals sign alone, as in headers."""
+"""A name that says what it is, and a value beside it: in quotation marks, or after a colon or an equals sign alone, as in headers.
+
+Without quotation marks ``$`` and ``@`` begin variables and addresses of mail, and what has dots may be an attribute in code."""
 _WORDS = re.compile(r"[^\W\d_]+(?:[ '.,-]+[^\W\d_]+)*[.!?]?")
 _JOINTS = re.compile(r"[\s_.,-]+")
+_SIGNS = re.compile(r"[!@#%^*$]+")
 _TEMPLATE = re.compile(r"{{.*?}}", re.DOTALL)
 _LONG = 20
 """As many characters no word has that stands where keys do."""
@@ -143,7 +148,8 @@ def secrets_in(path: tuple[str | int, ...], text: str) -> list[str]:
     found = [one["value"] or one[0] for one in _SHAPES.finditer(bare)]
     for one in _ASSIGNED.finditer(bare):
         value: str = one["quoted"] or one["plain"]
-        if re.search("[a-z]", value, re.IGNORECASE) and len(re.findall(r"\d", value)) >= (1 if one["quoted"] else 2):
+        told = value if one["quoted"] else "" if _is_ordinary(_SIGNS.sub("-", value)) else value.partition(".")[0]
+        if re.search("[a-z]", told, re.IGNORECASE) and len(re.findall(r"\d", told)) >= (1 if one["quoted"] else 2):
             found.append(value)
     found = [value for value in found if not _is_ordinary(value)]
     found += [one["value"] for one in _BASIC.finditer(bare) if _is_pair(one["value"])]

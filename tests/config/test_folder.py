@@ -333,6 +333,37 @@ def test_writing_touches_the_file_in_which_a_setting_stands(tmp_path: Path) -> N
         (("url",), "https://a.example/reset?token=abc&key=home-page-hero-banner-2024", []),
         (("general_prompt",), "password: at-least-12-characters-and-2-digits", []),
         (("general_prompt",), "Prior authorization: PA-20240311-0042-renewal. Use get_token: fetch_token_v2_from_2024_crm", []),
+        *[
+            (place, f"Use {key}.", [key])
+            for place in (("general_prompt",), ("headers", "X-GH"))
+            for key in (
+                "github_pat_11ABCDEFG0aBcDeFgHiJkL_MnOpQrStUvWxYz0123456789aBcDeFgHiJkLmNoPqRsTuVwXyZ01",
+                "ghs_1234567_eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiIxMjMifQ.c2lnbmF0dXJl",
+                "xapp-1-A0123456-1234567890-dd311ca871902316d9841aab4ccec38d79d89a0d",
+                "xoxe-1-My0xLTEyMzQ1Njc4OTA",
+                "ASIAULRVFWI0S7R3W0S0",
+                "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",
+                "ya29.c.b0AaekmKADbpnIrSLeZBoBi4b7ux5JY3qhD",
+                "1//0gFU7hXqWkT2RCgYIARAAGBASNwF",
+                "whsec_KAc6AjmaE814NGBJ87TocVD1WQVH9sIv",
+            )
+        ],
+        (("url",), "https://hooks.slack.com/triggers/T00000000/1234567890/abcdef", ["T00000000/1234567890/abcdef"]),
+        (("url",), "redis://:hunter2@cache.example", [":hunter2"]),
+        (("url",), "https://user:p@ss1@a.example/", ["user:p@ss1"]),
+        (("code",), '{"url":"https://user:pass@a.example","mail":"me@a.example"}', ["user:pass"]),
+        (("code",), "headers['x-api-key'] = 'a1b2c3d4e5f6'", ["a1b2c3d4e5f6"]),
+        (("code",), "const apiKey: string = 'a1b2c3d4e5f6'", ["a1b2c3d4e5f6"]),
+        (("code",), "PASSWORD=Sup3rS3cret!2024xyz9\n", ["Sup3rS3cret!2024xyz9"]),
+        (("code",), "PASSWORD=aB3$dE6@gH9*kL2#mN5%pQ8^!", ["aB3$dE6@gH9*kL2#mN5%pQ8^!"]),
+        (("general_prompt",), "token: abcd1234.efgh5678.ijkl9012mn.", ["abcd1234.efgh5678.ijkl9012mn"]),
+        (("code",), "token: request2.body.accessTokenV2024", []),
+        (("code",), "let token=client.v2Api10.accessToken; if (token=sessionToken12!==null) api_key=$MY_API_KEY_V2_2024", []),
+        (("code",), "`token: booking_0123456789_ab${x}` + `secret: $${{ env.A }}`", []),
+        (("general_prompt",), "The password: Willkommen-im-Haus-2024! Credentials: demo2024@example.com, at-least-12-characters!and-2-digits", []),
+        (("general_prompt",), "**API key: 9f8e7d6c5b4a39281706f5e4d3c2b1a0**", ["9f8e7d6c5b4a39281706f5e4d3c2b1a0"]),
+        (("general_prompt",), "Your token: abcd1234...wxyz5678, or abcd1234****5678. Asianrestaurantsinberlin, github_pat_your_token_goes_here", []),
+        (("general_prompt",), "whsec_your_webhook_secret, xapp-your-app-level-token-2024, https://a.example:80, or me@a.example", []),
         (("general_prompt",), "A Bearer instrument-of-payment, or sk-learn-based-scoring-model-v2-final", []),
     ],
 )
