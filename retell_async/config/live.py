@@ -61,7 +61,7 @@ class Calls:
         return [name for name, found in self.bound.items() if agent in self.drafts_of(found)]
 
     def takes_more(self, name: str, agent: str) -> bool:
-        """Whether what leads calls to the draft of an agent does more than a canary, which names it by its number beside another version."""
+        """Whether what leads calls to the draft of an agent does more than a canary, which names it by number beside another version."""
         found = [(field, named) for field, other, named in self.bound[name] if other == agent]
         shared = {field for field, named in found if field in BINDINGS and not self.takes_draft(agent, named)}
         return any(self.takes_draft(agent, named) and not (isinstance(named, int) and field in shared) for field, named in found)

@@ -161,7 +161,9 @@ async def test_a_canary_whose_draft_would_have_all_calls_is_refused(tmp_path: Pa
         await other.apply(await one.promote(other))
         edited(tmp_path / "llms/alpha.yaml", "tried", "untried")
         await one.apply(await one.plan())
-        with pytest.raises(ConfigurationError, match=f"agents/alpha would have all calls of the agent by {NUMBER} as soon as .* latest_published"):
+        with pytest.raises(
+            ConfigurationError, match=f"agents/alpha would have all calls of the agent by {NUMBER} as soon as .* latest_published"
+        ):
             await one.promote(other, canary=True)
         edited(tmp_path / f"{NUMBER}.yaml", "weight: 1", "weight: 1\n    agent_version: latest_published")
         await one.apply(await one.plan())
