@@ -17,7 +17,7 @@ from ..._core.masking import mask, mask_text
 from ..operations import table
 from ..operations.command import Command, profile_of, profile_options
 from ..operations.output import Style, shown
-from ..operations.sending import ask, carried_out, fail, keyed, run
+from ..operations.sending import ask, carried_out, fail, keyed, retrieved, run
 from ..times import moment, plain
 from .transcript import Growing, transcript, wrapped
 
@@ -48,15 +48,15 @@ def follow(call_id: str, poll: bool, profile: str | None, sandbox: bool) -> None
 
 async def _follow_alone(profile: Profile, call_id: str, poll: bool) -> None:
     async with profile.client() as client:
-        await follow_call(client, call_id, poll=poll)
+        await _follow_call(client, call_id, profile, poll=poll)
 
 
-async def follow_call(client: AsyncRetell, call_id: str, *, poll: bool) -> None:
+async def _follow_call(client: AsyncRetell, call_id: str, profile: Profile, *, poll: bool) -> None:
     """Show a call until it is over, and then how it ended."""
     call: dict[str, Any] = {}
     status, watched = "", False
     while status not in _OVER:
-        call = (await client.call.retrieve(call_id)).to_dict()
+        call = await retrieved(client, "call", call_id, profile)
         if call["call_status"] != status:
             status = call["call_status"]
             click.echo(f"{call_id} is {plain(status)}", err=True)
@@ -255,8 +255,8 @@ async def _log_of(profile: Profile, call_id: str) -> None:
     import httpx
 
     async with profile.client() as client:
-        call = await client.call.retrieve(call_id)
-    url = getattr(call, "public_log_url", None)
+        call = await retrieved(client, "call", call_id, profile)
+    url = call.get("public_log_url")
     if not url:
         raise ConfigurationError(f"{call_id} has no log: it is there some time after the call is over")
     try:

@@ -98,7 +98,7 @@ async def _found(
 ) -> tuple[list[tuple[str, Case | str]], dict[str, Any], dict[str, Json], list[Result]]:
     """The test cases that are to run by their names, what is tested, the test cases that it has, and the results of the batch before."""
     async with profile.client() as client:
-        engine = await _engine(client, given)
+        engine = await _engine(client, given, profile)
         name = _NAMES[engine["type"]]
         where: Any = {"type": engine["type"], name: engine[name]}
         there = [case.to_dict() async for case in client.tests.list_test_case_definitions(**where, limit=_PAGE)]
@@ -136,13 +136,13 @@ async def _run(
         return await _results(client, id)
 
 
-async def _engine(client: AsyncRetell, given: Mapping[str, Any]) -> dict[str, Any]:
+async def _engine(client: AsyncRetell, given: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
     """What is tested, as the API names it."""
     version = {} if given["version"] is None else {"version": given["version"]}
     for kind, name in _NAMES.items():
         if given[name] is not None:
             return {"type": kind, name: given[name], **version}
-    agent = (await client.agent.retrieve(given["agent_id"])).to_dict()
+    agent = await work.retrieved(client, "agent", given["agent_id"], profile)
     engine: dict[str, Any] = {**agent["response_engine"], **version}
     if engine.get("type") not in _NAMES:
         raise ConfigurationError(f"{given['agent_id']} answers by a custom LLM, which cannot be tested so: llm simulate can")

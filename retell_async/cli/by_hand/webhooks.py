@@ -17,7 +17,7 @@ import click
 from ..._core.errors import ConfigurationError, RetellError
 from ..._core.masking import mask_text
 from ..operations.command import Group, profile_of, profile_options
-from ..operations.sending import Failed
+from ..operations.sending import Failed, retrieved
 from ..times import moment
 from .events import CALL, CHAT, SAMPLES, Event, Kind, Seen, events_of, happened, sample
 
@@ -128,7 +128,7 @@ async def _trigger(profile: Profile, delivery: _Delivery, event: str, call_id: s
     found = [sample(event)]
     if call_id is not None:
         async with profile.client() as client:
-            call = (await client.call.retrieve(call_id)).to_dict()
+            call = await retrieved(client, "call", call_id, profile)
         if event not in happened("call", call):
             raise ConfigurationError(f"{call_id} has had no {event}: it is {call['call_status']}")
         found = events_of("call", call, [event])

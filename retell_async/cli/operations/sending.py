@@ -38,6 +38,7 @@ from ..._core.masking import mask_text
 from ..._core.model import Model
 from ..profiles import SANDBOX, Profile
 from ..times import plain
+from . import table
 from .output import Style, print_items, print_one, without_secrets
 from .table import Json, Operation, group, methods, named
 
@@ -55,6 +56,7 @@ __all__ = [
     "fail",
     "keyed",
     "look",
+    "retrieved",
     "run",
 ]
 
@@ -266,6 +268,18 @@ def fail(operation: Operation, error: Exception, profile: Profile) -> NoReturn:
     if isinstance(error, APIResponseValidationError) and operation.repeat != "safe":  # it says success, whoever has said it
         raise Failed(f"{text.rstrip('.')}.\n{look(operation, error.idempotency_key)}", UNKNOWN) from None
     raise Failed(f"{text.rstrip('.')}. {_advice(operation, error, profile)}".rstrip()) from None
+
+
+async def retrieved(client: AsyncRetell, resource: str, id: str, profile: Profile) -> Json:
+    """What is under an id that somebody gave.
+
+    :raises Failed: it cannot be had; the message says what to do.
+    """
+    operation = table.operation(resource, "retrieve")
+    try:
+        return _dict(await _method(client, operation)(id))
+    except (RetellError, ValueError, TypeError) as error:
+        fail(operation, error, profile)
 
 
 def _message(error: Exception) -> str:

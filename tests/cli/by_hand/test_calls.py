@@ -92,8 +92,21 @@ def test_a_call_is_placed_and_followed_to_its_end(account: Account) -> None:
     assert call_id in account.run("logs").stdout
     assert account.run("logs", "--agent", "agent_other").stdout == ""
     assert NUMBER not in account.run("logs").output
-    assert "not found" in account.run("call", "follow", "call_nope").stderr
-    assert account.run("logs", "call_nope").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "there_is"),
+    [
+        (["call", "follow", "call_nope"], "call list"),
+        (["logs", "call_nope"], "call list"),
+        (["webhooks", "trigger", "call_ended", "--forward-to", "http://localhost:9", "--call", "call_nope"], "call list"),
+        (["test", "run", "--agent", "agent_nope"], "agent list"),
+    ],
+)
+def test_an_id_that_is_none_is_told_with_where_there_are_some(account: Account, command: list[str], there_is: str) -> None:
+    done = account.run(*command)
+    assert done.exit_code == 1
+    assert f"_id was not found (422). What there is: retell-async {there_is}\n" in done.stderr
 
 
 def test_what_place_refuses(account: Account) -> None:
