@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat, takewhile
 from threading import RLock
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, cast, dataclass_transform, overload
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, NoReturn, TypeVar, cast, dataclass_transform, overload
 
 import attrs
 
@@ -40,10 +40,13 @@ _FIELD_BY_FIELD = "models are not taken apart or put together field by field: to
 
 
 class _NoType:
-    """Stands for the type of `__whole__`. cattrs, which looks up the type of every field before it goes to work, goes no further."""
+    """Is in the type of `__whole__`. cattrs, which looks up the type of every field before it goes to work, goes no further."""
 
     def __hash__(self) -> int:
         raise TypeError(_FIELD_BY_FIELD)
+
+
+_WholeType: Any = Annotated[Any, _NoType()]
 
 
 class _NoFields(type):
@@ -60,9 +63,13 @@ class _Whole(metaclass=_NoFields):
     def __init__(self, model: Model) -> None:
         self.model = model
 
+    def __rich_repr__(self) -> Iterator[Model]:
+        """What rich shows, which would ask for the fields of an attrs class else."""
+        yield self.model
+
 
 @attrs.define(
-    these={"__whole__": attrs.field(default=None, alias="__whole__", type=cast("type", _NoType()))},
+    these={"__whole__": attrs.field(default=None, alias="__whole__", type=_WholeType)},
     slots=False,
     init=False,
     eq=False,
@@ -76,8 +83,8 @@ class Model(PydanticMethods):
     fields, those that this version does not know among them, and dicts in them become models; what is required must be there.
 
     Every model is an attrs class. `attrs.evolve` (and `copy.replace`, from Python 3.13) copies one with changes: what was left out stays
-    out, and what this version does not know is kept. `attrs.asdict` and cattrs, which would write a ``null``
-    for each field that was left out, are refused with a `TypeError`: use `to_dict` and `from_dict`.
+    out, and what this version does not know is kept. `attrs.asdict` and cattrs, which would write a ``null`` for each field that was left
+    out, and msgspec's decoders, which would drop what is not known, are refused with a `TypeError`: use `to_dict` and `from_dict`.
     """
 
     if TYPE_CHECKING:
@@ -158,6 +165,10 @@ class Model(PydanticMethods):
         """A field only for attrs, before all others."""
         return _Whole(self)
 
+    def __attrs_pre_init__(self) -> NoReturn:
+        """What msgspec calls on the object that it is about to put together, without what this version does not know."""
+        raise TypeError(_FIELD_BY_FIELD)
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Make a model of a JSON object. Nothing is refused: unknown, missing and mistyped fields are kept as they are."""
@@ -207,15 +218,18 @@ class Model(PydanticMethods):
         return new
 
 
+Model.__annotations__["__whole__"] = _WholeType  # msgspec and Litestar look there for the type of each field of an attrs class
+
+
 def carry_key(old: Model, new: Model) -> None:
     """Let a copy have the idempotency key of what it is a copy of."""
     if isinstance(old, KeyedModel) and isinstance(new, KeyedModel) and old.idempotency_key is not None:
         set_key(new, old.idempotency_key)
 
 
-fields_of: Callable[[Model], dict[str, Any]] = vars(PydanticMethods)["__dict__"].__get__
+fields_of: Callable[[PydanticMethods], dict[str, Any]] = vars(PydanticMethods)["__dict__"].__get__
 """The instance dictionary of a model as it is: its unread fields are JSON."""
-set_fields: Callable[[Model, dict[str, Any]], None] = vars(PydanticMethods)["__dict__"].__set__
+set_fields: Callable[[PydanticMethods, dict[str, Any]], None] = vars(PydanticMethods)["__dict__"].__set__
 
 # Past a program's own `__setattr__`, which is asked for fields alone.
 _set_unread: Callable[[Model, frozenset[str]], None] = vars(Model)["__unread__"].__set__

@@ -17,13 +17,15 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from pkgutil import walk_packages
 from types import UnionType
-from typing import Any
+from typing import Any, cast, get_type_hints
 from unittest import mock
 
 import attrs
 import cattrs
 import httpx
+import msgspec
 import pytest
+import rich
 from pydantic.deprecated.decorator import validate_arguments
 from rich.console import Console
 
@@ -93,6 +95,8 @@ def test_evolve_knows_fields_by_their_names_in_python() -> None:
         cattrs.Converter(omit_if_default=True).unstructure,
         lambda model: cattrs.unstructure({"models": [model]}),
         lambda model: cattrs.structure(model.to_dict(), type(model)),
+        lambda model: msgspec.convert(model.to_dict(), type(model)),
+        lambda model: msgspec.json.decode(json.dumps([model.to_dict()]), type=cast("Any", list)[type(model)]),
     ],
 )
 @pytest.mark.parametrize("resolved", [False, True])
@@ -101,6 +105,14 @@ def test_what_would_add_nulls_is_refused(take_apart: Callable[[Any], Any], resol
         attrs.resolve_types(AgentResponse)
     with pytest.raises(TypeError, match=r"to_dict\(\) and from_dict\(\)"):
         take_apart(AgentResponse.from_dict(AGENT))
+
+
+def test_every_field_of_attrs_has_a_type_for_those_who_describe_classes() -> None:
+    """As Litestar's OpenAPI does, which keeps them in dicts."""
+    for cls in models():
+        hints = get_type_hints(cls)
+        assert hints.keys() >= {field.name for field in attrs.fields(cls)}
+        assert {*map(hash, hints.values())}
 
 
 def test_copies_and_pickles_are_the_same() -> None:
@@ -310,3 +322,9 @@ def test_rich_shows_what_is_there_and_all_of_it() -> None:
     assert "19" in text
     assert "recording_url" not in text
     assert "__whole__" not in text
+
+
+def test_rich_inspects_all_of_a_model() -> None:
+    file = io.StringIO()
+    rich.inspect(PhoneCallResponse.from_dict(CALL), all=True, console=Console(file=file, width=200))
+    assert "__whole__" in file.getvalue()

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeVar, cast
 
-from ..model import Model, carry_key
+from ..model import Model, carry_key, fields_of, read, set_fields
 from .methods import PydanticMethods
 
 if TYPE_CHECKING:
@@ -17,7 +17,27 @@ __all__ = ["Bytes", "Each", "Nothing", "Text", "awaited"]
 T = TypeVar("T")
 
 
-class Text(str):
+class _Done:
+    """What an event loop asks of a coroutine, of one that has its value: a task may be made of it, and `gather` may keep it in a dict."""
+
+    __slots__ = ()
+    if TYPE_CHECKING:
+
+        def __await__(self) -> Generator[Any, Any, Any]: ...
+
+    def send(self, value: Any, /) -> Any:
+        """Run it, as an event loop does with a task."""
+        return self.__await__().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an error in it, as an event loop does with a task that is cancelled."""
+        return self.__await__().throw(*error)
+
+    def close(self) -> None:
+        """Nothing: there is nothing to end."""
+
+
+class Text(_Done, str):
     """A text."""
 
     __slots__ = ()
@@ -27,7 +47,7 @@ class Text(str):
         return str(self)
 
 
-class Bytes(bytes):
+class Bytes(_Done, bytes):
     """Bytes."""
 
     __slots__ = ()
@@ -55,23 +75,25 @@ class Each(Iterator[T]):
         raise StopAsyncIteration
 
 
-class _Object(dict[str, Any]):
+class _Object(_Done, dict[str, Any]):
     __slots__ = ()
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __await__(self) -> Generator[Any, Any, dict[str, Any]]:
         yield from ()
         return dict(self)
 
 
-class _Array(list[Any]):
+class _Array(_Done, list[Any]):
     __slots__ = ()
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __await__(self) -> Generator[Any, Any, list[Any]]:
         yield from ()
         return list(self)
 
 
-class Nothing:
+class Nothing(_Done):
     """What an answer without a body means: false, equal to ``None``, and ``None`` when it is awaited."""
 
     __slots__ = ()
@@ -92,7 +114,7 @@ class Nothing:
         return "None"
 
 
-class _Shared:
+class _Shared(_Done):
     """A model or a page that may be awaited, which gives the one that it shares its fields with.
 
     Whoever awaits whatever can be awaited must leave models alone, so no class of theirs has this: each has a subclass for it,
@@ -100,6 +122,7 @@ class _Shared:
     """
 
     __slots__ = ()
+    __hash__ = object.__hash__
     if TYPE_CHECKING:
         __plain__: PydanticMethods
 
@@ -121,9 +144,11 @@ def _share(value: PydanticMethods) -> Any:
     plain: Any = type(value)
     kind = _shared(plain)
     made = kind.__new__(kind)
-    made.__plain__, made.__dict__ = value, value.__dict__
+    made.__plain__ = value
     if isinstance(value, Model):
+        read(value)
         carry_key(value, made)
+    set_fields(made, fields_of(value))
     if isinstance(value, list):
         made.extend(value)
     return made

@@ -24,6 +24,7 @@ from typing import Annotated, Any, get_args
 import attrs
 import httpx
 import httpx2
+import msgspec
 import pydantic
 import pytest
 import retell
@@ -178,6 +179,36 @@ async def test_lists_as_coroutines() -> None:
     assert "`asyncio.run`" in said
     for client in Sent(page).clients:
         assert len((await asyncio.to_thread(asyncio.run, client.call.list())).items) == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("method", ["parse", "text", "json"])
+@pytest.mark.parametrize(
+    ("name", "answer"), [("call.list", {"items": [CALL], "has_more": False}), ("voice.list", [{}]), ("concurrency.retrieve", {})]
+)
+async def test_raw_answers_as_coroutines(name: str, answer: Any, method: str) -> None:
+    said = row("Raw answers as coroutines")
+    resource, _, action = name.partition(".")
+    for client in Sent(answer).clients:
+        raw = await getattr(getattr(client, resource).with_raw_response, action)()
+        meant = await getattr(raw, method)()
+        assert f"`raw.{method}()`" in said
+        assert "`asyncio.gather`" in said
+        assert [*await asyncio.gather(getattr(raw, method)(), getattr(raw, method)())] == [meant, meant]
+        assert "`asyncio.as_completed`" in said
+        assert [await one for one in asyncio.as_completed([getattr(raw, method)()])] == [meant]
+        assert "`asyncio.create_task`" in said
+        task = asyncio.create_task(getattr(raw, method)())
+        assert await task == meant
+        assert type(task.result()) is type(meant)
+        assert "`TaskGroup.create_task`" in said
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(getattr(raw, method)())
+        assert task.result() == meant
+        cancelled = asyncio.create_task(getattr(raw, method)())
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
 
 
 @pytest.mark.asyncio
@@ -551,6 +582,14 @@ async def test_copies_of_a_client(name: str, monkeypatch: pytest.MonkeyPatch) ->
             else:
                 await one.close()
             assert client.is_closed()
+
+
+def test_bodies_by_msgspec() -> None:
+    assert "say `data: dict[str, Any]`, and make it `PhoneCallResponse.from_dict(data)`" in row("with Litestar")
+    with pytest.raises(TypeError, match=r"from_dict\(\)"):
+        msgspec.convert(CALL, types.PhoneCallResponse)
+    made = types.PhoneCallResponse.from_dict(msgspec.convert(CALL, dict[str, Any]))
+    assert json.loads(msgspec.json.encode(made)) == CALL
 
 
 def test_json_by_what_knows_pydantic_alone() -> None:
