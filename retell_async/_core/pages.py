@@ -241,6 +241,11 @@ class Page(PydanticMethods, Sequence[T]):
 
     if not TYPE_CHECKING:
 
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            """Its fields, as those of a model: what ``vars(page)`` and who makes JSON of it ask for."""
+            return vars(self.__content__)
+
         def keys(self) -> KeysView[str]:
             """Names of its fields: what ``dict(page)`` and FastAPI ask for."""
             return dict(self._body).keys()
@@ -279,7 +284,7 @@ class Page(PydanticMethods, Sequence[T]):
         return True
 
     def __repr__(self) -> str:
-        if "_fields" not in vars(self):  # as in a traceback of why it cannot be made
+        if not hasattr(self, "_fields"):  # as in a traceback of why it cannot be made
             return f"{type(self).__name__}()"
         return f"{type(self).__name__}({len(self.items)} items, has_more={self.has_more})"
 

@@ -260,10 +260,12 @@ async def test_a_page_is_json_without_its_client() -> None:
         page = await client.paginate(LIST.request(query={"limit": 2}), {})
     said = {"items": [{"n": 0}, {"n": 1}], "has_more": True, "pagination_key": page.pagination_key}
     assert page.to_dict() == page.model_dump() == page.dict() == json.loads(page.model_dump_json()) == json.loads(page.to_json()) == said
+    assert vars(page) == {**said, "items": page.items}
+    assert json.loads(json.dumps(page, default=vars)) == said
     assert dict(cast("Any", page)) == {**cast("Any", page)} == {**said, "items": page.items}
     for again in (copy.copy(page), copy.deepcopy(page), pickle.loads(pickle.dumps(page))):
         assert (again.items, again.pagination_key) == (page.items, page.pagination_key)
-        assert client not in vars(again).values()
+        assert client not in again.__getstate__().values()
         with pytest.raises(RuntimeError, match="give its pagination_key to the list"):
             await again.next_page()
 

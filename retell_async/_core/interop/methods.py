@@ -241,11 +241,11 @@ class PydanticMethods:
 
     @property
     def model_fields_set(self) -> set[str]:
-        """Names of the declared fields that are there."""
+        """Names of the fields that are there, those that this version does not know among them."""
         from .dump import names
 
         declared = names(type(self.__content__))
-        return {declared[wire].official for wire in vars(self.__content__) if wire in declared}
+        return {declared[wire].official if wire in declared else wire for wire in vars(self.__content__)}
 
     @property
     def model_extra(self) -> builtins.dict[str, Any]:

@@ -192,7 +192,7 @@ def test_an_unknown_member_of_a_union_is_taken() -> None:
 def test_a_value_of_no_known_type_is_written_all_the_same() -> None:
     call = types.PhoneCallResponse.from_dict(CALL)
     page = AsyncPage.__new__(AsyncPage)
-    vars(page).update({"_origin": None, "_body": (body := types.UnknownCallResponse.from_dict({"items": [call]})), "_fields": vars(body)})
+    page._hold(types.UnknownCallResponse.from_dict({"items": [call]}))
     for value, meant in ((call, CALL), ({"call": [call]}, {"call": [CALL]}), (page, {"items": [CALL]})):
         assert pydantic.TypeAdapter(Any).dump_python(value, exclude_unset=True) == meant
         assert json.loads(pydantic.TypeAdapter(Any).dump_json(value, exclude_unset=True)) == meant

@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, get_args
 
 import attrs
+import celery
 import httpx
 import httpx2
 import msgspec
@@ -150,7 +151,7 @@ def test_pages_for_mocks() -> None:
             assert again.to_dict() == page
         assert made.model_copy(update={"items": []}).items == []
         assert made.model_copy(update={"items": []}) != made
-        assert (made.model_fields_set - {"new"}, made.model_extra) == ({"items", "has_more"}, {"new": 1})
+        assert (made.model_fields_set, made.model_extra) == ({"items", "has_more", "new"}, {"new": 1})
         assert made.model_dump(include={"has_more", "total"}) == {"has_more": False, "total": None}
         assert {"items", "has_more"} <= {*kind.model_json_schema()["required"]}
         with pytest.raises(ValueError, match="CallListResponse"):
@@ -360,7 +361,7 @@ def test_methods_of_models() -> None:
 
 def test_fields_that_were_left_out() -> None:
     assert "`dict(call)`, `for name, value in call` and FastAPI's answers without a type have them" in row("Fields that were left out")
-    assert "the fields that are there" in row("`vars(call)`")
+    assert "the fields that are there" in row("`vars(call)`, ")
     models: list[Any] = [retell.types.PhoneCallResponse, types.PhoneCallResponse]
     for kind in models:
         call = kind(**CALL)
@@ -590,6 +591,39 @@ def test_bodies_by_msgspec() -> None:
         msgspec.convert(CALL, types.PhoneCallResponse)
     made = types.PhoneCallResponse.from_dict(msgspec.convert(CALL, dict[str, Any]))
     assert json.loads(msgspec.json.encode(made)) == CALL
+
+
+@pytest.mark.asyncio
+async def test_pages_by_msgspec() -> None:
+    assert "`Litestar(..., type_encoders={SyncPage: SyncPage.model_dump})`" in row("Litestar answers with a page")
+    said = {"items": [CALL], "has_more": False}
+    page = await Sent(said).clients[1].call.list()
+    with pytest.raises(TypeError, match="unsupported"):
+        msgspec.json.encode(page)
+    written = msgspec.json.encode(page, enc_hook=retell_async.AsyncPage.model_dump)
+    assert json.loads(written) == json.loads(msgspec.json.encode(page.model_dump())) == page.model_dump()
+
+
+def test_what_is_gone_through() -> None:
+    assert "compare `a.model_dump()` with `b.model_dump()`" in row("DeepDiff")
+    there, here = (module.PhoneCallResponse(**CALL) for module in (retell.types, types))
+    assert [isinstance(model, pydantic.BaseModel) for model in (there, here)] == [True, False]  # before it asks whether it is iterable
+    assert next(iter(here)) == ("call_id", "call_1")
+    assert there.model_dump()["call_id"] == here.model_dump()["call_id"]
+
+
+def test_arguments_of_celery() -> None:
+    assert "they hand over the dict: `call = PhoneCallResponse.from_dict(call)`" in row("Celery")
+
+    def kind(call: object) -> str:
+        return type(call).__name__
+
+    def run(hint: object, name: str) -> Any:
+        kind.__annotations__["call"] = hint
+        return celery.Celery("calls").task(pydantic=True, name=name)(kind).run(CALL)
+
+    assert run(retell.types.PhoneCallResponse, "there") == "PhoneCallResponse"
+    assert run(types.PhoneCallResponse, "here") == "dict"
 
 
 def test_json_by_what_knows_pydantic_alone() -> None:

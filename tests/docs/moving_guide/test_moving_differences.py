@@ -66,6 +66,11 @@ async def test_what_has_no_body() -> None:
     assert not nothing
     assert [nothing] == [None]
     assert await nothing is None
+    assert "which `isinstance` does not show" in row("`await raw.parse()` |")
+    _, here = both(lambda _: httpx.Response(200, json=CALL))
+    meant: Any = (await here.call.with_raw_response.retrieve("call_1")).parse()
+    assert (isinstance(meant, types.PhoneCallResponse), type(meant) is types.PhoneCallResponse) == (True, False)
+    assert type(await meant) is types.PhoneCallResponse
 
 
 @pytest.mark.anyio
