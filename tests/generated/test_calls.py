@@ -60,7 +60,10 @@ def check_request(request: httpx.Request, key: str, given: Given) -> None:
         assert given.body is not None
         check_form(request, given.body)
     else:
-        assert request.content == given.content()
+        if "idempotency_key" in (given.body or {}):  # such a body has an end in an order of its own
+            assert json.loads(request.content) == given.body
+        else:
+            assert request.content == given.content()
         assert request.headers.get("content-type") == given.kind
 
 

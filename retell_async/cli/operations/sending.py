@@ -267,7 +267,10 @@ def fail(operation: Operation, error: Exception, profile: Profile) -> NoReturn:
         raise Failed(f"{text.rstrip('.')}.\n{look(operation, error.idempotency_key, error.token)}", UNKNOWN) from None
     if isinstance(error, APIResponseValidationError) and operation.repeat != "safe":  # it says success, whoever has said it
         raise Failed(f"{text.rstrip('.')}.\n{look(operation, error.idempotency_key)}", UNKNOWN) from None
-    raise Failed(f"{text.rstrip('.')}. {_advice(operation, error, profile)}".rstrip()) from None
+    text = f"{text.rstrip('.')}. {_advice(operation, error, profile)}".rstrip()
+    if (what := done()) is not None:
+        raise Failed(f"{what} But then: {text}", UNTOLD) from None
+    raise Failed(text) from None
 
 
 async def retrieved(client: AsyncRetell, resource: str, id: str, profile: Profile) -> Json:
