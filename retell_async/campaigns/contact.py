@@ -41,6 +41,8 @@ def _named(id: object) -> str:
 def _check_id(_: object, __: object, id: Any) -> None:
     if not isinstance(id, str) or not id:
         raise ConfigurationError(f"the id of a contact must be a text that is not empty, not {mask_text(repr(id))}")
+    if "\0" in id:
+        raise ConfigurationError("the id of a contact must be a text without NUL, which no database takes")
     check_text(id, "the id of a contact", ConfigurationError)
 
 
@@ -71,9 +73,9 @@ def _check_place(_: object, __: object, place: str | None) -> None:
         check_place(place)
 
 
-def _check_priority(_: object, __: object, priority: int) -> None:
-    if abs(priority) > _MOST:
-        raise ConfigurationError(f"the priority of a contact must be between {-_MOST} and {_MOST}, not {priority}")
+def _check_priority(_: object, __: object, priority: Any) -> None:
+    if not isinstance(priority, int) or abs(priority) > _MOST:
+        raise ConfigurationError(f"the priority of a contact must be between {-_MOST} and {_MOST}, not {priority!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -96,11 +98,10 @@ class Contact:
     """What is stored with the call: whatever a client sends as JSON, such as a date, which is its text there."""
 
     def __attrs_post_init__(self) -> None:
-        if not self.metadata:
-            return
+        given: Any = self.metadata
         try:
-            if fields(self.metadata) is None:
-                raise TypeError(f"metadata must be a mapping, not {type(self.metadata).__name__}")
-            object.__setattr__(self, "metadata", settled(self.metadata, "metadata"))  # what is sent is what the database keeps
+            if given is None or fields(given) is None:
+                raise TypeError(f"metadata must be a mapping, not {type(given).__name__}")
+            object.__setattr__(self, "metadata", settled(given, "metadata"))  # what is sent is what the database keeps
         except (TypeError, ValueError) as error:
             raise ConfigurationError(f"{_named(self.id)}: {error}") from None

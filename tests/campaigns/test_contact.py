@@ -50,6 +50,7 @@ RIGHT: dict[str, Any] = {"id": "ann +12125550111", "number": "+12125550111", "zo
         ({"metadata": {"a": float("nan")}}, "metadata.a: nan cannot be sent as JSON"),
         ({"metadata": {"a": "\ud83d"}}, "metadata.a: a text with half a surrogate pair cannot be sent"),
         ({"metadata": "ticket"}, "metadata must be a mapping, not str"),
+        ({"metadata": None}, "metadata must be a mapping, not NoneType"),
     ],
 )
 def test_what_cannot_be_sent_names_the_contact_and_the_place(wrong: dict[str, Any], what: str) -> None:
@@ -69,3 +70,9 @@ def test_metadata_is_what_a_client_sends(metadata: Mapping[str, Any]) -> None:
     contact = Contact(**RIGHT, metadata=metadata)
     assert contact.metadata == ({"due": "2026-01-01", "of": [1, 2], 7: None} if metadata else {})
     assert case_from(case_text(Case(contact))).contact.metadata == ({"due": "2026-01-01", "of": [1, 2], "7": None} if metadata else {})
+
+
+@pytest.mark.parametrize(("wrong", "what"), [({"priority": "5"}, "must be between .* not '5'"), ({"id": "a\0b"}, "without NUL")])
+def test_priorities_are_numbers_and_ids_what_a_database_takes(wrong: dict[str, Any], what: str) -> None:
+    with pytest.raises(ConfigurationError, match=what):
+        Contact(**{**RIGHT, **wrong})

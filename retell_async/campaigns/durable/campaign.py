@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 import anyio
 import attrs
 from anyio import CapacityLimiter
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from ..._call_slots import CallSlots
 from ..._core.attempt import first_of
@@ -323,6 +324,7 @@ class Campaign:
                     # It stood still for so long that others went on with its calls: it comes back as a new one, unless it was cancelled
                     # meanwhile, which a group of tasks does not say when one of them raises.
                     if task is not None and task.cancelling() > cancelling:
+                        await checkpoint_if_cancelled()  # by a scope of anyio, which knows its own cancellation alone
                         raise asyncio.CancelledError from None
                 else:
                     await opt_outs.tell()

@@ -140,6 +140,8 @@ def _postgres(address: str, synchronous_commit: str) -> sa.Engine:
         url = sa.make_url(address)
     except (exc.ArgumentError, ValueError):  # of a port that is no number
         raise ConfigurationError("the address of the database is none: postgresql://user@host/name is one") from None
+    if "@" in (url.host or ""):
+        raise ConfigurationError("the address of the database has an @ in its user or password: write it as %40")
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise ConfigurationError(f"a campaign is kept in a file of SQLite or in Postgres, not in {url.get_backend_name()}")
     engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_size=_THREADS, pool_pre_ping=True, hide_parameters=True)

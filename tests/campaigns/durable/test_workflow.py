@@ -72,7 +72,10 @@ def test_what_dbos_says_of_a_database_that_is_away_is_said_already(error: BaseEx
 
 @pytest.mark.soak
 @pytest.mark.asyncio
-async def test_a_run_that_loses_its_lease_while_it_is_cancelled_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("by_scope", [False, True])
+async def test_a_run_that_loses_its_lease_while_it_is_cancelled_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_scope: bool
+) -> None:
     rounds: list[int] = []
 
     async def work(*_: object) -> None:
@@ -91,8 +94,14 @@ async def test_a_run_that_loses_its_lease_while_it_is_cancelled_ends(tmp_path: P
     async with account(tmp_path / "campaign.db", 3, ()) as (_, _, client):
         campaign = Campaign(tmp_path / "campaign.db")
         monkeypatch.setattr(Campaign, "_work", work)
-        with anyio.fail_after(30), pytest.raises(TimeoutError):
-            await asyncio.wait_for(campaign.run(client), 2)
+        with anyio.fail_after(30):
+            if by_scope:
+                with anyio.move_on_after(2) as scope:
+                    await campaign.run(client)
+                assert scope.cancelled_caught
+            else:
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(campaign.run(client), 2)
     assert len(rounds) == 2
 
 
