@@ -29,6 +29,7 @@ nitpick_ignore = [
     ("py:class", "Events"),  # the same, where it is named for annotations alone
     ("py:class", "retell_async._call_slots.Slot"),  # what `CallSlots.hold` gives and says the use of
     ("py:class", "pathlib.Path"),
+    ("py:class", "list_calls.Item"),  # the type of an item of `call.list`, as the code names it
 ]
 highlight_language = "python"
 
@@ -50,5 +51,6 @@ html_title = f"retell-async {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_search_scorer = str(ROOT / "docs" / "builder" / "search.js")
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from retell_async.resources._operations import METHODS
 
-from . import links, markup, pages
+from . import links, markup, pages, search
 from .domain import Domain
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-signature", _signature)
     app.add_domain(Domain, override=True)
     app.connect("missing-reference", links.resolve)
+    app.connect("doctree-read", search.add_phrases)
+    app.add_search_language(search.Language)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 

