@@ -1,4 +1,4 @@
-"""Every code block of README and guides is run, against the sandbox. Those of the first page and the tasks have tests of their own."""
+"""Every code block of the guides is run, against the sandbox. Those of README, the first page and the tasks have tests of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 from types import CodeType
-from typing import Any
 
 import anyio.to_thread
 import pytest
@@ -42,18 +41,6 @@ async def test_python(block: Block, monkeypatch: pytest.MonkeyPatch, tmp_path: P
         with pytest.raises(Exception) as caught:
             await run(code, names)
         assert block.raises in {kind.__name__ for kind in type(caught.value).__mro__}
-
-
-@pytest.mark.soak
-@pytest.mark.asyncio
-async def test_the_readme_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    async with prelude(monkeypatch) as (_, ids):
-        names: dict[str, Any] = {}
-        for block in blocks("python"):
-            if block.path.name == "README.md":
-                await run(compiled(block, ids), names)
-        await names["client"].aclose()
 
 
 @pytest.mark.parametrize("page", sorted({block.path for block in PYTHON}), ids=lambda page: page.name)
