@@ -126,6 +126,7 @@ async def test_a_wrong_key(page: str) -> None:
     ("page", "operation", "act"),
     [
         ("place-a-call", "call.create_phone_call", lambda client, _: call(client)),
+        ("unknown-outcomes", "call.create_phone_call", lambda client, _: call(client)),
         ("engines", "call.create_phone_call", lambda client, _: call(client, idempotency_key="appointment-4711")),
         ("job-ids", "call.create_phone_call", lambda client, _: call(client, idempotency_key="appointment-4711")),
         ("knowledge-base", "knowledge_base.create", lambda client, _: client.knowledge_base.create(knowledge_base_name="a", **SOURCES)),

@@ -303,7 +303,7 @@ def test_an_unknown_outcome(account: Account) -> None:
     fault, _ = (block.source for block in blocks("sh") if block.path.stem == "unknown-outcomes")
     _, _, content, url = shlex.split(fault)
     httpx.post(url.replace("$RETELL_BASE_URL", account.url), content=content).raise_for_status()
-    said, call_id = account.run("unknown-outcomes", "+14155550108").splitlines()
+    said, call_id = account.run("unknown-outcomes", "reminder-4711", "+14155550108").splitlines()
     assert re.fullmatch(r"nobody knows: \S+ of \S+", said)
     assert call_id.startswith("call_")
     account.local.assert_placed("+14155550108", times=1)
