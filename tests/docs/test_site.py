@@ -140,7 +140,6 @@ TYPED = [
     ("unknown outcomes", "tasks/unknown-outcomes"),
     ("timeout", "guides/reliability"),
     ("tools for models", "guides/mcp"),
-    ("see what goes on", "guides/telemetry"),
     ("dial list", "guides/campaigns"),
     ("dial list", "guides/dispatch"),
 ]
