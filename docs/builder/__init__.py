@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from retell_async.resources._operations import METHODS
 
@@ -24,7 +25,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("missing-reference", links.resolve)
     app.connect("doctree-read", search.add_phrases)
     app.add_search_language(search.Language)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    phrases = crc32(repr(search.PHRASES).encode())  # pages that were read with others are read again
+    return {"parallel_read_safe": True, "parallel_write_safe": True, "env_version": phrases}
 
 
 def _docstring(_app: Sphinx, _what: str, name: str, _obj: object, _options: object, lines: list[str]) -> None:
