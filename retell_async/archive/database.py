@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -165,6 +165,19 @@ class _Connection(aiosqlite.Connection):
         await _unhurried(super().close())
 
 
+class _Closing(sqlite3.Connection):
+    """A connection that ends its transaction when it is closed.
+
+    SQLite itself puts the end off for as long as there is a cursor, which the traceback of whoever was cancelled may have: nobody would
+    have the transaction any more, and it would lock the file.
+    """
+
+    def close(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # it is closed
+            self.rollback()
+        super().close()
+
+
 async def _unhurried(doing: Coroutine[Any, Any, T]) -> T:
     """Wait for something to its end; a cancellation of the caller comes after that."""
     task = asyncio.ensure_future(doing)
@@ -247,7 +260,7 @@ def _postgres(address: str) -> AsyncEngine:
 
 def _sqlite(path: Path) -> AsyncEngine:
     def connect(database: str, **settings: Any) -> _Connection:
-        connection = _Connection(lambda: sqlite3.connect(database, **settings), iter_chunk_size=64)
+        connection = _Connection(lambda: sqlite3.connect(database, factory=_Closing, **settings), iter_chunk_size=64)
         connection._thread.daemon = True  # pyright: ignore[reportPrivateUsage] - as SQLAlchemy does with those of its own
         return connection
 

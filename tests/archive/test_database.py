@@ -62,6 +62,20 @@ async def test_who_is_cancelled_while_another_one_writes_leaves_nothing_locked(t
             connection.execute("BEGIN IMMEDIATE")  # there is no ghost
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_connection_that_is_closed_locks_nothing_even_while_a_traceback_has_its_cursor(tmp_path: Path, at_once: bool) -> None:
+    path = tmp_path / "a.db"
+    async with Archive(path) as archive, archive.database.engine.connect() as connection:
+        bare: Any = (await connection.get_raw_connection()).driver_connection
+        await bare.execute("BEGIN IMMEDIATE")
+        cursor = await bare.execute("SELECT * FROM sqlite_master")  # whose rows nobody fetches any more
+        await (bare.stop() if at_once else bare.close())
+        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+        del cursor
+        await connection.invalidate()
+
+
 async def test_a_router_refuses_what_it_cannot_store_in_time(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     async with Archive(path) as archive:
