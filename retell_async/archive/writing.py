@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from .._core.json import loads
 from .database import Database
 from .policy import Storage, storable, storable_event, storage_of, strictest
-from .queries.words import folded
+from .queries.words import worded
 from .rows import (
     LONGEST_ID,
     OVER,
@@ -181,11 +181,11 @@ class Writer:
             await connection.execute(sa.insert(utterances), rows)
             return
         for row in rows:
-            row["folded"] = folded(row["text"])
+            row["worded"] = worded(row["text"])
         named: dict[str, sa.BindParameter[Any]] = {
             name: sa.bindparam(name) for name in ("conversation_id", "position", "role", "text", "second")
         }
-        vector = sa.func.to_tsvector("simple", sa.bindparam("folded"))
+        vector = sa.func.to_tsvector("simple", sa.bindparam("worded"))
         await connection.execute(sa.insert(searched).values(**named, words=vector), rows)
 
     async def _write_tool_calls(self, connection: AsyncConnection, id: str, called: Sequence[ToolCall], storage: Storage) -> None:

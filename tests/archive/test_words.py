@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from retell_async import ConfigurationError
-from retell_async.archive.queries.words import match_of, tsquery_of
+from retell_async.archive.queries.words import match_of, tsquery_of, worded
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,7 @@ def test_there_must_be_a_word(asked: str) -> None:
         match_of(asked)
     with pytest.raises(ConfigurationError, match="no word"):
         tsquery_of(asked)
+
+
+def test_what_was_said_and_what_is_asked_for_have_the_same_words() -> None:
+    assert worded("To Ann@example.com, 555-0123 or_49.99: café नमस्ते") == "to ann example com  555 0123 or 49 99  cafe नमस्ते"

@@ -11,7 +11,7 @@ from ..._core.errors import ConfigurationError
 
 __all__ = ["HEAD", "VERSIONS", "migrate", "version_of"]
 
-HEAD = "2"
+HEAD = "3"
 """The version of the tables that this package has."""
 VERSIONS = "retell_archive_version"
 _LOCK = 0x7265_7465_6C6C

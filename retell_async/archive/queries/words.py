@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from itertools import groupby
 
 from ..._core.errors import ConfigurationError
 
-__all__ = ["folded", "match_of", "tsquery_of"]
+__all__ = ["match_of", "tsquery_of", "worded"]
 
 _PART = re.compile(r'(?P<no>-?)(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
 _ACCENT = re.compile(r"[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670]")
 """Of Latin, Greek and Cyrillic letters, and the vowel points of Hebrew and Arabic; the marks of other scripts make other words."""
+_SIGN = re.compile(r"[\W_]")
+
+
+def worded(text: str) -> str:
+    """The words of a text, folded, with nothing but blanks between them.
+
+    Of signs Postgres would make up its own mind: to it ann@example.com is one word, and in 555-0123 there is a negative number.
+    """
+    return _SIGN.sub(_blank, folded(text))
 
 
 def folded(text: str) -> str:
@@ -55,7 +63,7 @@ def _parsed(asked: str) -> tuple[list[list[tuple[list[str], bool]]], list[tuple[
         if wanted and part["word"] is not None and part["word"].lower() == "or":
             joined = True
             continue
-        words = ["".join(word) for is_word, word in groupby(text, _is_of_word) if is_word]
+        words = _SIGN.sub(_blank, text).split()
         if not words:
             continue
         one = (words, text.endswith("*"))
@@ -71,8 +79,8 @@ def _parsed(asked: str) -> tuple[list[list[tuple[list[str], bool]]], list[tuple[
     return wanted, unwanted
 
 
-def _is_of_word(char: str) -> bool:
-    return char.isalnum() or unicodedata.category(char).startswith("M")
+def _blank(sign: re.Match[str]) -> str:
+    return sign[0] if unicodedata.category(sign[0]).startswith("M") else " "  # a mark is part of its letter
 
 
 def _fts5(one: tuple[list[str], bool]) -> str:
