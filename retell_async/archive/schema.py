@@ -136,6 +136,7 @@ sessions = sa.Table(  # the user's own ids
     metadata,
     sa.Column("session_id", sa.Text, primary_key=True),
     sa.Column("conversation_id", sa.Text, primary_key=True),
+    sa.Column("at_ms", sa.BigInteger),  # when it was linked first
     sa.Index("retell_session_of", "conversation_id"),
 )
 inbox = sa.Table(

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from .._core.errors import ConfigurationError
 from .database import Database
-from .schema import conversations, deliveries, effects, erased, inbox, settings, states
+from .schema import conversations, deliveries, effects, erased, inbox, sessions, settings, states, tool_calls
 from .writing import FORGOTTEN, drop
 
 __all__ = ["forget", "tidy"]
@@ -27,7 +27,8 @@ async def tidy(database: Database) -> None:
 async def forget(database: Database, before_ms: int, now_ms: int) -> int:
     """Drop all that is kept of calls and chats that ended before a moment, and let none of them come back; how many there were.
 
-    One of which no end is known counts from its start, or from when it was first seen.
+    One of which no end is known counts from its start, or from when it was first seen. Events, tool calls
+    and links to sessions of which no call or chat is known count from when they came.
 
     :raises ConfigurationError: the moment is still to come, and so are calls that ended before it.
     """
@@ -56,7 +57,14 @@ async def forget(database: Database, before_ms: int, now_ms: int) -> int:
         dropped += len(rows)
         if len(rows) < _AT_A_TIME:
             break
-    async with database.write() as connection:
-        loose = sa.delete(inbox).where(inbox.c.conversation_id.is_(None), inbox.c.state.in_(["done", "failed"]))
-        await connection.execute(loose.where(inbox.c.received_at < before_ms / 1000))
+    async with database.write() as connection:  # and what is of none that the archive has
+        for table, at, before in (
+            (inbox, inbox.c.received_at, before_ms / 1000),
+            (tool_calls, tool_calls.c.at_ms, before_ms),
+            (sessions, sessions.c.at_ms, before_ms),
+        ):
+            loose = sa.delete(table).where(at < before, ~sa.exists().where(c.id == table.c.conversation_id))
+            if table is inbox:
+                loose = loose.where(inbox.c.state.in_(["done", "failed"]))
+            await connection.execute(loose)
     return dropped

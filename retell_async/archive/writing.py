@@ -166,8 +166,8 @@ class Writer:
 
     async def link(self, connection: AsyncConnection, session_id: str, id: str) -> None:
         """Let a session of the user's own have a call or chat."""
-        statement = self._database.insert(sessions).values(session_id=session_id, conversation_id=id).on_conflict_do_nothing()
-        await connection.execute(statement)
+        insert = self._database.insert(sessions).values(session_id=session_id, conversation_id=id, at_ms=self.now_ms())
+        await connection.execute(insert.on_conflict_do_nothing())
 
     async def _write_utterances(self, connection: AsyncConnection, id: str, before: Sequence[Utterance], said: Sequence[Utterance]) -> None:
         changed = [one for one in said if one.position >= len(before) or before[one.position] != one]

@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -29,7 +30,7 @@ from retell_async import AsyncRetell, ConfigurationError, RetellError, webhooks
 from retell_async.archive import Archive, Storage
 from retell_async.archive.migrations import VERSIONS
 from retell_async.archive.queries.views import VIEWS
-from retell_async.archive.schema import metadata
+from retell_async.archive.schema import metadata, sessions
 from retell_async.archive.sync import _from_ms  # pyright: ignore[reportPrivateUsage]
 from retell_async.llm import Outcome
 from retell_async.sandbox import Settings
@@ -94,6 +95,8 @@ async def test_an_archive_of_the_first_version_is_brought_to_this_one(tmp_path: 
         for statement in (
             "ALTER TABLE retell_sync DROP COLUMN is_full",
             "ALTER TABLE retell_sync DROP COLUMN from_ms",
+            "ALTER TABLE retell_session DROP COLUMN at_ms",
+            "INSERT INTO retell_session (session_id, conversation_id) VALUES ('s1', 'call_1')",
             f"UPDATE {VERSIONS} SET version_num = '1'",
             "INSERT INTO retell_sync (kind, since_ms, began_ms, part, cursor) VALUES ('call', 5, 7, 1, 'second')",
         ):
@@ -101,6 +104,7 @@ async def test_an_archive_of_the_first_version_is_brought_to_this_one(tmp_path: 
     async with opened(tmp_path) as archive, archive.connection() as connection:
         row = (await connection.execute(sa.text("SELECT since_ms, began_ms, part, cursor, is_full, from_ms FROM retell_sync"))).one()
         assert tuple(row) == (5, None, 0, None, 0, None)
+        assert await connection.scalar(sa.select(sessions.c.at_ms)) == pytest.approx(time.time() * 1000, abs=60_000)
 
 
 async def test_events_are_stored_before_they_are_acknowledged_and_handled_after_it(tmp_path: Path) -> None:
@@ -464,6 +468,33 @@ async def test_what_is_old_is_forgotten_and_does_not_come_back(tmp_path: Path) -
         assert await archive.forget(datetime.fromtimestamp(local.now / 1000, UTC)) == 4
         await archive.sync(client, full=True)
         assert await archive.view("cost") == []
+
+
+async def test_what_is_of_no_call_that_is_known_is_forgotten_too(tmp_path: Path) -> None:
+    async with opened(tmp_path, attempts=1) as archive:
+        router = webhooks.Router("key_1")
+
+        @archive.function(router, "book")
+        async def book(at: str) -> str:
+            return f"private {at}"
+
+        @archive.in_transaction("call_ended")
+        async def broken(event: webhooks.Event, connection: AsyncConnection) -> None:
+            raise ValueError("a bug")
+
+        await archive.inbox.put(event("call_ended", transcript="User: private\n"))
+        await archive.drain()
+        run = router._functions["book"]
+        await run(webhooks.parse_function(json.dumps({"name": "book", "args": {"at": "ten"}, "call": {"call_id": "call_2"}})))
+        await archive.link("private", "call_3")
+        assert await archive.forget(datetime.now(UTC) - timedelta(hours=1)) == 0
+        assert (len(await archive.failed()), await archive.sessions_of("call_3")) == (1, ["private"])  # its call may still be told of
+        await anyio.sleep(0.01)
+        assert await archive.forget(datetime.now(UTC)) == 0
+        async with archive.connection() as connection:
+            for table in metadata.sorted_tables:
+                assert "private" not in str((await connection.execute(sa.select(table))).all())
+        assert await archive.failed() == []
 
 
 async def test_nothing_is_forgotten_that_is_still_to_come(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""On Postgres, what is searched of what was said are its words alone, as they are asked for."""
+"""On Postgres, what is searched of what was said are its words alone, as they are asked for; links to sessions have their time."""
+
+import time
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,6 +15,8 @@ _AT_A_TIME = 1000
 
 def upgrade() -> None:
     connection = op.get_bind()
+    op.add_column("retell_session", sa.Column("at_ms", sa.BigInteger()))
+    connection.execute(sa.text("UPDATE retell_session SET at_ms = :now"), {"now": int(time.time() * 1000)})
     if connection.dialect.name != "postgresql":
         return
     rows = sa.text("SELECT id, text FROM retell_utterance WHERE id > :after ORDER BY id LIMIT :most")
