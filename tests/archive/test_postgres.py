@@ -40,3 +40,13 @@ async def test_what_was_said_is_found_as_it_was_said(address: str) -> None:
         assert [asked for asked in ASKED if not await archive.search(asked)] != []
     async with Archive(address) as archive:
         assert [asked for asked in ASKED if not await archive.search(asked)] == []
+
+
+async def test_a_very_long_text_is_kept_and_its_beginning_is_searched(address: str) -> None:
+    said = " ".join(chr(0x20000 + number % 40_000) + f"{number:x}" for number in range(300_000))  # four bytes each letter
+    call = {"call_id": "call_1", "call_status": "ended", "end_timestamp": 1, "transcript_object": [{"role": "user", "content": said}]}
+    async with Archive(address) as archive:
+        await archive.inbox.put(webhooks.parse_event(json.dumps({"event": "call_ended", "call": call})))
+        await archive.drain()
+        assert (await archive.raw("call_1") or {})["transcript_object"][0]["content"] == said
+        assert await archive.search(said.split()[100])

@@ -12,15 +12,17 @@ __all__ = ["match_of", "tsquery_of", "worded"]
 _PART = re.compile(r'(?P<no>-?)(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
 _ACCENT = re.compile(r"[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670]")
 """Of Latin, Greek and Cyrillic letters, and the vowel points of Hebrew and Arabic; the marks of other scripts make other words."""
+_SEARCHED = 200_000
+"""Letters of a text that are searched on Postgres, which refuses one whose different words have more than a megabyte."""
 _SIGN = re.compile(r"[\W_]")
 
 
 def worded(text: str) -> str:
-    """The words of a text, folded, with nothing but blanks between them.
+    """The words of a text, folded, with nothing but blanks between them: those of its beginning, if it is very long.
 
     Of signs Postgres would make up its own mind: to it ann@example.com is one word, and in 555-0123 there is a negative number.
     """
-    return _SIGN.sub(_blank, folded(text))
+    return _SIGN.sub(_blank, folded(text)[:_SEARCHED])
 
 
 def folded(text: str) -> str:
