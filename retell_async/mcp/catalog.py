@@ -92,7 +92,7 @@ _QUESTIONS = (
             "since": _SINCE,
             "until": _UNTIL,
             "agent_id": _AGENT,
-            "limit": {"type": "integer", "minimum": 1, "maximum": 50, "description": "Calls to find, by default 10."},
+            "limit": {"type": "integer", "minimum": 1, "maximum": 50, "description": "It stops at so many, by default 10, or a few more."},
             "cursor": _CURSOR,
         },
         ("text",),

@@ -77,7 +77,9 @@ def selected(item: Mapping[str, Any], fields: Iterable[str]) -> Json:
 def listed(items: Sequence[Mapping[str, Any]], fields: Sequence[str] | None, cursor: str | None) -> Json:
     """A page of a list."""
     found = [summary(item) if fields is None else selected(item, fields) for item in items]
-    return {"items": found, **({"next_cursor": cursor} if cursor is not None else {})}
+    missing = [name for name in fields or () if items and not any(name in item for item in found)]
+    hint = {"hint": f"None of these items has {', '.join(missing)}. A list may leave out what the tool that gets one of them has."}
+    return {"items": found, **(hint if missing else {}), **({"next_cursor": cursor} if cursor is not None else {})}
 
 
 def one(item: Mapping[str, Any], fields: Sequence[str] | None) -> Json:

@@ -46,6 +46,8 @@ async def test_a_call_its_transcript_and_its_recording_are_read(mode: str) -> No
         assert data(await session.call_tool("get_call", {"call_id": call_id, "fields": ["transcript"]})) == {
             "transcript": whole["transcript"]
         }
+        listed = data(await session.call_tool("list_calls", {"limit": 1, "fields": ["call_id", "transcript"]}))
+        assert (list(listed["items"][0]), listed["hint"].partition(".")[0]) == (["call_id"], "None of these items has transcript")
 
         async def read(uri: str) -> Any:
             [content] = (await session.read_resource(uri)).contents
