@@ -14,7 +14,7 @@ from .catalog import Tool
 from .consent import digest
 from .policy import calls
 
-__all__ = ["Ledger", "Sending", "Shared", "Unknown"]
+__all__ = ["Ledger", "Placed", "Sending", "Shared", "Unknown"]
 
 _HOUR = 3600.0
 _MOST = 1000
@@ -28,6 +28,15 @@ class Unknown:
     """Unix time of the first attempt."""
     key: str | None
     """Its idempotency key."""
+
+
+@attrs.frozen
+class Placed:
+    """A call that was placed, of which whoever asked for it may not have heard."""
+
+    since: float
+    """Unix time of the first attempt."""
+    call_id: str | None
 
 
 @attrs.define
@@ -64,6 +73,7 @@ class Ledger:
     placed: int = 0
     """Calls that were placed, or may have been."""
     _unknown: dict[str, Unknown] = attrs.field(factory=dict[str, Unknown], init=False)
+    _placed: dict[str, Placed] = attrs.field(factory=dict[str, Placed], init=False)
     _shared: dict[str, Shared] = attrs.field(factory=dict[str, Shared], init=False)
 
     def on_its_way(self, tool: Tool, arguments: Mapping[str, Any]) -> Shared | None:
@@ -84,6 +94,11 @@ class Ledger:
     def unknown(self, tool: Tool, arguments: Mapping[str, Any]) -> Unknown | None:
         """The same request, sent before, if it is not known what came of it."""
         return self._unknown.get(_name(tool, arguments))
+
+    def placed_before(self, tool: Tool, arguments: Mapping[str, Any], now: float) -> Placed | None:
+        """The same call, if it was placed within the last hour: a client that gave up waiting may ask for it again without knowing."""
+        found = self._placed.get(_name(tool, arguments))
+        return found if found is not None and now - found.since < _HOUR else None
 
     def in_doubt(self, tool: Tool, arguments: Mapping[str, Any], now: float) -> Unknown | None:
         """The same request, sent before, if nobody knows what came of it and one more would not count as the same."""
@@ -119,10 +134,15 @@ class Ledger:
                 del self._unknown[next(iter(self._unknown))]
         return sending
 
-    def end(self, sending: Sending, *, done: bool) -> None:
+    def end(self, sending: Sending, *, done: bool, call_id: str | None = None) -> None:
         """Note what is known now: it was carried out, or this time it was not, which says nothing of the time before."""
         name = _name(sending.tool, sending.arguments)
         self._unknown.pop(name, None)
+        if done and calls(sending.tool, sending.arguments):
+            self._placed.pop(name, None)  # the latest goes last
+            self._placed[name] = Placed(sending.since, call_id)
+            if len(self._placed) > _MOST:
+                del self._placed[next(iter(self._placed))]
         if not done:
             self.placed -= sending.counted
             if sending.before is not None:

@@ -111,7 +111,7 @@ async def _send(client: AsyncRetell, tool: Tool, arguments: Json, ledger: Ledger
         if tool.repeat != "safe":
             _logger.warning("%s was given up on its way: it may have been carried out or not", tool.name)
         raise
-    ledger.end(sending, done=True)
+    ledger.end(sending, done=True, call_id=getattr(answered, "call_id", None))
     return answered
 
 

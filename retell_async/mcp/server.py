@@ -223,7 +223,11 @@ class RetellServer:
         """What a human is told of the same request, sent before."""
         before = self.ledger.unknown(tool, arguments)
         if before is None:
-            return ""
+            placed = self.ledger.placed_before(tool, arguments, self.clock())
+            if placed is None:
+                return ""
+            call = "" if placed.call_id is None else f", as {placed.call_id}"
+            return f"The same was placed {self.clock() - placed.since:.0f} seconds ago{call}."
         on_its_way = self.ledger.on_its_way(tool, arguments) is not None
         outcome = "it is on its way" if on_its_way else "it is not known whether it was carried out"
         return f"The same was asked for at {moment(before.since)}, and {outcome}."

@@ -44,6 +44,24 @@ async def test_a_call_that_may_have_been_placed_is_placed_once_by_a_repeat(mode:
         work.local.assert_placed(PEOPLE, times=2)
 
 
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_human_reads_that_the_same_was_placed_just_now(mode: str) -> None:
+    now, human = [1_000_000.0], Human()
+    async with workspace(clock=lambda: now[0]) as work, work.connect(mode, human) as session:
+        arguments = arguments_of(work)
+        call_id = data(await session.call_tool(CALL, arguments[CALL]))["call_id"]
+        await session.call_tool(BATCH, arguments[BATCH])
+        now[0] += 4
+        human.action = "decline"
+        await session.call_tool(CALL, arguments[CALL])
+        await session.call_tool(BATCH, arguments[BATCH])
+        now[0] += 3600
+        await session.call_tool(CALL, arguments[CALL])
+        work.local.assert_placed(PEOPLE, times=1)
+        told = [question.partition("The same was placed ")[2].partition(".")[0] for question in human.questions]
+        assert told == ["", "", f"4 seconds ago, as {call_id}", "4 seconds ago", ""]
+
+
 async def test_after_the_hour_in_which_the_key_counts_a_human_is_asked_whatever_flag_is_set() -> None:
     now, human = [1_000_000.0], Human("decline")
     async with workspace(MONEY, clock=lambda: now[0]) as work, work.connect("auto", human) as session:
