@@ -475,8 +475,8 @@ async def test_what_is_of_no_call_that_is_known_is_forgotten_too(tmp_path: Path)
         router = webhooks.Router("key_1")
 
         @archive.function(router, "book")
-        async def book(at: str) -> str:
-            return f"private {at}"
+        async def book(call: webhooks.FunctionCall) -> str:
+            return f"private {call.args['at']}"
 
         @archive.in_transaction("call_ended")
         async def broken(event: webhooks.Event, connection: AsyncConnection) -> None:
