@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -231,11 +232,14 @@ def test_rules_are_read_from_a_file(tmp_path: Path) -> None:
 def test_the_rules_of_the_guide_are_read(tmp_path: Path) -> None:
     guide = (Path(__file__).parents[2] / "docs" / "guides" / "campaigns.md").read_text(encoding="utf-8")
     path = tmp_path / "rules.toml"
-    path.write_text(guide.partition("```toml\n")[2].partition("```")[0])
-    settings = read_settings(path, {})
-    assert [number.per_day for number in settings.rules.numbers] == [None, 200]
     (tmp_path / "contacts.csv").write_text(guide.partition("```text\n")[2].partition("```")[0])
-    assert len(planned(tmp_path / "contacts.csv", settings.rules).calls) == 2
+    per_day: list[list[int | None]] = []
+    for rules in re.findall(r"```toml\n(.*?)```", guide, re.DOTALL):
+        path.write_text(rules)
+        settings = read_settings(path, {})
+        per_day.append([number.per_day for number in settings.rules.numbers])
+        assert len(planned(tmp_path / "contacts.csv", settings.rules).calls) == 2
+    assert per_day == [[None], [None, 200]]
 
 
 @pytest.mark.parametrize(
