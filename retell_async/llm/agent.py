@@ -12,7 +12,7 @@ import anyio
 
 from retell_async import ConfigurationError
 
-from .settings import is_any
+from .settings import gives_late, is_any
 from .streams import closing
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def factory_of(agent: object, *, greets: bool) -> AgentFactory:
         _check_function(agent, "an agent's function")
         function = cast("Callable[[Turn], Said]", agent)
         return lambda: FunctionAgent(function)
-    if not _takes(agent) or is_any(agent, inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction):
+    if not _takes(agent) or gives_late(agent):
         raise TypeError(
             f"an agent takes one argument, the turn; what makes one for a call takes none, and is no async function: {agent!r} is neither"
         )

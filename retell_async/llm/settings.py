@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from .session import Session
     from .turn import Turn
 
-__all__ = ["FAILURE", "Limits", "Settings", "SilentPickup", "is_any"]
+__all__ = ["FAILURE", "Limits", "Settings", "SilentPickup", "gives_late", "is_any"]
 
-_WAITING = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
-"""What a function must be none of that is to give a value at once."""
 
 FAILURE = "Sorry, something went wrong on my side. Could you say that again?"
 
@@ -85,6 +83,11 @@ def is_any(function: Any, *kinds: Callable[[Any], bool]) -> bool:
     return any(kind(function) or kind(called) for kind in kinds)
 
 
+def gives_late(function: Any) -> bool:
+    """Whether it is one that waits or yields, so that it gives no value at once."""
+    return is_any(function, inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+
+
 def _pattern(value: Any) -> re.Pattern[str] | None:
     try:
         pattern: Any = re.compile(value, re.IGNORECASE) if isinstance(value, str) else value
@@ -141,9 +144,9 @@ class Settings:
         if not isinstance(limits, Limits):
             raise ConfigurationError(f"limits must be an llm.Limits, and is {limits!r}")
         message: Any = self.failure_message
-        if not isinstance(message, str) and (not callable(message) or is_any(message, *_WAITING)):
+        if not isinstance(message, str) and (not callable(message) or gives_late(message)):
             raise ConfigurationError("failure_message must be a text, or a function that makes one without waiting and without yield")
-        if callable(self.admit) and is_any(self.admit, *_WAITING):
+        if callable(self.admit) and gives_late(self.admit):
             raise ConfigurationError(
                 "admit must be a function that decides without waiting and without yield, and is an async one or a generator"
             )

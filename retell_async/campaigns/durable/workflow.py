@@ -18,6 +18,7 @@ from .database import is_passing
 from .worker import patiently
 
 try:
+    import psycopg  # which DBOS stands on
     from dbos import DBOS, SetWorkflowID
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
@@ -117,8 +118,8 @@ async def serving(engine: sa.Engine, name: str, worker: _CarriesOut, most: int) 
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether a line of DBOS says what nothing else says: a database that fails is told of by `patiently`, and what leaves is meant to."""
     error = record.exc_info[1] if record.exc_info else sys.exc_info()[1]  # in a thread that handles one, whose line may be a text
-    is_drivers = type(error).__name__ == "OperationalError"  # of psycopg, whose connection DBOS has beside SQLAlchemy's to be notified
-    return not (isinstance(error, asyncio.CancelledError) or is_drivers or is_passing(error))
+    is_told = isinstance(error, (asyncio.CancelledError, psycopg.OperationalError))  # the latter where DBOS is notified
+    return not (is_told or is_passing(error))
 
 
 def _configure(engine: sa.Engine, name: str) -> None:

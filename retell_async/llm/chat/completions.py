@@ -21,6 +21,7 @@ from retell_async._engine.settings import check_key
 
 from ..effects import Errors, errors_of
 from ..log import is_json, log, object_of, stated_of, text_of
+from ..settings import gives_late
 from ..streams import closing
 from .transcripts import ChatMessage
 
@@ -35,7 +36,6 @@ _LONGEST_REASON = 300
 _CALLED = ("tool_calls", "function_call")
 _WHOLE = ("stop", "length", *_CALLED)
 """What an endpoint gives as the `finish_reason` of an answer of which all came that it has."""
-_WAITING = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
 _END_WITHIN = 0.1
 """Seconds that the end of a body is waited for after its last event: what was read to its end leaves a connection for the next answer."""
 _THINKING, _THOUGHT = "<think>", "</think>"
@@ -124,7 +124,7 @@ class ChatCompletions:
         if not isinstance(url, str) or not url.startswith(("http://", "https://")) or "?" in url or "#" in url:
             raise ConfigurationError("base_url must begin with http:// or https://, and have no query: /chat/completions is put behind it")
         self._url = f"{url.rstrip('/')}/chat/completions"
-        if not (system is None or isinstance(cast("object", system), str) or callable(system)) or any(kind(system) for kind in _WAITING):
+        if not (system is None or isinstance(cast("object", system), str) or callable(system)) or gives_late(system):
             raise ConfigurationError("system must be a text, or a function of the turn that makes one without waiting and without yield")
         self._system = system
         for given in cast("Sequence[Any]", tools):

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import attrs
+import psycopg
 import pytest
 from dbos import DBOS
 from sqlalchemy import exc
@@ -51,6 +52,7 @@ def test_what_nobody_works_on_is_taken_up(status: str, executor: str | None, wha
     ("error", "is_news"),
     [
         (exc.OperationalError("UPDATE", {}, Exception("database or disk is full")), False),
+        (psycopg.OperationalError("the connection is bad"), False),
         (asyncio.CancelledError(), False),
         (exc.ProgrammingError("SELECT", {}, Exception("no such column")), True),
         (ValueError("what nobody thought of"), True),
