@@ -14,7 +14,7 @@ from .account import request
 
 def placed(sent: httpx.Request) -> httpx.Response:
     if "get-concurrency" in sent.url.path:
-        return httpx.Response(200, json={"current_concurrency": 0, "concurrency_limit": 4})
+        return httpx.Response(200, json={"current_concurrency": 0, "concurrency_limit": 100})
     return httpx.Response(201, json={"call_id": "call_1", "call_type": "phone_call", "call_status": "registered", "agent_id": "a"})
 
 

@@ -20,7 +20,7 @@ from .account import request
 
 def served(sent: httpx.Request) -> httpx.Response:
     if "get-concurrency" in sent.url.path:
-        return httpx.Response(200, json={"current_concurrency": 0, "concurrency_limit": 4})
+        return httpx.Response(200, json={"current_concurrency": 0, "concurrency_limit": 100})
     call = {"call_id": "call_1", "call_type": "phone_call", "call_status": "ended", "agent_id": "a", "transcript": "hello"}
     return httpx.Response(201, json=call)
 
@@ -85,7 +85,7 @@ def test_an_error_of_the_requests_comes_after_the_last_outcome(client: Retell) -
 def test_requests_may_use_the_client_themselves(client: Retell) -> None:
     def requests() -> Iterator[dict[str, Any]]:
         for _ in range(5):
-            assert client.concurrency.retrieve().concurrency_limit == 4
+            assert client.concurrency.retrieve().concurrency_limit == 100
             yield request()
 
     with client.dispatch(requests()) as outcomes:
