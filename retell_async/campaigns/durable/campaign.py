@@ -339,7 +339,9 @@ class Campaign:
                 tasks.start_soon(self._beat, worker)
                 tasks.start_soon(self._mend, worker, token)
                 tasks.start_soon(opt_outs.keep_telling)
-                return await self._feed(most, on_state, worker)
+                state = await self._feed(most, on_state, worker)
+                async with opt_outs.telling:
+                    return state
         finally:
             with anyio.move_on_after(_LEAVING, shield=True):
                 await patiently(self._store.leave, worker.id)

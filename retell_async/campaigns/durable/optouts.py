@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["OptOuts"]
 
 _EVERY = 2.0  # seconds from one look at what is to be told to the next
+_WRITING = 5.0  # seconds for which one who is cancelled tries to write that somebody was told
 _EVENTS = ("call_ended", "call_analyzed")
 
 _Seen = tuple[int, int]
@@ -52,6 +53,8 @@ class OptOuts:
     """Size and time of the list when it was read last."""
     _known: frozenset[str] = frozenset()
     """What was in it then."""
+    telling: anyio.Lock = attrs.field(factory=anyio.Lock, init=False)
+    """Held while somebody is told: who ends the telling takes it first, or a callback is cut off and told again."""
 
     def listen(self, router: Events) -> None:
         """Take note of what events of any call of the account say, from now on, as long as somebody holds this."""
@@ -86,6 +89,10 @@ class OptOuts:
 
     async def tell(self) -> None:
         """Do so once. What goes wrong is logged, and done again with the next one."""
+        async with self.telling:
+            await self._tell()
+
+    async def _tell(self) -> None:
         path = self._path
         try:
             for line in await self.read():
@@ -110,7 +117,8 @@ class OptOuts:
                     text = masked_traceback(ended.error)
                     _logger.error("campaign: nobody was told that %s opted out; it is tried again\n%s", mask(number), text)
                     continue
-            await patiently(self.store.told, number)
+            with anyio.move_on_after(_WRITING, shield=True):  # whoever was told is not told again since the run ends just now
+                await patiently(self.store.told, number)
 
     async def read(self) -> list[str]:
         """Take over what others have written into the list; what is wrong with lines in it.

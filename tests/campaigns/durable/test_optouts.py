@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
+import anyio
 import attrs
 import pytest
 
@@ -118,6 +119,18 @@ async def test_a_list_and_a_callback_are_told_once_it_is_written_down_and_again_
     assert (tmp_path / "list.txt").read_text().count("+12125550113") == 1
 
 
+async def test_who_was_told_is_not_told_again_since_the_run_is_cancelled(make: Campaigns) -> None:
+    desk = make(contacts(1), Settings(rules=RULES))
+    desk.store.forbid(["+12125550111"])
+    with anyio.CancelScope() as scope:
+
+        async def callback(number: str) -> None:
+            scope.cancel()
+
+        await OptOuts(desk.store, Settings(rules=RULES), callback).tell()
+    assert desk.store.untold() == []
+
+
 async def test_nobody_to_tell_is_no_end_of_it(make: Campaigns) -> None:
     desk = make(contacts(1))
     desk.store.forbid(["+12125550111"])
@@ -174,6 +187,21 @@ async def account() -> AsyncGenerator[tuple[AsyncRetell, str]]:
         agent = await client.agent.create(response_engine={"type": "retell-llm", "llm_id": llm.llm_id}, voice_id="retell-Cimo")
         number = await client.phone_number.create(area_code=415, outbound_agents=[{"agent_id": agent.agent_id, "weight": 1}])
         yield client, number.phone_number
+
+
+@pytest.mark.soak
+async def test_the_end_of_a_run_waits_for_who_is_being_told(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    async def callback(number: str) -> None:
+        told.append(number)
+        await anyio.sleep(10 if len(told) == 1 else 0)  # longer than the rest of the campaign takes
+
+    async with account() as (client, number):
+        settings = Settings(rules=Rules(numbers=[Number(number, per_second=20)]), live=1)
+        state = await Campaign.make(tmp_path / "a.db", "a", settings, contacts(4)).run(client, on_opt_out=callback)
+    assert (state.status, state.counts) == ("done", {"do_not_call": 4})
+    assert sorted(told) == [contact.number for contact in contacts(4)]
 
 
 @pytest.mark.soak
