@@ -14,14 +14,19 @@ if TYPE_CHECKING:
 __all__ = ["PHRASES", "Language", "add_phrases"]
 
 PHRASES = {
-    "guides/getting-started": "quickstart, quick start, install, first call, pagination, catch errors, error handling",
+    "guides/getting-started": "quickstart, quick start, install, first call, pagination, catch errors, error handling, "
+    "asyncio, api key, environment variable, base url, extra headers, custom headers, type hints, type checker, mypy, pyright",
     "guides/reliability": "retry, retries, 429, 422, 401, error 429, status code, too many requests, rate limit, error handling, "
-    "catch errors, exceptions, unknown outcome, idempotency, timeout, duplicate calls",
+    "catch errors, exceptions, unknown outcome, idempotency, timeout, duplicate calls, cancel, cancellation",
+    "reference/models": "pydantic, model_dump",
+    "reference/pages": "pagination, next page, iterate",
+    "reference/types/index": "type hints",
     "reference/errors": "429, 422, 401, 400, 402, 403, 404, 500, error 429, status code, catch errors, error handling, exceptions",
     "guides/waiting": "wait for call, wait until call ended, call finished, polling",
     "guides/sync": "sync, synchronous, sync client, blocking, without asyncio, without await, threads",
     "guides/mcp": "mcp, model context protocol, claude, assistants",
     "guides/dispatch": "dial list, many calls, concurrent calls, bulk calls",
+    "guides/moving": "pydantic, retell-sdk, official sdk",
     "guides/campaigns": "schedule calls, scheduled calls, dial list, calling hours, bulk calls",
     "guides/config": "deploy agent, deploy agents, version control, git, agents as code, prompt, version",
     "guides/webhooks": "webhook, ngrok, tunnel",
@@ -35,7 +40,7 @@ PHRASES = {
     "tasks/batch": "dial list, schedule calls, bulk calls",
     "tasks/job-ids": "find call by metadata, duplicate calls, idempotency",
     "tasks/knowledge-base": "upload file, upload files",
-    "tasks/list-calls": "list calls, call history, pagination",
+    "tasks/list-calls": "list calls, call history, pagination, next page, iterate",
     "tasks/place-a-call": "place a call, place call, make a call, outbound call, create call",
     "tasks/transcript": "get transcript, recording, download",
     "tasks/unknown-outcomes": "unknown outcome, timeout, OutcomeUnknownError, duplicate calls",
