@@ -246,6 +246,24 @@ class Page(PydanticMethods, Sequence[T]):
             """Its fields, as those of a model: what ``vars(page)`` and who makes JSON of it ask for."""
             return vars(self.__content__)
 
+        def __getattr__(self, name: str) -> Any:
+            """A field that this version does not know."""
+            if name.startswith("_") or name not in self._fields:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            return self._fields[name]
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name.startswith("_") or hasattr(type(self), name):
+                super().__setattr__(name, value)
+            else:
+                self._fields[name] = value
+
+        def __delattr__(self, name: str) -> None:
+            if name in self._fields and not hasattr(type(self), name):
+                del self._fields[name]
+            else:
+                super().__delattr__(name)
+
         def keys(self) -> KeysView[str]:
             """Names of its fields: what ``dict(page)`` and FastAPI ask for."""
             return dict(self._body).keys()
@@ -314,7 +332,7 @@ class ListPage(list[T], Page[T]):
 
     @property
     def __content__(self) -> Model:
-        return UnknownObject(items=list(self))
+        return UnknownObject(items=list(self), **self._fields)
 
     def __bool__(self) -> bool:
         return len(self) > 0
@@ -355,6 +373,13 @@ class _Paginator(Coroutine[Any, Any, PageT], Generic[T, PageT]):
         # Every page is asked for with these: what gives its items once has to give them more than once.
         self._request = attrs.evolve(request, query=kept(request.query), body=kept(request.body))
         self._options: RequestOptions = kept(options)
+
+    if not TYPE_CHECKING:  # to type checkers the name of a coroutine is no property
+
+        @property
+        def __name__(self) -> str:
+            """Which list it is, to whoever shows the coroutine of a task."""
+            return self._request.operation.id
 
     def __await__(self) -> Generator[Any, Any, PageT]:
         return self._fetch().__await__()

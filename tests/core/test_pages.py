@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import pickle
@@ -321,3 +322,32 @@ async def test_copies_of_a_page_are_equal_to_it_and_stay_as_they_are() -> None:
     assert page != page.items
     with pytest.raises(TypeError, match="unhashable"):
         hash(page)
+
+
+@pytest.mark.anyio
+async def test_a_field_that_is_not_known_is_one_of_a_page() -> None:
+    async with server(2, []) as client:
+        page: Any = await client.paginate(LIST.request(), {})
+    one: Any
+    for one in (page, AsyncListPage([1]), type(page).from_dict({**page.to_dict(), "new": 1})):
+        one.new = 1
+        one.marks = ["a"]
+        assert (one.new, one.to_dict()["new"], one.model_dump()["marks"]) == (1, 1, ["a"])
+        for again in (copy.copy(one), copy.deepcopy(one), pickle.loads(pickle.dumps(one)), one.model_copy()):
+            assert (again.new, again == one) == (1, True)
+        del one.new
+        assert "new" not in one.to_dict()
+        with pytest.raises(AttributeError, match="'new'"):
+            _ = one.new
+        with pytest.raises(AttributeError, match="new"):
+            del one.new
+
+
+def test_a_task_says_which_list_it_fetches() -> None:
+    async def shown() -> str:
+        async with server(2, []) as client:
+            task = asyncio.create_task(client.paginate(LIST.request(), {}))
+            await task
+            return repr(task)
+
+    assert f"coro=<{LIST.id}()>" in asyncio.run(shown())
