@@ -141,6 +141,12 @@ class Model(PydanticMethods):
                 set_fields(self, fields)
                 _leave_unread(self, _NOTHING)
 
+        def _become(self, cls: type) -> None:
+            read(self)  # what it holds stays what it is, as if somebody had looked at it before
+            _set_class(self, cls)
+
+        __class__ = property(type, _become)
+
     def __getstate__(self) -> object:
         """For pickle and copy, which look past `__dict__`."""
         read(self)
@@ -230,6 +236,7 @@ def carry_key(old: Model, new: Model) -> None:
 fields_of: Callable[[PydanticMethods], dict[str, Any]] = vars(PydanticMethods)["__dict__"].__get__
 """The instance dictionary of a model as it is: its unread fields are JSON."""
 set_fields: Callable[[PydanticMethods, dict[str, Any]], None] = vars(PydanticMethods)["__dict__"].__set__
+_set_class: Callable[[Model, type], None] = vars(object)["__class__"].__set__
 
 # Past a program's own `__setattr__`, which is asked for fields alone.
 _set_unread: Callable[[Model, frozenset[str]], None] = vars(Model)["__unread__"].__set__

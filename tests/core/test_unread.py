@@ -241,5 +241,30 @@ def test_classes_of_a_program_hold_what_it_looks_at(call: PhoneCallResponse) -> 
     assert pickle.loads(pickle.dumps(read_only)) == read_only
 
 
+class Shorter(CallAnalysis):
+    """Another class for what a call holds."""
+
+
+class Over(PhoneCallResponse):
+    call_analysis: Shorter | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+@pytest.mark.parametrize("is_read_before", [False, True])
+def test_what_a_model_holds_stays_what_it_is_when_its_class_is_changed(call: PhoneCallResponse, is_read_before: bool) -> None:
+    if is_read_before:
+        assert call.call_analysis is not None
+    call.__class__ = Over
+    assert (type(call), call.__class__, isinstance(call, Over)) == (Over, Over, True)
+    assert type(call.call_analysis) is CallAnalysis
+    assert call.call_analysis.call_summary == "Greeted."
+    cast("Any", call).__class__ = PhoneCallResponse
+    assert call == all_read()
+    own: Any = adopter(Over)(sent())
+    own.__class__ = PhoneCallResponse
+    assert type(own.call_analysis) is Shorter
+    with pytest.raises(TypeError, match="__class__"):
+        call.__class__ = dict  # type: ignore[assignment]
+
+
 def test_the_state_of_a_model_is_its_fields(call: PhoneCallResponse) -> None:
     assert call.__getstate__() == vars(call)
