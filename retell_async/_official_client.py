@@ -264,10 +264,11 @@ class OfficialVerbs:
         return await self._verb("DELETE", path, cast_to, options, body, content, None)
 
     async def _verb(self, method: str, path: str, cast_to: type[T], options: Any, body: object, content: object, files: Any) -> T:
-        from ._core.interop.cast import cast_answer
+        from ._core.interop.cast import cast_answer, check_type
         from ._core.response import answer_of
         from ._engine.verbs import verb
 
+        check_type(cast_to)
         request, given, follow = verb(method, path, options or {}, body, content, files)
         del path, body, content, files, options  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
         raw = await self._send(request, given, follow=follow)
@@ -365,10 +366,11 @@ class SyncVerbs:
         return self._verb("DELETE", path, cast_to, options, body, content, None)
 
     def _verb(self, method: str, path: str, cast_to: type[T], options: Any, body: object, content: object, files: Any) -> T:
-        from ._core.interop.cast import cast_answer
+        from ._core.interop.cast import cast_answer, check_type
         from ._core.response import answer_of
         from ._engine.verbs import verb
 
+        check_type(cast_to)
         request, given, follow = verb(method, path, options or {}, body, content, files)
         del path, body, content, files, options  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
         raw = self._send(request, given, follow=follow)

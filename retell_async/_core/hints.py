@@ -13,7 +13,7 @@ from importlib import import_module
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any, ForwardRef, Literal, cast, get_type_hints
 
-__all__ = ["Hints", "generated", "readable", "register"]
+__all__ = ["Hints", "generated", "names_for_type_checkers", "readable", "register"]
 
 _generated: list[str] = []
 _HERE = __name__.partition(".")[0]
@@ -51,7 +51,10 @@ class Hints(dict[str, Any]):
         module = said.__forward_module__ or self._module
         try:
             return get_type_hints(
-                SimpleNamespace(__annotations__={name: said}), vars(sys.modules[module]), _names(module), include_extras=True
+                SimpleNamespace(__annotations__={name: said}),
+                vars(sys.modules[module]),
+                names_for_type_checkers(module),
+                include_extras=True,
             )[name]
         except NameError:
             return written
@@ -141,14 +144,15 @@ class _Names(dict[str, Any]):
 
 
 @cache
-def _names(module: str) -> _Names:
+def names_for_type_checkers(module: str) -> dict[str, Any]:
+    """What is known of a module beside the names that it has at run time."""
     import ast
     import inspect
     from importlib.util import resolve_name
 
     try:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
-    except OSError:
+    except (OSError, TypeError, KeyError):  # no file, as of what is typed at a prompt, or not even a module that is imported
         return _Names(module, {}, {})
     package = cast("str", sys.modules[module].__package__)
     places: dict[str, tuple[str, str | None]] = {}

@@ -8,16 +8,35 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_origin
 
 from ..errors import APIResponseValidationError, text_of, unusable
-from ..model import Decode, Model, One, decode_object, decoder
+from ..model import Decode, Many, Mapped, Model, One, decode_object, decoder
 from .unions import NamedUnion
 
 if TYPE_CHECKING:
     from ..response import Answer
 
-__all__ = ["cast_answer"]
+__all__ = ["cast_answer", "check_type"]
 
 T = TypeVar("T")
 _PLAIN = (object, Any, dict, list)
+
+
+def check_type(to: Any) -> None:
+    """Look up all that the models of a program's own name, before anything is sent.
+
+    :raises TypeError: it is not there.
+    """
+    left, seen = [to], set[Any]()
+    while left:
+        one = left.pop()
+        if get_origin(one) is list:
+            left += get_args(one)
+        elif isinstance(one, (Many, Mapped)):
+            left.append(one.item)
+        elif isinstance(one, One):
+            left.append(one.name)
+        elif inspect.isclass(one) and issubclass(one, Model) and one not in seen:
+            seen.add(one)
+            left += one.__nested__.values()
 
 
 def cast_answer(answer: Answer, to: type[T], *, strict: bool = False) -> T:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import sys
 import types
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import Field as DataclassField
@@ -28,6 +30,7 @@ from typing import (
 
 import attrs
 
+from ..hints import Hints, names_for_type_checkers
 from ..model import Many, Mapped, Model, One, Spec, declared, model
 from .unions import NamedUnion
 
@@ -41,6 +44,9 @@ _HELD = {"annotation", "default", "default_factory", "title", "description", "ex
 _SETTINGS = {"extra", "title", "arbitrary_types_allowed", "protected_namespaces", "json_schema_extra"}
 _OF_CREATE_MODEL = {"__pydantic_reset_parent_namespace__", "_create_model_module"}
 """What pydantic's `create_model` gives to each class that it makes."""
+_NOT_THERE = (NameError, AttributeError)
+"""What is raised by the text of an annotation that names what is not defined, here or in another module."""
+_HERE = __name__.partition(".")[0]
 _METHODS = ("Config", "model_post_init", "__attrs_pre_init__", "__attrs_post_init__")
 _PYDANTICS = ("pydantic", "annotated_types")
 _ATTRS_FIELD: type[Any] = type(cast("object", attrs.field()))
@@ -52,13 +58,14 @@ def made_own(cls: type[Model], settings: Mapping[str, Any]) -> None:
     :param settings: the keywords of the class.
     :raises TypeError: it has what would not hold, such as a validator.
     """
-    written = _annotations(cls)
+    scope = _Scope(cls)
+    written = {name: scope.read_if_there(hint) for name, hint in _written(cls).items()}
     fields = {name: hint for name, hint in written.items() if not _is_of_the_class(hint)}
     _check(cls, fields, settings)
     for name, hint in fields.items():
         _set_default(cls, name, hint)
     cls.__annotations__ = written
-    cls.__nested__ = _Nested(cls, cls.__nested__, fields)
+    cls.__nested__ = _Nested(cls, cls.__nested__, fields, scope)
     model(cls)
     for field in declared(cls):
         default: Any = field.default
@@ -82,16 +89,39 @@ class _Made:
 class _Nested(Mapping[str, Spec]):
     """Which fields hold models. What their types name may be defined later than the class."""
 
-    def __init__(self, cls: type[Model], inherited: Mapping[str, Spec], fields: Mapping[str, Any]) -> None:
+    def __init__(self, cls: type[Model], inherited: Mapping[str, Spec], fields: Mapping[str, Any], scope: _Scope) -> None:
         self._cls, self._inherited = cls, inherited
-        self._late = [name for name, hint in fields.items() if isinstance(hint, (str, ForwardRef))]
-        self._own = {name: _spec(cls, name, hint) for name, hint in fields.items() if name not in self._late}
+        self._own: dict[str, Spec | None] = {}
+        self._late: tuple[list[str], _Scope] | None = None
+        late: list[str] = []
+        for name, hint in fields.items():
+            try:
+                self._own[name] = _spec(cls, name, hint, scope)
+            except _NOT_THERE:
+                late.append(name)
+        if late:
+            self._late = (late, scope)
 
     @cached_property
     def _found(self) -> dict[str, Spec]:
-        own = self._own | {name: _spec(self._cls, name, self._cls.__annotations__[name]) for name in self._late}
-        by_wire = {self._cls.__wire__.get(name, name): spec for name, spec in own.items()}
+        if (late := self._late) is not None:
+            self._own |= {name: self._read(name, late[1]) for name in late[0]}
+            self._late = None  # after what it is for: another thread may be here too
+        by_wire = {self._cls.__wire__.get(name, name): spec for name, spec in self._own.items()}
         return {name: spec for name, spec in {**self._inherited, **by_wire}.items() if spec is not None}
+
+    def _read(self, name: str, scope: _Scope) -> Spec | None:
+        cls = self._cls
+        written: Any = cast("Hints", cls.__annotations__).written(name)
+        scope.unseen = names_for_type_checkers(cls.__module__)
+        try:
+            hint = cls.__annotations__[name] = scope.read(written)
+            return _spec(cls, name, hint, scope)
+        except _NOT_THERE as error:
+            raise TypeError(
+                f"{cls.__name__}: {name}: {getattr(written, '__forward_arg__', written)}: {error}; "
+                f"define or import it where {cls.__name__} is made, before {cls.__name__} is used"
+            ) from error
 
     def __getitem__(self, name: str) -> Spec:
         return self._found[name]
@@ -103,35 +133,71 @@ class _Nested(Mapping[str, Spec]):
         return len(self._found)
 
 
-def _annotations(cls: type[Model]) -> dict[str, Any]:
-    """The annotations of the class alone, read as far as what they name is there."""
+class _Scope:
+    """What the names in the annotations of a class are looked up in, when it is made or when it is used first."""
+
+    def __init__(self, cls: type[Model]) -> None:
+        maker = _made_in(cls)
+        frame: types.FrameType | None = maker
+        self._cls, self._globals = cls, maker.f_globals
+        self.unseen: dict[str, Any] = {}
+        self._around: list[types.FrameType] = []  # what a function defines after the class is to be found too, even when it has returned
+        while frame is not None and frame.f_locals is not frame.f_globals is maker.f_globals:
+            self._around.append(frame)
+            frame = None if frame.f_code.co_flags & inspect.CO_OPTIMIZED else frame.f_back  # from the body of a class to what is around it
+
+    def read_if_there(self, hint: Any) -> Any:
+        """An annotation as what it means, or as it is written if what it names is not there yet."""
+        try:
+            return self.read(hint)
+        except _NOT_THERE:
+            return hint
+
+    def read(self, hint: Any) -> Any:
+        """An annotation as what it means.
+
+        :raises NameError: it names what is not there.
+        :raises AttributeError: the same, in another module.
+        """
+        if not _is_text(hint):
+            return hint
+        said = ForwardRef(hint, is_argument=False, is_class=True) if isinstance(hint, str) else hint
+        cls = self._cls
+        known = ChainMap[str, Any](
+            {cls.__name__: cls},
+            *(frame.f_locals for frame in self._around),
+            self._globals,
+            dict(vars(builtins)),
+            dict(vars(cls)),
+            self.unseen,
+        )
+        return get_type_hints(SimpleNamespace(__annotations__={"it": said}), self._globals, known, include_extras=True)["it"]
+
+
+def _written(cls: type[Model]) -> dict[str, Any]:
+    """The annotations of the class alone."""
     if sys.version_info >= (3, 14):
         import annotationlib
 
-        written = annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
-    else:
-        written = vars(cls).get("__annotations__", {})
-    module = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
-    around = {**_around(cls), cls.__name__: cls}
-    return {name: _read(hint, module, around) for name, hint in written.items()}
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
+    found: dict[str, Any] = vars(cls).get("__annotations__", {})
+    return found
 
 
-def _around(cls: type[Model]) -> Mapping[str, Any]:
-    """The names of the function that a class is made in."""
-    frame = cast("types.FrameType", inspect.currentframe())
-    while frame.f_back is not None and frame.f_globals.get("__name__") != cls.__module__:
+def _made_in(cls: type[Model]) -> types.FrameType:
+    """The function, module or body of a class that a class is made in."""
+    first = cast("types.FrameType", inspect.currentframe())
+    while first.f_back is not None and first.f_globals.get("__name__", "").partition(".")[0] == _HERE:
+        first = first.f_back
+    frame: types.FrameType | None = first
+    while frame is not None and frame.f_globals.get("__name__") != cls.__module__:
         frame = frame.f_back
-    return frame.f_locals
+    return frame or first
 
 
-def _read(hint: Any, module: dict[str, Any], around: dict[str, Any]) -> Any:
-    if not isinstance(hint, (str, ForwardRef)):
-        return hint
-    said = ForwardRef(hint, is_argument=False, is_class=True) if isinstance(hint, str) else hint
-    try:
-        return get_type_hints(SimpleNamespace(__annotations__={"it": said}), module, around, include_extras=True)["it"]
-    except NameError:
-        return hint
+def _is_text(hint: Any) -> bool:
+    """Whether an annotation is text, or some of it is."""
+    return isinstance(hint, (str, ForwardRef)) or (get_origin(hint) is not Literal and any(map(_is_text, get_args(hint))))
 
 
 def _is_of_the_class(hint: Any) -> bool:
@@ -216,31 +282,54 @@ def _is_pydantics(value: object) -> bool:
     return type(value).__module__.partition(".")[0] in _PYDANTICS
 
 
-def _spec(cls: type[Model], name: str, written: object) -> Spec | None:
+def _spec(cls: type[Model], name: str, written: object, scope: _Scope) -> Spec | None:
     """What the models in a field are, if it holds any.
 
     :raises TypeError: it holds what JSON does not have, and would have to be made of it.
+    :raises NameError: it names what is not there yet.
+    :raises AttributeError: the same, in another module.
     """
-    hint = cast("Any", written)
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        return _spec(cls, name, arguments[0])
-    if origin in (Union, types.UnionType):
-        found = [spec for one in arguments if (spec := _spec(cls, name, one)) is not None]
-        if len(found) > 1:
-            _refuse(cls, f"{name}, which is one of several models,")
-        return found[0] if found else None
-    if origin in _ARRAYS or origin in _OBJECTS:
-        inside = _spec(cls, name, arguments[-1])
-        return None if inside is None else Many(inside) if origin in _ARRAYS else Mapped(inside)
-    if isinstance(hint, NamedUnion):
-        return One(hint.__name__)
-    if isinstance(hint, type) and issubclass(hint, Model):
-        return One(hint)
-    is_json = hint in _JSON or origin is Literal or hasattr(written, "__required_keys__")
-    if not is_json and not isinstance(hint, (str, ForwardRef, TypeVar)):
-        _refuse(cls, f"{name}: {getattr(written, '__name__', written)}, which JSON does not have,")
-    return None
+    within: list[object] = []  # the names of types that are being read
+    holds_itself = False
+
+    def find(hint: Any) -> Spec | None:
+        nonlocal holds_itself
+        origin: Any = get_origin(hint)
+        arguments = get_args(hint)
+        alias: Any = hint if hasattr(hint, "__value__") else origin
+        if isinstance(hint, (str, ForwardRef)) or hasattr(alias, "__value__"):
+            if hint in within:
+                holds_itself = True
+                return None
+            within.append(hint)
+            meant = scope.read(hint) if isinstance(hint, (str, ForwardRef)) else alias.__value__
+            found = find(meant[arguments] if arguments else meant)
+            within.pop()
+            return found
+        if origin is Annotated:
+            return find(arguments[0])
+        if origin in (Union, types.UnionType):
+            several = [spec for one in arguments if (spec := find(one)) is not None]
+            if len(several) > 1:
+                _refuse(cls, f"{name}, which is one of several models,")
+            return several[0] if several else None
+        if origin in _ARRAYS or origin in _OBJECTS:
+            inside = find(arguments[-1])
+            return None if inside is None else Many(inside) if origin in _ARRAYS else Mapped(inside)
+        if isinstance(hint, NamedUnion):
+            return One(hint.__name__)
+        if isinstance(hint, type) and issubclass(hint, Model):
+            return One(hint)
+        said = cast("object", hint)
+        is_json = hint in _JSON or origin is Literal or hasattr(said, "__required_keys__")
+        if not is_json and not isinstance(hint, TypeVar):
+            _refuse(cls, f"{name}: {getattr(said, '__name__', said)}, which JSON does not have,")
+        return None
+
+    found = find(written)
+    if found is not None and holds_itself:
+        _refuse(cls, f"{name}, whose type holds itself and models,")
+    return found
 
 
 def _refuse(cls: type[Model], what: str) -> NoReturn:

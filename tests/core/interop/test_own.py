@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import field as dataclass_field
 from datetime import datetime
 from enum import Enum
 from functools import cached_property
 from types import new_class
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Dict, Generic, List, Literal, Optional, TypeVar, Union, get_type_hints  # noqa: UP035
 
 import attrs
 import httpx
@@ -18,12 +20,15 @@ import pytest
 import retell
 from annotated_types import Ge
 from pydantic import Field
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from retell_async import BaseModel, Model, Retell
 from retell_async.types import CallAnalysis, CallResponse, MCPToolDefinition, PhoneCallResponse
 
 from .test_models import CALL
+
+if TYPE_CHECKING:
+    from retell_async.types import CallAnalysis as Analysis
 
 T = TypeVar("T")
 
@@ -339,3 +344,157 @@ def test_the_remedy_that_is_named_works() -> None:
     http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"path": "/x"})))
     with Retell("key_1", http_client=http) as client:
         assert client.get("/x", cast_to=There).where == "/x"
+
+
+class Tree(BaseModel):
+    """A model that holds others of its kind, in each way to write that."""
+
+    name: str | None = None
+    text: Optional["Tree"] = None  # noqa: UP037, UP045
+    branches: Optional[List["Tree"]] = None  # noqa: UP006, UP037, UP045
+    named: dict[str, Tree] | None = None
+    leaf: Leaf | None = None
+    utterance: Utterance | None = None
+    analysis: Analysis | None = None
+
+    class Inside(BaseModel):
+        """It is defined in a class."""
+
+        tree: Tree | None = None
+
+    inside: Inside | None = None
+
+
+class Leaf(BaseModel):
+    """It holds what holds it."""
+
+    trees: list[Tree] | None = None
+
+
+class Utterance(BaseModel):
+    """It is called as one of this package's own is."""
+
+    mine: int = 1
+
+
+TREE: dict[str, Any] = {
+    "name": "root",
+    "text": {"leaf": {"trees": [{"name": "a"}]}},
+    "branches": [{"branches": [{"name": "b"}]}],
+    "named": {"c": {"named": {"d": {"name": "d"}}}},
+    "leaf": {"trees": [{"leaf": {"trees": []}}]},
+    "utterance": {},
+    "analysis": {"call_summary": "short"},
+    "inside": {"tree": {"inside": {"tree": {"name": "e"}}}},
+}
+
+
+@pytest.mark.parametrize("make_tree", [Tree.from_dict, Tree.model_validate, lambda said: Tree(**said), lambda said: Tree.construct(**said)])
+def test_models_that_hold_themselves_and_each_other(make_tree: Callable[[dict[str, Any]], Any]) -> None:
+    tree = make_tree(TREE)
+    assert tree.text.leaf.trees[0].name == "a"
+    assert tree.branches[0].branches[0].name == "b"
+    assert tree.named["c"].named["d"].name == "d"
+    assert tree.leaf.trees[0].leaf.trees == []
+    assert (type(tree.utterance), type(tree.analysis)) == (Utterance, CallAnalysis)
+    assert tree.inside.tree.inside.tree.name == "e"
+    assert tree.to_dict() == TREE
+    assert get_type_hints(Tree)["leaf"] == Leaf | None
+
+
+def made_in_a_function() -> tuple[type[Model], str]:
+    class First(BaseModel):
+        first: First | None = None
+        second: Optional["Second"] = None  # noqa: UP037, UP045
+
+        class Inside(BaseModel):
+            seconds: list[Second] | None = None
+
+        inside: Inside | None = None
+
+    with pytest.raises(TypeError) as caught:
+        First(second={})
+
+    class Second(BaseModel):
+        first: First | None = None
+
+    return First, str(caught.value)
+
+
+def test_a_class_made_in_a_function_knows_what_comes_later() -> None:
+    cls, said = made_in_a_function()
+    other, _ = made_in_a_function()
+    for one in (cls, other):
+        made: Any = one(first={"first": {}}, second={"first": {"second": {}}}, inside={"seconds": [{}]})
+        assert (type(made.first.first), type(made.second.first), type(made.second.first.second)) == (one, one, type(made.second))
+        assert type(made.inside.seconds[0]) is type(made.second)
+    assert said.startswith("First: second: ")
+    assert said.endswith("name 'Second' is not defined; define or import it where First is made, before First is used")
+
+
+class Astray(BaseModel):
+    """What its field names is nowhere."""
+
+    x: list[Nowhere] | None = None  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
+
+
+class HoldsAstray(BaseModel):
+    """A model with one of these inside."""
+
+    inside: list[Astray] | None = None
+
+
+def test_what_is_never_defined_is_an_error_before_anything_is_sent() -> None:
+    attempts: list[Callable[[], object]] = [
+        Astray,
+        Astray.construct,
+        lambda: Astray.from_dict({}),
+        lambda: HoldsAstray(inside=[{"x": [{}]}]),
+    ]
+    for attempt in attempts:
+        with pytest.raises(TypeError, match=r"Astray: x: list\[Nowhere\] \| None: name 'Nowhere' is not defined; define or import it"):
+            attempt()
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={})
+
+    with Retell("key_1", http_client=httpx.Client(transport=httpx.MockTransport(answer))) as client:
+        for to in (Astray, HoldsAstray, list[HoldsAstray]):
+            with pytest.raises(TypeError, match="Astray: x:"):
+                client.post("/x", cast_to=to, body={})
+    assert sent == []
+
+
+def test_what_is_typed_at_a_prompt() -> None:
+    typed = """
+from retell_async import BaseModel
+class A(BaseModel):
+    b: "B | None" = None
+class B(BaseModel):
+    a: "list[A] | None" = None
+print(A(b={"a": [{}]}))
+"""
+    run = subprocess.run([sys.executable, "-c", typed], capture_output=True, text=True, check=True)
+    assert run.stdout == "A(b=B(a=[A()]))\n"
+
+
+Anything = Union[Dict[str, "Anything"], List["Anything"], str]  # noqa: UP006, UP007
+Nested = TypeAliasType("Nested", "Part | list[Nested]")
+Trees = TypeAliasType("Trees", "list[Tree]")
+TreesOf = TypeAliasType("TreesOf", dict[str, T], type_params=(T,))  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def test_named_types() -> None:
+    class Made(BaseModel):
+        anything: Anything | None = None
+        trees: Trees | None = None
+        of: TreesOf[Tree] | None = None
+
+    said: dict[str, Any] = {"anything": {"a": ["b"]}, "trees": [{"name": "a"}], "of": {"b": {}}}
+    made: Any = Made.from_dict(said)
+    assert (made.anything, made.trees, made.of) == ({"a": ["b"]}, [Tree(name="a")], {"b": Tree()})
+    assert made.to_dict() == said
+    with pytest.raises(TypeError, match="a, whose type holds itself and models"):
+        annotated(Nested)(BaseModel)
