@@ -12,7 +12,7 @@ import attrs
 
 from .catalog import Tool
 from .consent import digest
-from .policy import calls
+from .policy import calls, rings
 
 __all__ = ["Ledger", "Placed", "Sending", "Shared", "Unknown"]
 
@@ -100,9 +100,17 @@ class Ledger:
         found = self._placed.get(_name(tool, arguments))
         return found if found is not None and now - found.since < _HOUR else None
 
-    def in_doubt(self, tool: Tool, arguments: Mapping[str, Any], now: float) -> Unknown | None:
-        """The same request, sent before, if nobody knows what came of it and one more would not count as the same."""
-        return None if self._is_one(tool, arguments, now) else self.unknown(tool, arguments)
+    def in_doubt(self, tool: Tool, arguments: Mapping[str, Any], now: float) -> Unknown | Placed | None:
+        """The same request, sent before, if one more would not count as the same and might not be meant.
+
+        Nobody knows what came of it, or it rang somebody within the last hour and no idempotency key of the caller's says that this is
+        another call.
+        """
+        if self._is_one(tool, arguments, now):
+            return None
+        if (unknown := self.unknown(tool, arguments)) is not None:
+            return unknown
+        return self.placed_before(tool, arguments, now) if rings(tool) and arguments.get("idempotency_key") is None else None
 
     def adds(self, tool: Tool, arguments: Mapping[str, Any], now: float) -> int:
         """How many calls it would place beside those that are counted already."""

@@ -14,13 +14,15 @@ from .._core.masking import mask
 from .catalog import Asks, Tool, tools
 from .consent import visible
 
-__all__ = ["Policy"]
+__all__ = ["Policy", "calls", "rings"]
 
 _PATTERN = re.compile(r"\+[1-9][0-9]{0,14}\*?")
 _NUMBER = re.compile(r"\+[1-9][0-9]{3,14}")
 _BATCH = "tasks"
 _CALLS = ("create_phone_call", "create_web_call", "create_batch_call")
 """The tools that place calls."""
+_RINGS = ("create_phone_call", "create_batch_call")
+"""Those whose calls ring somebody: a web call waits until somebody joins it."""
 
 
 def _listed(flag: str, values: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ class Policy:
         if self.max_calls is not None and placed + more > self.max_calls:
             left = max(self.max_calls - placed, 0)
             return f"this server places {self.max_calls} calls at most (--max-calls), {left} are left, and this would place {more}"
-        if self.allow_to and tool.name != "create_web_call":
+        if self.allow_to and rings(tool):
             for number in _numbers(arguments):
                 if (
                     not isinstance(number, str)
@@ -101,6 +103,11 @@ def calls(tool: Tool, arguments: Mapping[str, Any]) -> int:
         return 0
     tasks = arguments.get(_BATCH)
     return len(cast("list[object]", tasks)) if isinstance(tasks, list) else 1
+
+
+def rings(tool: Tool) -> bool:
+    """Whether it rings somebody's telephone."""
+    return tool.name in _RINGS
 
 
 def _numbers(arguments: Mapping[str, Any]) -> list[object]:

@@ -30,7 +30,7 @@ from .._version import __version__
 from .addresses import TEMPLATES, links_of, read_address
 from .catalog import Json, Tool, tools
 from .consent import FORM, Consents, StateRefused, agreed, question
-from .ledger import Ledger
+from .ledger import Ledger, Placed
 from .operations import carry_out
 from .policy import Policy
 from .questions import answer
@@ -186,6 +186,14 @@ class RetellServer:
         if not asks or (state is None and asks <= self.policy.allow and doubt is None):
             return None
         if not _can_ask(ctx):
+            if isinstance(doubt, Placed) and asks <= self.policy.allow:
+                way = "give it an idempotency_key of its own"
+                if tool.repeat != "idempotency_key":
+                    way = "a human has to agree, whom this client cannot ask"
+                raise Failed(
+                    f"{tool.name}: {self._note(tool, arguments)} Nothing was done now. If another one is meant, {way}.",
+                    {"outcome": "placed before", "since": moment(doubt.since), "call_id": doubt.call_id},
+                )
             flags = " ".join(f"--allow {what}" for what in sorted(asks))
             raise Failed(
                 f"{tool.name} needs a human's consent ({' and '.join(sorted(asks))}), and this client cannot ask one: it has no form "

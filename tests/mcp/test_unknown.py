@@ -40,7 +40,50 @@ async def test_a_call_that_may_have_been_placed_is_placed_once_by_a_repeat(mode:
         work.local.assert_placed(PEOPLE, times=1)
         assert {received.body["idempotency_key"] for received in work.local.requests("createPhoneCall")} == {key}
 
-        assert data(await session.call_tool(CALL, arguments))["call_id"] != again["call_id"]  # that one is known, so this is a new one
+        assert (await session.call_tool(CALL, arguments)).structured_content["call_id"] == again["call_id"]
+        work.local.assert_placed(PEOPLE, times=1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_call_is_placed_once_by_a_client_that_gave_up_in_silence_and_asks_again_later(mode: str) -> None:
+    """By then it is placed. Nobody can be asked; another call has a key of its own."""
+    now = [1_000_000.0]
+    async with workspace(MONEY, clock=lambda: now[0]) as work, work.connect(mode) as session:
+        arguments = arguments_of(work)
+        call_id = data(await session.call_tool(CALL, arguments[CALL]))["call_id"]
+        now[0] += 70
+        again = await session.call_tool(CALL, arguments[CALL])
+        assert again.is_error
+        assert again.structured_content == {"outcome": "placed before", "since": "1970-01-12T13:46:40Z", "call_id": call_id}
+        assert f"The same was placed 70 seconds ago, as {call_id}. Nothing was done now." in text(again)
+        assert "If another one is meant, give it an idempotency_key of its own." in text(again)
+        work.local.assert_placed(PEOPLE, times=1)
+        other = data(await session.call_tool(CALL, {**arguments[CALL], "idempotency_key": "second"}))["call_id"]
+        assert other != call_id
+        now[0] += 3600
+        data(await session.call_tool(CALL, arguments[CALL]))
+        work.local.assert_placed(PEOPLE, times=3)
+
+        data(await session.call_tool(BATCH, arguments[BATCH]))
+        batch = await session.call_tool(BATCH, arguments[BATCH])
+        assert "The same was placed 0 seconds ago. Nothing was done now. If another one is meant, a human has to agree" in text(batch)
+        assert work.changes.count("createBatchCall") == 1
+        data(await session.call_tool("create_web_call", arguments["create_web_call"]))  # which rings nobody
+        data(await session.call_tool("create_web_call", arguments["create_web_call"]))
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_human_is_asked_whether_the_same_call_is_meant_again_whatever_flag_is_set(mode: str) -> None:
+    human = Human()
+    async with workspace(MONEY) as work, work.connect(mode, human) as session:
+        arguments = arguments_of(work)[CALL]
+        data(await session.call_tool(CALL, arguments))
+        assert human.questions == []
+        data(await session.call_tool(CALL, arguments))
+        assert "The same was placed 0 seconds ago" in human.questions[0]
+        work.local.assert_placed(PEOPLE, times=2)
+        human.action = "decline"
+        assert "did not agree" in text(await session.call_tool(CALL, arguments))
         work.local.assert_placed(PEOPLE, times=2)
 
 
@@ -90,7 +133,7 @@ async def test_what_has_no_key_is_not_sent_again_without_a_human(mode: str) -> N
             data(await session.call_tool(BATCH, arguments))
             assert "not known whether it was carried out" in human.questions[0]
             data(await session.call_tool(BATCH, arguments))
-            assert len(human.questions) == 1  # the last one is known, and allowed
+            assert "The same was placed" in human.questions[1]
         assert work.changes == ["createBatchCall"] * 3
 
 
