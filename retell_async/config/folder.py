@@ -18,7 +18,7 @@ from .._core.errors import ConfigurationError
 from .document import Fault, Path as Place, faults_of
 from .kinds import FOLDERS, VOICES, Json, is_name, key_of, kind_of, natural, references
 from .state import digest, replace_file
-from .values import Token, expand, paired, pieces, rewritten, secrets_in, tokens
+from .values import Token, expand, is_of_profile, paired, pieces, rewritten, secrets_in, tokens
 
 try:
     from ruamel.yaml import YAML
@@ -363,11 +363,8 @@ class _Reader:
         for fault in _keys({"variables": said.get("variables") or {}}):
             self._fault(over, fault.path, fault.message)
         for place, text in _texts(said.get("variables") or {}, ("variables",)):
-            try:
-                if any(token.kind != "env" for token in tokens(text)):
-                    self._fault(over, place, "a variable refers to nothing but ${{ env.NAME }}")
-            except ValueError as error:
-                self._fault(over, place, f"{error}")
+            if any(token.kind != "env" for token in self._tokens(over, text, place)):
+                self._fault(over, place, "a variable refers to nothing but ${{ env.NAME }}")
         values: Json = said.get("values") or {}
         for name in [name for name, fields in values.items() if not isinstance(fields, dict)]:
             self._fault(over, ("values", name), "is no mapping")
@@ -413,12 +410,7 @@ class _Reader:
         return self._text(entry, value, place) if isinstance(value, str) else _plain(value)
 
     def _text(self, entry: Entry, text: str, place: Place, *, inner: bool = False) -> Any:
-        try:
-            found = list(tokens(text))
-        except ValueError as error:
-            self._fault(entry, place, f"{error}")
-            return f"{text}"
-        if not found:
+        if not self._tokens(entry, text, place):
             return f"{text}"
 
         def value(token: Token) -> Any:
@@ -436,6 +428,22 @@ class _Reader:
 
         result = expand(text, value)
         return f"{result}" if isinstance(result, str) else result
+
+    def _tokens(self, entry: Entry, text: str, place: Place) -> list[Token]:
+        """The references in a text; none where one is wrong."""
+        try:
+            found = list(tokens(text))
+        except ValueError as error:
+            self._fault(entry, place, f"{error}")
+            return []
+        for token in filter(is_of_profile, found):
+            self._fault(
+                entry,
+                place,
+                f"{token.name} is the key of a profile, which opens an account and belongs into no agent: "
+                "set the key that is meant under another name, and write that",
+            )
+        return found
 
     def _file(self, entry: Entry, name: str, place: Place) -> Any:
         path = (entry.path.parent / name).resolve()

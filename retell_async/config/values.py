@@ -21,6 +21,7 @@ __all__ = [
     "concealed",
     "escape",
     "expand",
+    "is_of_profile",
     "paired",
     "pieces",
     "rewritten",
@@ -47,37 +48,43 @@ _VARIABLES = ("default_dynamic_variables", "dynamic_variables", "variables")
 _SECRET_FIELDS = ("cal_api_key", "auth_password")
 _SCHEMES = r"(?:Bearer|Basic|Token|ApiKey)"
 _SCHEME = re.compile(rf"\s*{_SCHEMES}(?:\s+|$)", re.IGNORECASE)
+_AROUND = r"\s{}<>\"'`?#,;"
+"""What stands around and between addresses in texts and code, and ends what is taken from one."""
+_LOGIN = re.compile(rf"(?<=://)[^/:@{_AROUND}]*:[^/@{_AROUND}]+(?:@[^/@{_AROUND}]+)*(?=@)")
 _SHAPES = re.compile(
-    r"\b(?:key_[0-9a-f]{20,}|sk-[\w-]{20,}|(?:[rs]k_(?:live|test)|whsec)_[\w+/=]{10,}"
+    r"(?:(?<![^\W_])|(?<=\\[nrt])|(?<=%[0-9a-f]{2}))(?:key_[0-9a-f]{20,}|sk-[\w-]{20,}|(?:[rs]k_(?:live|test)|whsec)_[\w+/=]{10,}"
     r"|gh[pousr]_[\w-]{16,}(?:\.[\w-]+)*|github_pat_\w{16,}|(?:xox[a-z]|xapp)-[\w%-]{16,}"
     r"|(?-i:A[KS]IA[0-9A-Z]{16}(?![0-9A-Za-z]))|AIza[\w-]{20,}|GOCSPX-[\w-]{20,}|ya29\.(?:c\.)?[\w-]{20,}|1//0[\w-]{20,}"
     r"|SG\.[\w-]{10,}\.[\w-]{10,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+)"
-    r"|(?<=Bearer )[\w.~+/=-]{12,}|(?<=://)[^/\s:@{}]*:[^/\s@{}]+(?:@[^/\s@{}?#,<>\"\'`]+)*(?=@)"
+    r"|\bBearer(?:\s|%20)+([\w.~+/=-]{11,}[\w~+/=-])"
     r"|(?:(?<=hooks\.slack\.com/services/)|(?<=hooks\.slack\.com/triggers/)|(?<=hooks\.slack\.com/workflows/))[\w/]{12,}"
-    r"|(?<=[?&])(?:(?:[\w-]*[-_])?(?:api_?key|token|secret|password)|(?:access|auth)_?token|subscription-key|key|sig|signature"
-    r"|code(?==[\w~+/=%-]{20}))=(?P<value>[^&\s{}\"']+)",
+    r"|(?<![?&])[?&](?:(?:[\w-]*[-_])?(?:api_?key|token|secret|password)|(?:access|auth)_?token|subscription-key|key|sig|signature"
+    rf"|code(?==[\w~+/=%-]{{20}}))=(?![=>])([^&{_AROUND}]+)",
     re.IGNORECASE,
 )
-_BASIC = re.compile(r"\bBasic (?P<value>[\w+/]{8,}={0,2})", re.IGNORECASE)
+_BASIC = re.compile(r"\bBasic(?:\s|%20)+(?P<value>[\w+/]{8,}={0,2})", re.IGNORECASE)
 _ASSIGNED = re.compile(
-    rf"(?:{_NAMED}|authorization)\\?[\"']?\]?\s*(?::=|=>|(?::\s*[a-z]+\s*)?=|:)(?!=)\s*(?:"
-    rf"\\?(?P<mark>[\"'`])(?:{_SCHEMES} )?(?P<quoted>[\w.~+/=!@#$%^&*-]{{8,}})\\?(?P=mark)"
-    rf"|(?:{_SCHEMES} )?(?![\w.+-]+@[\w-]+\.\w)(?P<plain>[\w~+/=-](?:[\w~+/=@#%^-]|!(?!=)|[.*$](?=\w)){{15,}})(?![\w(\[]|\.\w))",
+    rf"(?:{_NAMED}|authorization)\\?[\"'`*_]{{0,4}}\]?\s*(?::=|=>|(?::\s*[a-z]+\s*)?=|:)(?!=)\*{{0,3}}\s*\*{{0,3}}(?:"
+    rf"\\?(?P<mark>[\"'`])(?:{_SCHEMES}\s+)?(?P<quoted>[\w.~+/=!@#$%^&*-]{{8,}})\\?(?P=mark)"
+    rf"|(?:{_SCHEMES}\s+)?(?![\w.+-]+@[\w-]+\.\w)(?P<plain>[\w~+/=-](?:[\w~+/=@#%^-]|!(?!=)|[.*$](?=\w)){{15,}})(?![\w(\[]|\.\w))",
     re.IGNORECASE,
 )
 """A name that says what it is, and a value beside it: in quotation marks, or after a colon or an equals sign alone, as in headers.
 
 Without quotation marks ``$`` and ``@`` begin variables and addresses of mail, and what has dots may be an attribute in code."""
-_WORDS = re.compile(r"[^\W\d_]+(?:[ '.,-]+[^\W\d_]+)*[.!?]?")
 _JOINTS = re.compile(r"[\s_.,-]+")
 _SIGNS = re.compile(r"[!@#%^*$]+")
+_PARTS = re.compile(r"[^\W_]+")
 _TEMPLATE = re.compile(r"{{.*?}}", re.DOTALL)
 _LONG = 20
 """As many characters no word has that stands where keys do."""
 _SHORT = 2
 """As many characters of letters and digits are no key: `v2`, `Q4`."""
 _KNOWN = 8
-"""As many characters has a key that is looked for in all texts. Shorter ones stand in words too."""
+"""As many characters of mixed letters and digits has what is a key by its looks. Shorter ones stand in words too."""
+_OWN = "RETELL_"
+"""What the names begin with that this package itself reads in the environment: keys of profiles, addresses and more."""
+_OF_PROFILES = re.compile(rf"{_OWN}(?:API|WEBHOOK)_KEY(?:_[A-Z]\w*)?")  # a profile's name begins with a letter
 OTHER = " (another value in the account)"
 """What stands behind a text with a reference whose key is another one in the account."""
 WRONG = "is no reference: they are ${{ vars.NAME }}, ${{ env.NAME }} and ${{ file PATH }}; for the text itself write $${{"
@@ -112,6 +119,11 @@ def tokens(text: str) -> Iterator[Token]:
         yield _token(found)
 
 
+def is_of_profile(token: Token) -> bool:
+    """Whether this is the key of an account, which an agent must not have: tools and prompts could use it."""
+    return token.kind == "env" and _OF_PROFILES.fullmatch(token.name) is not None
+
+
 def _token(found: re.Match[str]) -> Token:
     return Token(found["kind"] or "file", found["name"] or found["path"])
 
@@ -143,15 +155,17 @@ def secrets_in(path: tuple[str | int, ...], text: str) -> list[str]:
     ):
         alone = names[-1] in _SECRET_FIELDS or _KEYS_ALONE.search(names[-1])
         parts = [part.strip() for part in _TEMPLATE.sub("\0", _SCHEME.sub("", bare, count=1)).split("\0")]
-        least = _KNOWN if len(parts) > 1 else 1  # beside others, a short one may be a mere word
-        return [part for part in parts if len(part) >= least and (alone or not _is_ordinary(part))]
-    found = [one["value"] or one[0] for one in _SHAPES.finditer(bare)]
+        if len(parts) > 1:  # a scheme or a name may stand beside a template
+            return [part for part in parts if _is_token(part)]
+        return [part for part in parts if part and (alone or not _is_ordinary(part))]
+    found = [one[one.lastindex or 0] for one in _SHAPES.finditer(bare)]
     for one in _ASSIGNED.finditer(bare):
         value: str = one["quoted"] or one["plain"]
         told = value if one["quoted"] else "" if _is_ordinary(_SIGNS.sub("-", value)) else value.partition(".")[0]
         if re.search("[a-z]", told, re.IGNORECASE) and len(re.findall(r"\d", told)) >= (1 if one["quoted"] else 2):
             found.append(value)
-    found = [value for value in found if not _is_ordinary(value)]
+    found = [value for value in found if not _is_ordinary(value.replace(":", "-"))]  # `x?token=a.b:c` is a condition in code
+    found += [one[0] for one in _LOGIN.finditer(bare)]
     found += [one["value"] for one in _BASIC.finditer(bare) if _is_pair(one["value"])]
     return sorted(dict.fromkeys(found), key=lambda key: -len(key))  # one may be part of another, and stand alone too
 
@@ -163,6 +177,12 @@ def _is_ordinary(text: str) -> bool:
         or (len(part) < _LONG and (part.isdecimal() or (part.isalpha() and part in {part.lower(), part.upper(), part.title()})))
         for part in _JOINTS.split(text)
     )
+
+
+def _is_token(text: str) -> bool:
+    """Whether this is a key by its own looks: parts that have both letters and digits are eight characters or more of it."""
+    mixed = [part for part in _PARTS.findall(_SIGNS.sub("", text)) if not part.isdecimal() and not part.isalpha()]
+    return sum(map(len, mixed)) >= _KNOWN
 
 
 def _is_pair(text: str) -> bool:
@@ -240,13 +260,13 @@ class Vault:
     """By name, what the account has in place of references that stand for another key in the environment."""
 
     def name(self, value: str, path: tuple[str, ...]) -> str:
-        """The name that a key gets; the same key always has the same, unless it is mere words, which stand for nothing."""
-        known = None if _is_words(value) else next((name for name, key in self._keys().items() if key == value), None)
+        """The name that a key gets; the same key always has the same, if it is one by its looks: others may be alike by chance."""
+        known = next((name for name, key in self._keys().items() if key == value), None) if _is_token(value) else None
         if known is not None:
             return known
         plain = unicodedata.normalize("NFKD", "_".join(path)).encode("ascii", "ignore").decode()  # what a shell takes for a name
         base = re.sub(r"\W+", "_", plain).upper().strip("_") or "KEY"
-        base = f"_{base}" if base[:1].isdecimal() else base
+        base = f"_{base}" if base[:1].isdecimal() or base.startswith(_OWN) else base
         name, count = base, 1
         while self._is_taken(name, value) and self.found.get(name) != value:
             count += 1
@@ -260,17 +280,12 @@ class Vault:
         return name in self.found or (name in self.used and self.held.get(name) != value)
 
     def known(self) -> Iterator[tuple[str, str]]:
-        """The keys that files refer to or are given references in place of, longest first: they are kept out wherever they stand."""
-        known = [(name, key) for name, key in self._keys().items() if len(key) >= _KNOWN and not _is_words(key)]
+        """The keys that files refer to or are given references in place of, longest first, that are kept out wherever they stand."""
+        known = [(name, key) for name, key in self._keys().items() if _is_token(key)]
         yield from sorted(known, key=lambda one: -len(one[1]))
 
     def _keys(self) -> dict[str, str]:
         return {name: self.environment[name] for name in sorted(self.used) if name in self.environment} | {**self.found}
-
-
-def _is_words(key: str) -> bool:
-    """Whether what is taken for a key by its place, such as "disabled", may stand anywhere."""
-    return _WORDS.fullmatch(key) is not None
 
 
 def concealed(value: Any, beside: Any, vault: Vault, path: tuple[str | int, ...]) -> Any:

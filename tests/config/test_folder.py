@@ -373,10 +373,83 @@ def test_writing_touches_the_file_in_which_a_setting_stands(tmp_path: Path) -> N
         ),
         (("general_prompt",), "whsec_your_webhook_secret, xapp-your-app-level-token-2024, https://a.example:80, or me@a.example", []),
         (("general_prompt",), "A Bearer instrument-of-payment, or sk-learn-based-scoring-model-v2-final", []),
+        (("headers", "Cookie"), "session={{sid}}", []),
+        (("headers", "Cookie"), "v=2024; auth=LiveKey_77aa88bb99cc; session={{sid}}", ["v=2024; auth=LiveKey_77aa88bb99cc; session="]),
+        (("headers", "Authorization"), "GenieKey {{k}}", []),
+        (("headers", "Authorization"), "GenieKey ${{ env.A }}", []),
+        (("headers", "X-Api-Key"), "AB12-CD34-EF56-{{n}}", ["AB12-CD34-EF56-"]),
+        (("general_prompt",), "Authorization: Bearer  9f8e7d6c5b4a39281706dd", ["9f8e7d6c5b4a39281706dd"]),
+        (("general_prompt",), "Send Bearer\t9f8e7d6c5b4a. Then wait.", ["9f8e7d6c5b4a"]),
+        (("general_prompt",), "-H 'Authorization: Basic  dXNlcjpwYXNzd29yZDEyMw=='", ["dXNlcjpwYXNzd29yZDEyMw=="]),
+        (("code",), r'"Authorization: Bearer\nsk-abcdefghij1234567890ee"', ["sk-abcdefghij1234567890ee"]),
+        (
+            ("url",),
+            "https://a.example/?a=Bearer%20sk-abcdefghij1234567890ff&b=%20key_0123456789abcdef0123",
+            ["sk-abcdefghij1234567890ff", "key_0123456789abcdef0123"],
+        ),
+        (("general_prompt",), "x_ghp_abcdefghijklmnop1234567890gg", ["ghp_abcdefghijklmnop1234567890gg"]),
+        (("general_prompt",), "See task-management-for-teams-2024, Asksk-abcdefghij1234567890ee", []),
+        *[
+            (("general_prompt",), text, ["9f8e7d6c5b4a39281706aa"])
+            for text in (
+                "**API key:** 9f8e7d6c5b4a39281706aa",
+                "- **Password**: 9f8e7d6c5b4a39281706aa",
+                "**`api_key`**: `9f8e7d6c5b4a39281706aa`",
+                "API key: **9f8e7d6c5b4a39281706aa**",
+            )
+        ],
+        (("general_prompt",), "**Password:** at-least-12-characters-and-2-digits\n\n**Token:**\n* booking_0123456789_ab", []),
+        (("code",), "const u='https://'+user+':'+pass+'@host'", []),
+        (("code",), "if(a&&key===b) return (a&&key==b); x?token=resp.data:null; a?key=>b:c", []),
+        (("url",), "https://a.example/?token=123456:AAbb1122&key=a1b2c3;x=1", ["123456:AAbb1122", "a1b2c3"]),
+        (("general_prompt",), "Website:https://acme.example,Tel:030-1234,Mail:info@acme.example", []),
+        (("general_prompt",), "Post to https://crm.acme.example:8443?notify=ops@acme.example please", []),
     ],
 )
 def test_keys_are_seen(place: tuple[str | int, ...], text: str, found: list[str]) -> None:
     assert secrets_in(place, text) == found
+
+
+@pytest.mark.parametrize("text", ["session=12", "HMAC-SHA256", "Herbst-2024", "GenieKey", "disabled"])
+def test_what_is_a_key_by_its_place_alone_is_kept_out_of_no_other_text(text: str) -> None:
+    vault = Vault({"KEY": text}, {"KEY"})
+    said = f"Say {text}, or https://a.example/x?{text}"
+    assert concealed(said, None, vault, ("llms/a", "general_prompt")) == said
+    assert concealed(text, None, vault, ("llms/a", "headers", "X-Api-Key")) == "${{ env.A_X_API_KEY }}"
+
+
+@pytest.mark.parametrize("key", ["a1b2c3d4", "AB12-CD34-EF56", "550e8400-e29b-41d4-a716-446655440000", "aB3$dE6@gH9*kL2", "crm_9f8e7d6c"])
+def test_a_key_by_its_looks_is_kept_out_wherever_it_stands(key: str) -> None:
+    vault = Vault({"KEY": key}, {"KEY"})
+    assert concealed(f"Say {key}.", None, vault, ("llms/a", "general_prompt")) == "Say ${{ env.KEY }}."
+    assert concealed(key, None, vault, ("llms/a", "headers", "X-Api-Key")) == "${{ env.KEY }}"
+
+
+def test_no_key_is_named_as_what_this_package_reads() -> None:
+    vault = Vault({})
+    for name in ("api_key", "webhook_key"):
+        concealed("a1b2c3d4" + name, None, vault, ("llms/retell", "default_dynamic_variables", name))
+    assert [*vault.found] == ["_RETELL_API_KEY", "_RETELL_WEBHOOK_KEY"]
+
+
+@pytest.mark.parametrize("name", ["RETELL_API_KEY", "RETELL_API_KEY_PROD", "RETELL_WEBHOOK_KEY"])
+@pytest.mark.parametrize("environment", ["", "variables: {key: '${{ env.NAME }}'}\n"])
+def test_the_key_of_a_profile_is_given_to_no_agent(tmp_path: Path, name: str, environment: str) -> None:
+    said = "${{ vars.key }}" if environment else "${{ env.NAME }}"
+    files = {"llms/a.yaml": f"default_dynamic_variables:\n  api_key: {said}\n", "environments/default.yaml": environment}
+    write(tmp_path, {path: text.replace("NAME", name) for path, text in files.items()})
+    with pytest.raises(ConfigurationError) as refused:
+        checked(tmp_path)
+    where = "environments/default.yaml:1: variables.key" if environment else "llms/a.yaml:2: default_dynamic_variables.api_key"
+    assert str(refused.value).startswith(f"{where}: {name} is the key of a profile")
+    assert "under another name" in str(refused.value)
+    assert str(refused.value).count("\n") == 0
+
+
+@pytest.mark.parametrize("name", ["RETELL_API_KEY_2", "RETELL_DESK_AUTHORIZATION", "_RETELL_API_KEY", "MY_RETELL_API_KEY"])
+def test_what_is_no_key_of_a_profile_may_be_referred_to(tmp_path: Path, name: str) -> None:
+    write(tmp_path, {"llms/a.yaml": f"default_dynamic_variables:\n  api_key: ${{{{ env.{name} }}}}\n"})
+    checked(tmp_path)
 
 
 def test_mere_words_are_kept_out_of_no_other_text() -> None:

@@ -185,3 +185,20 @@ async def test_a_plan_says_when_nothing_was_ever_applied_as_this_environment(tmp
         (warning,) = (await Config(tmp_path, second, variables={"CRM": OLD}).plan()).warnings
         assert warning.startswith("nothing was ever pulled or applied as the environment default, but as staging: ")
         assert not any("nothing was ever" in text for text in (await config.plan()).warnings)
+
+
+async def test_a_tree_that_has_more_references_than_a_pull_writes_now_stays_as_it_is(tmp_path: Path) -> None:
+    local = LocalRetell()
+    tool = {"type": "custom", "name": "crm", "description": "session=1", "url": "https://a.example/x?session=12"}
+    async with local.client() as client:
+        tools: Any = [{**tool, "headers": {"Cookie": "session={{sid}}", "Authorization": "GenieKey {{k}}"}}]
+        llm = (await client.llm.create(general_prompt="p", general_tools=tools)).llm_id
+        await client.agent.create(response_engine={"type": "retell-llm", "llm_id": llm}, voice_id="retell-Cimo", agent_name="A")
+        config = Config(tmp_path, client, variables={"COOKIE": "session=", "AUTH": "GenieKey"})
+        assert (await config.pull()).secrets == {}
+        file = tmp_path / "llms/a.yaml"
+        file.write_text(file.read_text().replace("session=", "${{ env.COOKIE }}").replace("GenieKey", "${{ env.AUTH }}"))
+        before = file.read_bytes()
+        plan = await config.plan()
+        assert (plan.status, plan.notes, plan.warnings) == (0, (), ())
+        assert ((await config.pull()).written, file.read_bytes()) == ((), before)
