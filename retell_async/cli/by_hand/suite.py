@@ -11,7 +11,7 @@ import anyio
 import click
 
 from ..._client import AsyncRetell
-from ..._core.errors import ConfigurationError, RetellError
+from ..._core.errors import ConfigurationError
 from ..operations import sending as work, table
 from ..operations.command import Group, profile_of, profile_options
 from ..operations.output import print_table
@@ -124,12 +124,9 @@ async def _run(
 ) -> list[Result]:
     """The results of test cases: those of files, or the ids of those that the account has."""
     async with profile.client() as client:
-        ids = [case if isinstance(case, str) else await _written(client, case, there.get(case.name), engine) for case in cases]
-        sent: Any = engine
-        try:
-            id = (await client.tests.create_batch_test(response_engine=sent, test_case_definition_ids=ids)).test_case_batch_job_id
-        except RetellError as error:
-            work.fail(about, error, profile)
+        ids = [case if isinstance(case, str) else await _written(client, profile, case, there.get(case.name), engine) for case in cases]
+        made = await work.called(client, about, profile, response_engine=engine, test_case_definition_ids=ids)
+        id = str(made["test_case_batch_job_id"])
         work.carried_out(f"The test cases run as {id}.")
         click.echo(f"{len(ids):,} test cases run as {id}", err=True)
         await client.tests.wait(id, within=within)
@@ -137,29 +134,34 @@ async def _run(
 
 
 async def _engine(client: AsyncRetell, given: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
-    """What is tested, as the API names it."""
+    """What is tested, as the API names it, once it was seen to be there.
+
+    :raises Failed: there is no such agent, LLM or flow, or no such version of it.
+    """
     version = {} if given["version"] is None else {"version": given["version"]}
-    for kind, name in _NAMES.items():
-        if given[name] is not None:
-            return {"type": kind, name: given[name], **version}
-    agent = await work.retrieved(client, "agent", given["agent_id"], profile)
-    engine: dict[str, Any] = {**agent["response_engine"], **version}
-    if engine.get("type") not in _NAMES:
+    engine: dict[str, Any] = next(({"type": kind, name: given[name]} for kind, name in _NAMES.items() if given[name] is not None), {})
+    if not engine:
+        engine = (await work.retrieved(client, "agent", given["agent_id"], profile))["response_engine"]
+    engine = {name: value for name, value in {**engine, **version}.items() if value is not None}
+    name = _NAMES.get(engine["type"])
+    if name is None:
         raise ConfigurationError(f"{given['agent_id']} answers by a custom LLM, which cannot be tested so: llm simulate can")
-    return {name: value for name, value in engine.items() if value is not None}
+    await work.retrieved(client, name.removesuffix("_id"), engine[name], profile, **version)
+    return engine
 
 
-async def _written(client: AsyncRetell, case: Case, known: Mapping[str, Any] | None, engine: Mapping[str, Any]) -> str:
+async def _written(client: AsyncRetell, profile: Profile, case: Case, known: Mapping[str, Any] | None, engine: Mapping[str, Any]) -> str:
     """The id of a test case that is as its file has it."""
     fields = changes(case, known)
     if known is None:
-        under_test: Any = {name: engine[name] for name in ("type", _NAMES[engine["type"]])}
-        made = await client.tests.create_test_case_definition(**fields, response_engine=under_test)
+        under_test = {name: engine[name] for name in ("type", _NAMES[engine["type"]])}
+        about = table.operation("tests", "create_test_case_definition")
+        made = await work.called(client, about, profile, **fields, response_engine=under_test)
         click.echo(f"created {plain(case.name)}", err=True)
-        return made.test_case_definition_id
+        return str(made["test_case_definition_id"])
     id = str(known["test_case_definition_id"])
     if fields:
-        await client.tests.update_test_case_definition(id, **fields)
+        await work.called(client, table.operation("tests", "update_test_case_definition"), profile, id, **fields)
         click.echo(f"changed {plain(case.name)}: {', '.join(fields)}", err=True)
     return id
 

@@ -24,15 +24,11 @@ from ..._core.errors import (
     APIResponseValidationError,
     APIStatusError,
     AuthenticationError,
-    BadRequestError,
-    ConflictError,
-    NotFoundError,
     OutcomeUnknownError,
     PaymentRequiredError,
     PermissionDeniedError,
     RateLimitError,
     RetellError,
-    UnprocessableEntityError,
 )
 from ..._core.masking import mask_text
 from ..._core.model import Model
@@ -49,6 +45,7 @@ __all__ = [
     "Sending",
     "ask",
     "carried_out",
+    "called",
     "carry_out",
     "confirm",
     "dry_run",
@@ -69,8 +66,10 @@ UNTOLD = 4
 
 _HEADS: Mapping[str, str] = {"money": "This may cost money or reach people.", "deletion": "This cannot be undone."}
 _LONGEST = 300
+_TIMED_OUT = 408
 _DONE = "retell_async.done"
 _IS_ID = re.compile("_id$|^phone_number$")
+_NOT_FOUND = re.compile(r"(?:(?P<number>\w+_number)|(?P<kind>\w*?)(?:_ids?)?)\s*(?:was |were )?not found", re.IGNORECASE)
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -273,16 +272,23 @@ def fail(operation: Operation, error: Exception, profile: Profile) -> NoReturn:
     raise Failed(text) from None
 
 
-async def retrieved(client: AsyncRetell, resource: str, id: str, profile: Profile) -> Json:
+async def called(client: AsyncRetell, operation: Operation, profile: Profile, *given: Any, **arguments: Any) -> Json:
+    """What an operation answers that is one step of a command by hand.
+
+    :raises Failed: it went wrong; the message says what to do.
+    """
+    try:
+        return _dict(await _method(client, operation)(*given, **arguments))
+    except (RetellError, ValueError, TypeError) as error:
+        fail(operation, error, profile)
+
+
+async def retrieved(client: AsyncRetell, resource: str, id: str, profile: Profile, **arguments: Any) -> Json:
     """What is under an id that somebody gave.
 
     :raises Failed: it cannot be had; the message says what to do.
     """
-    operation = table.operation(resource, "retrieve")
-    try:
-        return _dict(await _method(client, operation)(id))
-    except (RetellError, ValueError, TypeError) as error:
-        fail(operation, error, profile)
+    return await called(client, table.operation(resource, "retrieve"), profile, id, **arguments)
 
 
 def _message(error: Exception) -> str:
@@ -313,7 +319,8 @@ def look(operation: Operation, key: str | None, token: str | None = None) -> str
 
 
 def _advice(operation: Operation, error: Exception, profile: Profile) -> str:
-    usage = f"retell-async {operation.command} --help says what it takes."
+    ctx = click.get_current_context(silent=True)
+    usage = f"{ctx.command_path if ctx else f'retell-async {operation.command}'} --help says what it takes."
     match error:
         case AuthenticationError() | PermissionDeniedError():
             return f"The key of the profile {profile.name} is not let in: retell-async doctor looks at it."
@@ -321,9 +328,12 @@ def _advice(operation: Operation, error: Exception, profile: Profile) -> str:
             return "The account has to be paid for first, in the dashboard."
         case RateLimitError():
             return "It was not carried out: the account is at its limit. Wait a little and try again."
-        case APIStatusError(status_code=404 | 422) if "not found" in str(error).lower() and "list" in methods()[operation.resource]:
-            return f"What there is: retell-async {group(operation.resource)} list"
-        case BadRequestError() | UnprocessableEntityError() | NotFoundError() | ConflictError():
+        case APIStatusError(status_code=400 | 404 | 422) if (kind := _missed(operation, error)) is not None:
+            return f"What there is: retell-async {group(kind)} list"
+        case APIStatusError(status_code=412):
+            drafted = operation.resource if "create_version" in methods()[operation.resource] else "agent"
+            return f"It was not carried out. retell-async {group(drafted)} create-version makes a draft of an agent, with its engine."
+        case APIStatusError(status_code=status) if status < 500 and status != _TIMED_OUT:
             return f"It was not carried out. {usage}"
         case APIConnectionError() if profile.base_url == SANDBOX:
             return "Is it running? retell-async sandbox starts it."
@@ -334,6 +344,15 @@ def _advice(operation: Operation, error: Exception, profile: Profile) -> str:
             return ""
         case _:
             return usage
+
+
+def _missed(operation: Operation, error: APIStatusError) -> str | None:
+    """The resource whose list has what the API did not find: an argument of an operation may name another one than its own."""
+    said = _NOT_FOUND.search(_message(error))
+    if said is None:
+        return None
+    named = "phone_number" if said["number"] else said["kind"].lower()
+    return next((kind for kind in (named, operation.resource) if "list" in methods().get(kind, ())), None)
 
 
 class _Seen(BaseException):

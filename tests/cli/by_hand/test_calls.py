@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -101,12 +102,14 @@ def test_a_call_is_placed_and_followed_to_its_end(account: Account) -> None:
         (["logs", "call_nope"], "call list"),
         (["webhooks", "trigger", "call_ended", "--forward-to", "http://localhost:9", "--call", "call_nope"], "call list"),
         (["test", "run", "--agent", "agent_nope"], "agent list"),
+        (["test", "run", "--llm", "llm_nope"], "llm list"),
+        (["test", "run", "--flow", "flow_nope"], "conversation-flow list"),
     ],
 )
 def test_an_id_that_is_none_is_told_with_where_there_are_some(account: Account, command: list[str], there_is: str) -> None:
     done = account.run(*command)
     assert done.exit_code == 1
-    assert f"_id was not found (422). What there is: retell-async {there_is}\n" in done.stderr
+    assert re.search(rf"_id was not found \((404|422)\)\. What there is: retell-async {there_is}\n", done.stderr)
 
 
 def test_what_place_refuses(account: Account) -> None:

@@ -164,3 +164,22 @@ def test_what_cannot_be_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert (asked.exit_code, "--yes" in asked.stderr) == (1, True)
     assert not account.local.requests("createBatchTest")
     assert not account.local.requests("createTestCaseDefinition")
+
+
+def test_a_version_that_is_not_there_is_told_before_anything_is_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account(monkeypatch)
+    for what in (["--llm", account.made.llm_id], ["--agent", account.made.agent_id]):
+        done = account.run("test", "run", str(folder), *what, "--engine-version", "9", "--yes")
+        assert done.exit_code == 1
+        assert "the LLM has no such version (422). It was not carried out. retell-async test run --help says" in done.stderr
+    assert not account.local.requests("createTestCaseDefinition")
+
+
+def test_a_case_that_cannot_be_written_is_told_in_words(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account(monkeypatch)
+    account.local.fault("error", status=400, operation="createTestCaseDefinition")
+    done = account.run("test", "run", str(folder), "--llm", account.made.llm_id, "--yes")
+    assert done.exit_code == 1
+    assert re.search(
+        r"^Error: tests create-test-case-definition: .*\(400\)\. It was not carried out\. retell-async test run --help", done.stderr
+    )

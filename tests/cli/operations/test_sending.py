@@ -11,9 +11,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
+from retell_async import AsyncRetell
 from retell_async.cli.operations.sending import UNKNOWN, UNTOLD
+from retell_async.cli.profiles import Profile
 
 from ..account import Account
 
@@ -136,6 +139,43 @@ def test_errors_say_what_to_do(account: Account) -> None:
     account.local.clear_faults()
     account.local.fault("error", status=401)
     assert "retell-async doctor" in account.run("call", "list").stderr
+
+
+@pytest.mark.parametrize(
+    ("message", "there_is"),
+    [
+        ("the agent was not found", "agent list"),
+        ("body.from_number was not found", "phone-number list"),
+        ("response_engine.llm_id was not found", "llm list"),
+        ("Not found", "call list"),
+        ("the requested thing was not found", "call list"),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_what_is_not_there_is_listed_where_there_are_some(
+    account: Account, monkeypatch: pytest.MonkeyPatch, message: str, there_is: str, status: int
+) -> None:
+    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(status, json={"message": message})))
+    monkeypatch.setattr(Profile, "client", lambda _: AsyncRetell("key_of_the_test", http_client=http))
+    done = account.place(NUMBER)
+    assert (done.exit_code, done.stderr.strip().rpartition(" (")[2]) == (1, f"{status}). What there is: retell-async {there_is}")
+
+
+@pytest.mark.parametrize(("status", "again"), [(408, True), (500, True), (405, False), (412, False), (413, False)])
+def test_what_stays_refused_is_not_to_be_tried_again(account: Account, status: int, again: bool) -> None:
+    account.local.fault("error", status=status)
+    done = account.run("agent", "update", account.made.agent_id, "--language", "de-DE")
+    assert (done.exit_code, "Try again" in done.stderr, "not carried out" in done.stderr) == (1, again, not again)
+
+
+def test_a_published_version_that_cannot_be_changed_is_told_with_how_a_draft_is_made(account: Account) -> None:
+    assert account.run("agent", "publish", account.made.agent_id, "--version", "0").exit_code == 0
+    for command in (["agent", "update", account.made.agent_id], ["llm", "update", account.made.llm_id]):
+        done = account.run(
+            *command, "--version", "0", "--body", '{"language": "de-DE"}' if "agent" in command else '{"begin_message": "Hi"}'
+        )
+        assert done.exit_code == 1
+        assert "(412). It was not carried out. retell-async agent create-version makes a draft" in done.stderr
 
 
 @pytest.mark.parametrize(
