@@ -13,7 +13,7 @@ import click
 
 from .._core.errors import ConfigurationError
 from ..config import Config, Plan, Pulled, report
-from ..config.backups import is_taken_along
+from ..config.backups import files_at, is_taken_along
 from ..config.config import check_share
 from ..config.folder import read_folder
 from ..config.state import replace_file
@@ -270,9 +270,17 @@ def _share(text: str) -> float:
 @click.pass_context
 def publish(ctx: click.Context, names: Sequence[str], title: str | None, yes: bool) -> None:
     """Publish the drafts of agents, with their engines: calls get them from then on."""
-    if not yes:
-        confirm(f"Publish {', '.join(names) or 'the drafts of all agents that have files'}?")
-    published = _run(ctx, lambda opened: opened.publish(names, title=title))
+
+    async def run(opened: Config) -> list[str]:
+        if not yes:
+            wanted = await opened.publish(names, title=title, dry_run=True)
+            if not wanted:
+                return []
+            _say(wanted)
+            confirm("Publish this?")
+        return await opened.publish(names, title=title)
+
+    published = _run(ctx, run)
     if published:
         carried_out(f"Published: {'; '.join(published)}.")
     _say(published or ["nothing to publish"])
@@ -281,23 +289,28 @@ def publish(ctx: click.Context, names: Sequence[str], title: str | None, yes: bo
 @config.command()
 @click.argument("name", required=False, metavar="[AGENT]")
 @click.option("--version", type=int, metavar="N", help="Make a draft of AGENT with the settings of this version.")
-@click.option("--commit", metavar="COMMIT", help="Put back the files that this commit of git has.")
+@click.option("--commit", metavar="COMMIT", help="Put back the files that this commit of git has. It needs no key.")
+@_yes
 @click.pass_context
-def rollback(ctx: click.Context, name: str | None, version: int | None, commit: str | None) -> None:
-    """Go back to a version of an agent, or to a commit. Nothing is published by it."""
+def rollback(ctx: click.Context, name: str | None, version: int | None, commit: str | None, yes: bool) -> None:
+    """Go back to a version of an agent, or to a commit. Nothing is published by it; where calls get the draft at once, it asks first."""
     if (commit is None) == (name is None) or (version is None) == (name is not None):
         raise click.UsageError("say either AGENT and --version N, or --commit COMMIT")
     if commit is not None:
-        _say(_run(ctx, lambda opened: _restored(opened, commit)))
+        folder, _, _ = ctx.obj
+        _say(f"put back {path}" for path in files_at(folder, commit))
         _say(["look at `plan`, then `apply`"])
     elif name is not None and version is not None:
-        restored = _run(ctx, lambda opened: opened.restore_version(name, version))
+        restored = _run(ctx, lambda opened: _restored(opened, name, version, yes))
         _told(restored, None)
         ctx.exit(1 if restored.conflicts else 0)
 
 
-async def _restored(opened: Config, commit: str) -> list[str]:
-    return [f"put back {path}" for path in opened.restore_files(commit)]
+async def _restored(opened: Config, name: str, version: int, yes: bool) -> Pulled:
+    if not yes and (live := (await opened.restore_version(name, version, dry_run=True)).notes):
+        _say(live)
+        confirm(f"Make a draft of version {version}?")
+    return await opened.restore_version(name, version)
 
 
 @config.command()

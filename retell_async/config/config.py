@@ -10,7 +10,7 @@ from typing import Any, cast
 import attrs
 
 from .._client import AsyncRetell
-from .._core.errors import ConfigurationError
+from .._core.errors import ConfigurationError, NotFoundError, UnprocessableEntityError
 from .account import READING, Account
 from .applying import Applied, OutOfDateError, Run, apply_plan
 from .backups import BACKUPS, back_up, files_at, keep_bytes
@@ -221,11 +221,12 @@ class Config:
                 )
             self._save(read.state)
 
-    async def publish(self, names: Collection[str] = (), *, title: str | None = None) -> list[str]:
+    async def publish(self, names: Collection[str] = (), *, title: str | None = None, dry_run: bool = False) -> list[str]:
         """Publish drafts of agents, with their engines.
 
         :param names: the agents; all that have a file and a draft unless given.
         :param title: what the versions are called.
+        :param dry_run: whether nothing is published, and only told.
         :raises ConfigurationError: the draft is not what the files say.
         :returns: what was published, with the versions, and which numbers name another one by its number.
         """
@@ -238,7 +239,8 @@ class Config:
         for name in chosen:
             found = read.account[name]
             version = found.version or 0
-            await self._account.publish(kind_of(name), found.id, version, title)
+            if not dry_run:
+                await self._account.publish(kind_of(name), found.id, version, title)
             done.append(f"{name}: version {version}{_still_bound(read, name, version)}")
         return done
 
@@ -327,12 +329,13 @@ class Config:
             await self._account.update(kind_of(name), id, sent(bindings, lambda other: ids.get(other, other), {}))
         return done
 
-    async def restore_version(self, name: str, version: int) -> Pulled:
+    async def restore_version(self, name: str, version: int, *, dry_run: bool = False) -> Pulled:
         """Make a draft of an agent with the settings of an earlier version, and take it into the files.
 
         Of a version that does not say which version of its engine it had, the engine stays as it is, which is one of the conflicts.
 
-        :raises ConfigurationError: there is no such agent, or what its files say is not applied.
+        :param dry_run: whether nothing is changed, and only told which calls the draft answers at once.
+        :raises ConfigurationError: there is no such agent or version, or what its files say is not applied.
         """
         read = await self._checked()
         self._refuse_unknown([name], self._agents(read))
@@ -341,12 +344,20 @@ class Config:
         plan = attrs.evolve(plan, conflicts=tuple(text for text in plan.conflicts if text not in plan.keys))  # those are in no file
         if edited := sorted(_open(plan) - {*plan.kept}):
             raise ConfigurationError(f"edits of {', '.join(edited)} would be lost, which are not applied: apply them, or take them back")
-        then = await self._account.retrieve(kind_of(name), read.account[name].id, version)
-        await self._account.draft(kind_of(name), read.account[name].id, version)
+        found = read.account[name]
+        try:
+            then = await self._account.retrieve(kind_of(name), found.id, version)
+        except (NotFoundError, UnprocessableEntityError):
+            raise ConfigurationError(f"there is no version {version} of {name}: its latest is {found.version}") from None
+        calls = _calls(read)
+        newer = attrs.evolve(calls.agents[name], published=True)  # the draft that is made comes after whatever is the latest
+        takers = attrs.evolve(calls, agents={**calls.agents, name: newer}).takers(name)
+        live = [f"{name}: live at once: this draft answers calls of {', '.join(takers)}"] if takers else []
+        if dry_run:
+            return Pulled((), {}, notes=(*live,))
+        await self._account.draft(kind_of(name), found.id, version)
         pulled = await self.pull([name], overwrite=[name, *engine])
-        if takers := _calls(await self._read()).takers(name):
-            live = f"{name}: live at once: this draft answers calls of {', '.join(takers)}"
-            pulled = attrs.evolve(pulled, notes=(*pulled.notes, live))
+        pulled = attrs.evolve(pulled, notes=(*pulled.notes, *live))
         own: Json = then.get("response_engine") or {}
         first = all(read.account[other].published and not read.account[other].version for other in engine)
         if engine_of(then) is None or isinstance(own.get("version"), int) or (engine and first):

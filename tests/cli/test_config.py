@@ -62,7 +62,7 @@ def test_from_pull_to_publish(local: LocalRetell, tmp_path: Path) -> None:
     assert (code, output.splitlines()[-1]) == (0, "updated agents/appointments: voice_speed")
     assert run("publish", "--yes", "--title", "Quicker") == (0, "agents/appointments: version 0\n")
     assert run("publish", "--yes") == (0, "nothing to publish\n")
-    code, output = run("rollback", "agents/appointments", "--version", "0")
+    code, output = run("rollback", "agents/appointments", "--version", "0", "--yes")
     assert (code, output.splitlines()[-1]) == (0, "0 files written")
     agent = next(iter(local.sandbox.store.agents))
     agent.write(agent.latest | {"volume": 0.5})
@@ -233,9 +233,61 @@ def test_nobody_to_ask_is_told_what_does_it_without(local: LocalRetell) -> None:
     path = Path("retell/llms/x.yaml")
     path.parent.mkdir(parents=True)
     path.write_text("general_prompt: Be brief.\nstart_speaker: agent\n", encoding="utf-8")
-    for command in ("apply", "publish"):
-        code, output = run(command)
-        assert (code, "--yes does it without asking" in output) == (1, True), output
+    code, output = run("apply")
+    assert (code, "--yes does it without asking" in output) == (1, True), output
     code, output = run("apply", text="n\n")
     assert (code, "Aborted!" in output) == (1, True)
     assert len(list(local.sandbox.store.llms)) == before
+
+
+def test_publish_says_what_it_would_publish_before_it_asks(local: LocalRetell) -> None:
+    assert run("pull", "--keys", "keys")[0] == 0
+    agent = next(iter(local.sandbox.store.agents))
+    for name in ("agents/nope", "llms/appointments"):
+        code, output = run("publish", name)
+        assert (code, output) == (1, f"Error: there is no {name}; there are agents/appointments\n")
+    code, output = run("publish", text="n\n")
+    assert (code, output.splitlines()[:2]) == (1, ["agents/appointments: version 0", "Publish this? [y/N]: n"])
+    code, output = run("publish")
+    assert (code, "--yes does it without asking" in output) == (1, True)
+    assert not agent.published
+    assert run("publish", text="y\n")[0] == 0
+    assert agent.published == {0}
+    assert run("publish") == (0, "nothing to publish\n")
+
+
+def test_a_rollback_that_calls_get_at_once_asks_before(local: LocalRetell) -> None:
+    assert run("pull", "--keys", "keys")[0] == 0
+    assert run("publish", "--yes")[0] == 0
+    agent = next(iter(local.sandbox.store.agents))
+    back = ("rollback", "agents/appointments", "--version")
+    assert run(*back, "77") == (1, "Error: there is no version 77 of agents/appointments: its latest is 0\n")
+    code, output = run(*back, "0")
+    assert (code, "live at once: this draft answers calls of phone_numbers/" in output) == (1, True)
+    assert "--yes does it without asking" in output
+    assert run(*back, "0", text="n\n")[0] == 1
+    assert agent.latest["version"] == 0
+    assert run(*back, "0", text="y\n")[0] == 0
+    assert agent.latest["version"] == 1
+    number = next(iter(local.sandbox.store.numbers))
+    bound = [{"agent_id": agent.id, "agent_version": "latest_published", "weight": 1}]
+    number.write(number.latest | {"inbound_agents": bound, "outbound_agents": bound})
+    assert run("pull")[0] == 0
+    code, output = run(*back, "0")
+    assert (code, "live at once" in output) == (0, False), output
+
+
+@pytest.mark.needs("git")
+def test_files_are_put_back_without_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@example.com"]
+    file = tmp_path / "retell/agents/a.yaml"
+    file.parent.mkdir(parents=True)
+    subprocess.run([*git, "init", "-q"], check=True)
+    for text in ("agent_name: A\n", "agent_name: B\n"):
+        file.write_text(text, encoding="utf-8")
+        subprocess.run([*git, "add", "."], check=True)
+        subprocess.run([*git, "commit", "-qm", "x"], check=True)
+    done = CliRunner().invoke(retell_async, ["config", "--env", "prod", "rollback", "--commit", "HEAD~1"], env={"RETELL_API_KEY": ""})
+    assert (done.exit_code, done.output) == (0, "put back agents/a.yaml\nlook at `plan`, then `apply`\n")
+    assert file.read_text(encoding="utf-8") == "agent_name: A\n"
