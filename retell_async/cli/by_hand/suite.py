@@ -139,9 +139,8 @@ async def _engine(client: AsyncRetell, given: Mapping[str, Any], profile: Profil
     :raises Failed: there is no such agent, LLM or flow, or no such version of it.
     """
     version = {} if given["version"] is None else {"version": given["version"]}
-    engine: dict[str, Any] = next(({"type": kind, name: given[name]} for kind, name in _NAMES.items() if given[name] is not None), {})
-    if not engine:
-        engine = (await work.retrieved(client, "agent", given["agent_id"], profile))["response_engine"]
+    named: list[Json] = [{"type": kind, name: given[name]} for kind, name in _NAMES.items() if given[name] is not None]
+    engine = named[0] if named else (await work.retrieved(client, "agent", given["agent_id"], profile))["response_engine"]
     engine = {name: value for name, value in {**engine, **version}.items() if value is not None}
     name = _NAMES.get(engine["type"])
     if name is None:
