@@ -163,7 +163,7 @@ async def erase(database: Database, writer: Writer, number: str) -> Erased:
     for table, of, texts in (
         (sessions, sessions.c.conversation_id, (sessions.c.session_id,)),
         (states, states.c.call_id, (states.c.record,)),
-        (effects, effects.c.call_id, (effects.c.key, effects.c.result, effects.c.error)),
+        (effects, effects.c.call_id, (effects.c.key, effects.c.result, effects.c.error, effects.c.action)),
     ):
         mentions += await _remove(database, table, of, texts, sought)
     mentioned = sorted({id for id in mentions if id is not None} - theirs)

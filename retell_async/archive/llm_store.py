@@ -52,7 +52,8 @@ class LLMStore:
             row = (await connection.execute(sa.select(effects).where(effects.c.call_id == call_id, effects.c.key == key))).one_or_none()
         if row is None:  # given up in between
             return Outcome("begun")
-        return Outcome(row.state, None if row.result is None else json.loads(row.result), row.error)
+        result, action = (None if text is None else json.loads(text) for text in (row.result, row.action))
+        return Outcome(row.state, result, row.error, action, row.says_goodbye)
 
     async def finish(self, call_id: str, key: str, outcome: Outcome | None) -> None:
         key = cleaned(key)
@@ -63,7 +64,14 @@ class LLMStore:
                 await self._log.ended(connection, _id(call_id, key), error="nothing was done")
                 return
             result = None if outcome.state != "done" else json.dumps(outcome.result)
-            values = {"state": outcome.state, "result": result, "error": text_of(outcome.error), "changed_at": self._database.now()}
+            values = {
+                "state": outcome.state,
+                "result": result,
+                "error": text_of(outcome.error),
+                "action": None if outcome.action is None else json.dumps(outcome.action),
+                "says_goodbye": outcome.says_goodbye,
+                "changed_at": self._database.now(),
+            }
             await connection.execute(sa.update(effects).where(*where).values(**values))
             error = outcome.error or None if outcome.state == "failed" else None
             await self._log.ended(connection, _id(call_id, key), result=dumped(outcome.result), error=error)

@@ -181,6 +181,8 @@ effects = sa.Table(  # side effects of calls of a custom LLM
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("result", sa.Text),
     sa.Column("error", sa.Text, nullable=False),
+    sa.Column("action", sa.Text),
+    sa.Column("says_goodbye", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("changed_at", sa.Float(53), nullable=False),
 )
 syncs = sa.Table(

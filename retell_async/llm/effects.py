@@ -63,7 +63,7 @@ class Effect:
     turn_id: int
     """The `id` of the turn that began it."""
     done: bool = False
-    """Whether it happened."""
+    """Whether it happened, but for an `action` or goodbye of it: those happen with the turn that asks for it and is spoken."""
     result: Any = attrs.field(default=None, repr=False)
     """What it gave, if it is done."""
     error: BaseException | None = attrs.field(default=None, repr=False)
@@ -133,9 +133,8 @@ class Effects:
                 each["turn_id"],
                 each["done"],
                 each["result"],
-                action=Action(**action) if (action := each.get("action")) else None,
+                action=_action(each.get("action")),
                 says_goodbye=each.get("says_goodbye", False),
-                told=each.get("told", False),
             )
             for each in record
         }
@@ -145,7 +144,7 @@ class Effects:
         self._known.update({key: effect for key, effect in before._known.items() if not effect.ended.is_set()})
 
     def record(self) -> list[dict[str, Any]]:
-        """What the user was not told, and what a turn has to do that asks for it again."""
+        """What the user was not told."""
         return [
             {
                 "key": effect.key,
@@ -154,18 +153,14 @@ class Effects:
                 "result": effect.result,
                 "action": effect.action and effect.action.fields,
                 "says_goodbye": effect.says_goodbye,
-                "told": effect.told,
             }
-            for effect in self._not_failed()
-            if not effect.told or effect.action or effect.says_goodbye
+            for effect in self.untold()
         ]
 
     def untold(self) -> tuple[Effect, ...]:
         """What turns have begun that were given up before the user heard their answers."""
-        return tuple(effect for effect in self._not_failed() if not effect.told)
-
-    def _not_failed(self) -> list[Effect]:
-        return [effect for effect in {**self._elsewhere, **self._known}.values() if effect.error is None]
+        known = {**self._elsewhere, **self._known}.values()
+        return tuple(effect for effect in known if effect.error is None and not effect.told)
 
     def told(self, turn: Turn) -> None:
         """The answer of a turn is complete, and the user has been told of what it did and of what was carried over to it."""
@@ -266,8 +261,7 @@ class Effects:
             case "done":
                 before = self._elsewhere.get(effect.key)
                 effect.done, effect.result, effect.told = True, known.result, before is None or before.told
-                if before is not None:
-                    effect.action, effect.says_goodbye = before.action, before.says_goodbye
+                effect.action, effect.says_goodbye = _action(known.action), known.says_goodbye
             case "failed":
                 effect.error = SideEffectFailedError(effect.key, known.error)
             case _:
@@ -277,7 +271,7 @@ class Effects:
         if effect.again:
             outcome = None
         elif effect.error is None:
-            outcome = Outcome("done", effect.result)
+            outcome = Outcome("done", effect.result, action=effect.action and effect.action.fields, says_goodbye=effect.says_goodbye)
         else:
             outcome = Outcome("failed", error=mask_text(stated_of(effect.error)))
         with anyio.move_on_after(_STORE_WITHIN, shield=True):
@@ -286,3 +280,7 @@ class Effects:
                 log.error("call %r: the store does not take how %r ended\n%s", self.call_id, effect.key, masked_traceback(ended.error))
             return
         log.error("call %r: the store does not take how %r ended", self.call_id, effect.key)
+
+
+def _action(fields: Mapping[str, Any] | None) -> Action | None:
+    return Action(**fields) if fields else None

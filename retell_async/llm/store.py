@@ -26,13 +26,17 @@ _LATE_WITHIN = 30.0
 
 @attrs.frozen
 class Outcome:
-    """How far a side effect has come: begun and not heard of since, done, or failed."""
+    """How far a side effect has come: begun and not heard of since, done, or failed. All of it is to be kept."""
 
     state: Literal["begun", "done", "failed"]
     result: Any = None
     """What it gave, if it is done."""
     error: str = ""
     """Why it failed, if it did."""
+    action: dict[str, Any] | None = None
+    """What a turn does that asks for it, as JSON, such as ``{"end_call": true}``."""
+    says_goodbye: bool = False
+    """Whether such a turn takes leave."""
 
 
 class Store(Protocol):

@@ -119,7 +119,7 @@ class Turn:
     def end_call(self) -> None:
         """Hang up when this turn is spoken. Retell does not if the user interrupts it.
 
-        :raises ValueError: the turn has an action already.
+        :raises ValueError: the turn has another action already.
         """
         self._act(Action(end_call=True))
 
@@ -127,7 +127,7 @@ class Turn:
         """Transfer the call, cold, when this turn is spoken.
 
         :param number: such as ``+14155550100``. Retell transfers calls of numbers that it sold or that were imported.
-        :raises ValueError: the turn has an action already, or the number is none.
+        :raises ValueError: the turn has another action already, or the number is none.
         """
         self._act(Action(transfer_number=number, show_transferee_as_caller=show_transferee_as_caller))
 
@@ -135,7 +135,7 @@ class Turn:
         """Press keys when this turn is spoken.
 
         :param digits: of 0 to 9, ``*`` and ``#``.
-        :raises ValueError: the turn has an action already, or there are other characters.
+        :raises ValueError: the turn has another action already, or there are other characters.
         """
         self._act(Action(digit_to_press=digits))
 
@@ -186,7 +186,7 @@ class Turn:
         """Carry out a side effect at most once in this call, and give its result, also to later turns that ask under the same key.
 
         `fn` runs to its end even if this turn is cancelled. What it raises is raised here, and again in later turns. An action that it
-        takes, such as `end_call`, is taken by each turn that is given its result: that of a turn that is thrown away never happens.
+        takes, such as `end_call`, is taken by each turn that asks for it: that of a turn that is thrown away never happens.
 
         Its result may be anything in this process; others, which share a store that writes JSON, get the text of what JSON does not have,
         such as a datetime.
@@ -198,6 +198,7 @@ class Turn:
         :raises SideEffectUnknownError: it was begun, elsewhere or before, and nobody knows how it ended.
         :raises SideEffectFailedError: it failed in another process.
         :raises TypeError: the key is no text, or `fn` no function.
+        :raises ValueError: it is done and takes an action, and this turn has another one already.
         :raises RuntimeError: it was not begun yet, and the call is over; or it is called inside of `fn`, and would wait for itself.
         """
         given: Any = fn
@@ -235,14 +236,15 @@ class Turn:
 
         :raises ValueError: the turn has another action already.
         """
+        if effect.action is not None:
+            self._act(effect.action)
         if effect.says_goodbye:
             self.goodbye()
-        if effect.action is not None:
-            self._act(effect.action, again=True)
 
-    def _act(self, action: Action, *, again: bool = False) -> None:
+    def _act(self, action: Action) -> None:
+        # A side effect takes its own, whatever the turn has that began it: each turn that asks for it finds out whether both go together.
         taker = carried_out() or self
-        before = taker.action or self.action
-        if before is not None and not (again and before == action):
-            raise ValueError(f"this turn has an action already, and there is one a turn: {before!r}")
+        before = taker.action
+        if before is not None and before != action:
+            raise ValueError(f"this turn has an action already, and there is one a turn: {', '.join(before.fields)}")
         taker.action = action

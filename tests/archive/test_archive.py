@@ -96,6 +96,8 @@ async def test_an_archive_of_the_first_version_is_brought_to_this_one(tmp_path: 
             "ALTER TABLE retell_sync DROP COLUMN is_full",
             "ALTER TABLE retell_sync DROP COLUMN from_ms",
             "ALTER TABLE retell_session DROP COLUMN at_ms",
+            "ALTER TABLE retell_llm_effect DROP COLUMN action",
+            "ALTER TABLE retell_llm_effect DROP COLUMN says_goodbye",
             "INSERT INTO retell_session (session_id, conversation_id) VALUES ('s1', 'call_1')",
             f"UPDATE {VERSIONS} SET version_num = '1'",
             "INSERT INTO retell_sync (kind, since_ms, began_ms, part, cursor) VALUES ('call', 5, 7, 1, 'second')",
@@ -570,8 +572,9 @@ async def test_functions_and_side_effects_are_tool_calls(tmp_path: Path) -> None
         store = archive.llm_store
         assert await store.begin("call_1", "sms:+1") is None
         assert await store.begin("call_1", "sms:+1") == Outcome("begun")
-        await store.finish("call_1", "sms:+1", Outcome("done", {"id": 7}))
-        assert await store.begin("call_1", "sms:+1") == Outcome("done", {"id": 7})
+        done = Outcome("done", {"id": 7}, action={"end_call": True}, says_goodbye=True)
+        await store.finish("call_1", "sms:+1", done)
+        assert await store.begin("call_1", "sms:+1") == done
         result = {"role": "tool_call_result", "tool_call_id": "t1", "content": "cut off", "successful": True}
         await archive.inbox.put(event("call_ended", transcript_with_tool_calls=[invocation, result], end_timestamp=5))
         await archive.drain()

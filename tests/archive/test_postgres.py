@@ -36,6 +36,7 @@ async def test_what_was_said_is_found_as_it_was_said(address: str) -> None:
         async with archive.database.write() as connection:  # as the version before this one had it
             await connection.execute(sa.text("UPDATE retell_utterance SET words = to_tsvector('simple', lower(text))"))
             await connection.execute(sa.text("ALTER TABLE retell_session DROP COLUMN at_ms"))
+            await connection.execute(sa.text("ALTER TABLE retell_llm_effect DROP COLUMN action, DROP COLUMN says_goodbye"))
             await connection.execute(sa.text(f"UPDATE {VERSIONS} SET version_num = '2'"))
         assert [asked for asked in ASKED if not await archive.search(asked)] != []
     async with Archive(address) as archive:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, cast
 from uuid import UUID
 
 import anyio
+import attrs
 import pytest
 
 from retell_async import ConfigurationError, llm
@@ -523,7 +524,7 @@ class Shared:
         if outcome is None:
             del self.outcomes[key]
         else:
-            self.outcomes[key] = json.dumps({"state": outcome.state, "result": outcome.result, "error": outcome.error})
+            self.outcomes[key] = json.dumps(attrs.asdict(outcome))
 
     async def claim(self, call_id: str) -> tuple[int, dict[str, Any] | None]:
         await anyio.sleep(0.001)
@@ -1244,3 +1245,81 @@ def test_a_turn_has_one_action_also_with_those_of_side_effects() -> None:
                 assert line.responses(id)[-1].end_call
 
     run(main)
+
+
+def test_an_action_that_a_turn_has_no_room_for_is_taken_by_later_ones_that_ask_for_it() -> None:
+    transferred: list[int] = []
+    clashes: list[str] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        def transfer() -> str:
+            transferred.append(turn.id)
+            turn.transfer("+14155550100")
+            return "Hold on."
+
+        if turn.id == 1:
+            await turn.once("leave", turn.end_call)
+        if turn.id == 2:
+            turn.press("1")
+        try:
+            yield await turn.once("transfer", transfer)
+        except ValueError as error:
+            clashes.append(str(error))
+            yield "Well."
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = await talk.greeted()
+            assert [await line.answer(id, user("a person")) for id in (1, 2, 3)] == ["Well.", "Well.", "Hold on."]
+            assert line.responses(3)[-1].transfer_number == "+14155550100"
+
+    run(main)
+    assert transferred == [1]
+    assert clashes == [f"this turn has an action already, and there is one a turn: {name}" for name in ("end_call", "digit_to_press")]
+
+
+def test_a_turn_may_take_the_same_action_again() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        def leave() -> None:
+            turn.end_call()
+            turn.end_call()
+
+        await turn.once("leave", leave)
+        turn.end_call()
+        yield "Bye."
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = await talk.greeted()
+            assert await line.answer(1, user("bye")) == "Bye."
+            assert line.responses(1)[-1].end_call
+
+    run(main)
+
+
+@pytest.mark.parametrize("act", [lambda turn: turn.end_call(), lambda turn: turn.goodbye()])
+def test_an_action_goes_with_the_call_to_another_process_while_the_side_effect_is_carried_out(act: Callable[[llm.Turn], None]) -> None:
+    left: list[int] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        async def leave() -> str:
+            left.append(turn.id)
+            await anyio.sleep(1)
+            act(turn)
+            return "Bye."
+
+        yield await turn.once("leave", leave)
+
+    async def main() -> None:
+        async with in_two_processes(Shared(), partial(application, answer)) as (one, two):
+            line = await one.greeted()
+            line.ask(1, user("bye"))
+            await anyio.sleep(0.5)
+            line = two.connect()
+            for id in (1, 2):
+                assert await line.answer(id, user("bye")) == "Bye."
+                await anyio.sleep(0.1)
+                assert line.responses(id)[-1].end_call or len(line.of(UpdateAgent)) == 2 * id - 1  # each next one takes the last back
+
+    run(main)
+    assert left == [1]

@@ -588,8 +588,9 @@ def test_a_user_who_speaks_after_a_goodbye_goes_on() -> None:
 def test_actions_go_with_the_end_of_the_turn(act: Callable[[llm.Turn], None], fields: dict[str, Any]) -> None:
     async def answer(turn: llm.Turn) -> Turns:
         act(turn)
+        act(turn)
         with pytest.raises(ValueError, match="action already"):
-            turn.end_call()
+            turn.press("5")
         yield "So long."
 
     async def main() -> None:

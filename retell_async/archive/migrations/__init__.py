@@ -11,7 +11,7 @@ from ..._core.errors import ConfigurationError
 
 __all__ = ["HEAD", "VERSIONS", "migrate", "version_of"]
 
-HEAD = "3"
+HEAD = "4"
 """The version of the tables that this package has."""
 VERSIONS = "retell_archive_version"
 _LOCK = 0x7265_7465_6C6C

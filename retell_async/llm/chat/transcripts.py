@@ -117,5 +117,11 @@ def _said(messages: list[ChatMessage], role: str, content: str) -> None:
 
 def _told(effect: Effect) -> str:
     if not effect.done:
-        return f"Begun already, though the user was not told, and not to be done again: {effect.key}"
-    return f"Done already, though the user was not told: {effect.key}. Result: {text_of(effect.result)}"
+        return f"Begun already, though the user was not told, and not to be done again: {effect.key}. The very same call gives its result."
+    if effect.action is None and not effect.says_goodbye:
+        return f"Done already, though the user was not told: {effect.key}. Result: {text_of(effect.result)}"
+    return (
+        f"Called already, in an answer that the user did not hear: {effect.key}. Result: {text_of(effect.result)}\n"
+        "What that does with the phone call (to hang up, transfer, press keys or take leave) has not happened: make the very same call "
+        "again if it is still wanted. Nothing else of it is done twice."
+    )

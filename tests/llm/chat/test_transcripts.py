@@ -9,6 +9,7 @@ import pytest
 from retell_async.llm.chat.transcripts import REMINDER, chat_messages, last_said, spoken_part
 from retell_async.llm.effects import Effect
 from retell_async.llm.messages import ResponseRequired, parse_request
+from retell_async.llm.protocol import Action
 
 Json = dict[str, Any]
 
@@ -126,11 +127,21 @@ def test_a_reminder_ends_with_words_of_the_user() -> None:
 
 
 def test_what_was_done_and_not_told() -> None:
-    effects = [Effect("book:10", 1, done=True, result={"slot": 10}), Effect("mail", 2)]
+    ends = [
+        Effect("hang_up({})", 1, done=True, result="Say goodbye.", action=Action(end_call=True)),
+        Effect("leave({})", 1, done=True, result="Ask whether that is all.", says_goodbye=True),
+    ]
+    effects = [Effect("book:10", 1, done=True, result={"slot": 10}), Effect("mail", 2), *ends]
+    not_happened = (
+        "What that does with the phone call (to hang up, transfer, press keys or take leave) has not happened: make the very same call "
+        "again if it is still wanted. Nothing else of it is done twice."
+    )
     assert chat_messages([], effects=effects) == [
         {
             "role": "system",
             "content": 'Done already, though the user was not told: book:10. Result: {"slot": 10}\n'
-            "Begun already, though the user was not told, and not to be done again: mail",
+            "Begun already, though the user was not told, and not to be done again: mail. The very same call gives its result.\n"
+            f"Called already, in an answer that the user did not hear: hang_up({{}}). Result: Say goodbye.\n{not_happened}\n"
+            f"Called already, in an answer that the user did not hear: leave({{}}). Result: Ask whether that is all.\n{not_happened}",
         }
     ]
