@@ -17,6 +17,7 @@ from .instrumented import Methods
 __all__ = [
     "LEAVES",
     "NOT_SENT",
+    "REPEATABLE",
     "Departure",
     "OfOthersError",
     "OwnTransport",
@@ -34,6 +35,9 @@ __all__ = [
 
 LEAVES = "retell_async.leaves"
 """The extension of a request under which a function stands that is called before its first byte. It may raise: then nothing is sent."""
+
+REPEATABLE = "retell_async.repeatable"
+"""The extension of a request that may be sent twice: it is, over a new connection, where a kept one ends before a byte of the answer."""
 
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 """What happens before anything of a request has left. A proxy's refusal is among it: it comes before there is a way to the server."""

@@ -271,7 +271,8 @@ class Effects:
         if effect.again:
             outcome = None
         elif effect.error is None:
-            outcome = Outcome("done", effect.result, action=effect.action and effect.action.fields, says_goodbye=effect.says_goodbye)
+            action = None if effect.action is None else effect.action.fields
+            outcome = Outcome("done", effect.result, action=action, says_goodbye=effect.says_goodbye)
         else:
             outcome = Outcome("failed", error=mask_text(stated_of(effect.error)))
         with anyio.move_on_after(_STORE_WITHIN, shield=True):

@@ -31,8 +31,10 @@ from retell_async import AsyncRetell, ConfigurationError, llm
 from retell_async.llm.serving import websockets
 from retell_async.sandbox import Sandbox, Settings, SteppedClock, serve
 
+from ..http.test_transport import serving
 from .serving import SECRET, Retell, application, calling, served
-from .talk import user
+from .talk import talking, user
+from .test_session import FAILURE
 
 pytestmark = pytest.mark.soak
 
@@ -642,3 +644,41 @@ async def test_one_command_starts_it() -> None:
         running.terminate()
         output = await asyncio.to_thread(running.stdout.read)
     assert url.rpartition("/")[2] not in output
+
+
+WORDS = b'data: {"choices": [{"delta": {"content": "No."}, "finish_reason": "stop"}]}\n\n'
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(WORDS), WORDS)
+HANG_UP = b""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.parametrize(
+    ("answers", "said", "closed_after"),
+    [
+        ([ANSWER, HANG_UP, ANSWER, HANG_UP, ANSWER], ["No.", "No.", "No."], -1),
+        ([ANSWER, HANG_UP, HANG_UP, ANSWER], ["No.", "closed the connection without an answer", "No."], -1),
+        ([HANG_UP, ANSWER], ["closed the connection without an answer", "No."], -1),
+        ([ANSWER, b"HTTP/1.1 2", ANSWER], ["No.", "RemoteProtocolError", "No."], 2),
+        ([ANSWER, b"no HTTP\r\n\r\n", ANSWER], ["No.", "no HTTP", "No."], -1),
+    ],
+)
+async def test_a_chat_endpoint_that_closes_a_kept_connection_is_asked_again(
+    answers: list[bytes], said: list[str], closed_after: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Servers close a connection after some seconds without a request, and one may be on its way just then."""
+    app = llm.App(secret=None, begin_message="Hello.", call_details=False)
+    left = list(answers)
+    async with serving(lambda _: left.pop(0)) as server:
+        server.close_after = closed_after
+        completions = llm.ChatCompletions(server.url, model="m1")
+        app.agent(completions)
+        async with talking(app) as talk:
+            line = await talk.greeted()
+            for id, expected in enumerate(said, 1):
+                answer = await line.answer(id, user("a"))
+                assert answer == (expected if expected == "No." else FAILURE)
+                assert expected == "No." or expected in caplog.text
+        await completions.aclose()
+    assert not left
+    assert len(server.requests) == len(answers)

@@ -12,7 +12,7 @@ import attrs
 import h11
 import httpx
 
-from ..way import leave
+from ..way import REPEATABLE, leave
 from . import usual
 from .streams import NetworkStream, open_stream
 
@@ -107,12 +107,18 @@ class Http1Connection:
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request whose body may be a stream, and give the answer, whose body is one."""
         times: Times = request.extensions.get("timeout", {})
+        kept = self._stream
         try:
             stream = await self._connect(times)
-            complete = await self._send_stream(stream, request, times.get("write"))
-            head = await self._head(stream, times.get("read"))
-            if not complete and 200 <= head.status_code < 300:
-                raise httpx.WriteError("the server answered before it had the whole request")
+            try:
+                head = await self._ask(stream, request, times)
+            except (httpx.ReadError, httpx.RemoteProtocolError):
+                came = self._protocol.their_state is not h11.SEND_RESPONSE or self._protocol.trailing_data[0]
+                if came or stream is not kept or not request.extensions.get(REPEATABLE):
+                    raise
+                await self.aclose()
+                stream = await self._connect(times)
+                head = await self._ask(stream, request, times)
         except BaseException:
             await self.aclose()
             raise
@@ -122,6 +128,14 @@ class Http1Connection:
             stream=_Body(self, stream, times.get("read")),
             extensions=_extensions(head.reason),
         )
+
+    async def _ask(self, stream: NetworkStream, request: httpx.Request, times: Times) -> h11.Response:
+        """Send a request, and read the head of the answer."""
+        complete = await self._send_stream(stream, request, times.get("write"))
+        head = await self._head(stream, times.get("read"))
+        if not complete and 200 <= head.status_code < 300:
+            raise httpx.WriteError("the server answered before it had the whole request")
+        return head
 
     async def aclose(self) -> None:
         """Close the connection, if there is one."""

@@ -7,9 +7,9 @@ import inspect
 import io
 import json
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import attrs
@@ -32,10 +32,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatCompletions", "CompletionError", "Tool"]
 
+T = TypeVar("T")
+
 _LONGEST_REASON = 300
 _CALLED = ("tool_calls", "function_call")
 _WHOLE = ("stop", "length", *_CALLED)
 """What an endpoint gives as the `finish_reason` of an answer of which all came that it has."""
+_REST_WITHIN = 2.0
+"""Seconds in which the next part must come of what follows the `finish_reason`."""
 _END_WITHIN = 0.1
 """Seconds that the end of a body is waited for after its last event: what was read to its end leaves a connection for the next answer."""
 _THINKING, _THOUGHT = "<think>", "</think>"
@@ -183,6 +187,7 @@ class ChatCompletions:
         import httpx
 
         from retell_async import DefaultAsyncHttpxClient
+        from retell_async._http.way import REPEATABLE
 
         if self._given is None and self._own is None:
             # As many connections as there are answers under way: the application says how many calls there may be.
@@ -192,23 +197,21 @@ class ChatCompletions:
         key = self._key.value
         auth = None if key is None else _bearer(key)
         del key
+        problem = ""
         try:
-            async with client.stream("POST", self._url, json=body, auth=auth, headers=_HEADERS) as response:
+            async with client.stream("POST", self._url, json=body, auth=auth, headers=_HEADERS, extensions={REPEATABLE: True}) as response:
                 if not response.is_success:
                     await response.aread()
                     reason = f"the chat endpoint answers with {response.status_code}: {self._shown(_reason(response))}"
                     raise CompletionError(reason, response.status_code)
-                async with closing(_parts(response)) as parts:
-                    async for part in parts:
+                async with closing(_parts(response, self._shown)) as parts:
+                    while (part := await _next(parts, _REST_WITHIN if answer.is_ended else None)) is not None:
                         text = answer.take(part)
                         if text:
                             yield text
-            answer.check()
         except httpx.HTTPError as error:
             problem = f"the chat endpoint did not answer: {self._shown(f'{type(error).__name__}: {error}')}"
-        else:
-            return
-        raise CompletionError(problem)
+        answer.check(problem)
 
     def _shown(self, said: str) -> str:
         """As much as is shown of what the endpoint says, which may repeat the key that it was sent."""
@@ -225,7 +228,7 @@ class ChatCompletions:
             noted = turn.tool_call(call.name, call.arguments)
             try:
                 if tool is None:
-                    raise CompletionError(f"there is no tool {call.name!r}")
+                    raise CompletionError(f"there is no tool {self._shown(call.name)!r}")
                 if given is None:
                     raise CompletionError("the arguments are not a JSON object")
                 result = tool.function(turn, **given)
@@ -242,12 +245,12 @@ class ChatCompletions:
             return await turn.once(f"{tool.name}({json.dumps(given, sort_keys=True)})", run, retry_on=tool.retry_on)
         except Exception as error:  # noqa: BLE001 - the model is to tell the user, and the turn to go on
             what = f"failed\n{masked_traceback(error)}" if called else f"was not called: {mask_text(stated_of(error))}"
-            log.error("call %r: the tool %r %s", turn.session.call_id, call.name[:64], what)
+            log.error("call %r: the tool %r %s", turn.session.call_id, self._shown(call.name), what)
             return _failed(error)
 
 
 def _failed(error: Exception) -> str:
-    return f"failed: {stated_of(error)}"
+    return f"failed: {mask_text(stated_of(error))}"
 
 
 @attrs.define
@@ -282,8 +285,18 @@ class _Answer:
         self.calls: list[_Call] = []
         self._at: dict[Any, _Call] = {}
         self._finish = ""
+        self._begun = False
+        self._notice = ""
+        """What the endpoint said before the answer began, such as that it is queued, or, if none begins, why."""
+        self._passed_over = ""
+        """The index of a choice that is not the first, of several at once."""
         self._streams = False
         """Whether it comes in parts, at the end of which some endpoints give all of it again."""
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the endpoint has said how it ends."""
+        return bool(self._finish)
 
     def take(self, part: Mapping[str, Any]) -> str:
         """The text in a part.
@@ -296,9 +309,11 @@ class _Answer:
             raise CompletionError("the chat endpoint sends an answer in another form than OpenAI's") from error
 
     def _take(self, part: Mapping[str, Any]) -> str:
-        choices: Any = part.get("choices")
-        choice: Any = next((each for each in choices or () if each and not each.get("index")), None) or {}  # the first, of several at once
-        error: Any = part.get("error") or choice.get("error") or ("choices" not in part and _stated(part))
+        choice = self._first(part.get("choices") or ())
+        notice = "" if "choices" in part else _stated(part)
+        error: Any = part.get("error") or choice.get("error") or (self._begun and notice)
+        self._notice = notice or self._notice
+        self._begun = self._begun or bool(choice)
         if error:
             raise CompletionError(f"the chat endpoint reports an error: {self._shown(_stated(error))}")
         self._finish = choice.get("finish_reason") or self._finish
@@ -314,6 +329,14 @@ class _Answer:
         text = self._spoken(_text(delta.get("content")) or _text(delta.get("refusal")))
         self._text += text
         return text
+
+    def _first(self, choices: Sequence[Any]) -> Any:
+        for choice in filter(None, choices):
+            index: Any = choice.get("index") or 0
+            if str(index) == "0":
+                return choice
+            self._passed_over = repr(index)
+        return {}
 
     def _spoken(self, text: str) -> str:
         """A text without what the model thinks before it speaks, which some endpoints give in front of it, in ``<think>``."""
@@ -341,14 +364,18 @@ class _Answer:
         known.name += "" if name == known.name else name
         known.text += arguments if isinstance(arguments, str) else json.dumps(arguments)
 
-    def check(self) -> None:
-        """Look at how it ended.
+    def check(self, problem: str) -> None:
+        """Look at how it ended. What an endpoint sends or owes after it has said so does not matter.
 
+        :param problem: what else there was with it, if anything was.
         :raises CompletionError: the endpoint does not say that it is whole, or tools are called, and not all of what they are called with
             came.
         """
         if not self._finish:
-            raise CompletionError("the chat endpoint broke off its answer: no finish_reason came")
+            if self._notice and not self._begun:
+                problem = problem or f"the chat endpoint reports an error: {self._shown(self._notice)}"
+            others = f", but a choice with the index {self._shown(self._passed_over)}, which is not the first" if self._passed_over else ""
+            raise CompletionError(problem or f"the chat endpoint broke off its answer: no finish_reason came{others}")
         if self._finish not in _WHOLE:
             raise CompletionError(
                 f"the chat endpoint ended its answer with {self._shown(str(self._finish))!r}: only with {', '.join(_WHOLE)} it is whole"
@@ -374,9 +401,17 @@ def _text(content: Any) -> str:
     return "".join(text for text in found if isinstance(text, str))
 
 
-async def _parts(response: httpx.Response) -> AsyncGenerator[Mapping[str, Any]]:
+async def _next(parts: AsyncIterator[T], within: float | None) -> T | None:
+    """The next part; ``None`` at the end, or if none comes in time."""
+    with anyio.move_on_after(within):
+        return await anext(parts, None)
+    return None
+
+
+async def _parts(response: httpx.Response, shown: Callable[[str], str]) -> AsyncGenerator[Mapping[str, Any]]:
     """The JSON objects of a stream of events, or the one of an endpoint that does not stream, whatever type either is said to have.
 
+    :param shown: what is shown of a text of the endpoint's.
     :raises CompletionError: there is something else, or nothing.
     """
     import httpx
@@ -408,14 +443,14 @@ async def _parts(response: httpx.Response) -> AsyncGenerator[Mapping[str, Any]]:
                 held = ""
                 yield {"error": part.get("error") or part} if event == "error" else part
     if not came:
-        given = mask_start(response.headers.get("content-type", ""), _LONGEST_REASON)
+        given = shown(response.headers.get("content-type", ""))
         raise CompletionError(f"the chat endpoint sends neither events nor a JSON object (content-type: {given})")
 
 
 async def _lines(response: httpx.Response) -> AsyncGenerator[str]:
     # Not by `aiter_lines`, whose generators stand in each other and are not closed with it.
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")("replace"), translate=True)
-    decompress = _decompressor(response.headers.get("content-encoding", "identity"))
+    decompress = _decompressor(response.headers.get("content-encoding", "").strip().lower())
     rest = ""
     async with closing(cast("AsyncIterable[bytes]", response.stream)) as chunks:
         async for chunk in chunks:
@@ -427,9 +462,9 @@ async def _lines(response: httpx.Response) -> AsyncGenerator[str]:
 
 def _decompressor(encoding: str) -> Callable[[bytes], bytes]:
     """What undoes an encoding, though none was asked for: some proxies compress whatever passes."""
-    if encoding == "identity":
+    if encoding in {"", "identity"}:
         return bytes
-    if encoding not in {"gzip", "deflate"}:
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
         raise CompletionError("the chat endpoint answers in an encoding that it was not asked for")
     compressed = zlib.decompressobj(zlib.MAX_WBITS | 32)
 

@@ -372,12 +372,12 @@ def test_calls_in_the_ways_of_other_endpoints(parts: list[Json]) -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize("encoding", ["identity", "gzip", "deflate"])
+@pytest.mark.parametrize("encoding", ["identity", "", "gzip", "GZIP", "x-gzip", "deflate"])
 def test_a_stream_in_lines_of_any_kind_that_was_compressed_on_its_way(encoding: str, end: str) -> None:
     part = {"choices": [{"index": 0, "delta": {"content": "No."}, "finish_reason": "stop"}]}
     event = "".join(f"data: {line}{end}" for line in json.dumps(part, indent=1).split("\n"))
     written = f"\ufeff{event}{end}data: [DONE]{end}{end}".encode()  # with the mark that some put in front
-    compressed = gzip.compress(written) if encoding == "gzip" else zlib.compress(written) if encoding == "deflate" else written
+    compressed = gzip.compress(written) if "gzip" in encoding.lower() else zlib.compress(written) if encoding == "deflate" else written
 
     class Bytes(Stream):
         async def __anext__(self) -> bytes:
@@ -447,6 +447,10 @@ def test_an_answer_for_which_there_were_too_few_tokens(caplog: pytest.LogCapture
         [delta(content="No."), {"choices": [{"message": {"content": "No."}, "delta": {}, "finish_reason": "stop"}]}],
         [delta(content="No."), {"choices": [{"message": {"content": "No."}, "finish_reason": "stop"}]}],
         [{"choices": [{"index": 1, "delta": {"content": "Yes."}}]}, delta(content="No.")],
+        [{"choices": [{"index": "1", "delta": {"content": "Yes."}}, {"index": "0", "delta": {"content": "No."}}]}],
+        [{"message": "queued"}, {"detail": "at 1"}, delta(content="No.")],
+        [delta(content="No."), finish("stop"), httpx.ReadError("gone")],
+        [delta(content="No."), finish("stop"), OPEN],
     ],
 )
 def test_words_in_the_ways_of_other_endpoints(parts: list[Any]) -> None:
@@ -504,6 +508,13 @@ ODD: list[Json] = [
         (httpx.ConnectError(f"refused {KEY}"), "ConnectError: refused ***"),
         ([{"error": {"message": f"{'no ' * 95}{KEY}"}}], "reports an error: no no"),  # cut where the key stands
         ([finish(KEY)], "ended its answer with '***'"),
+        (
+            httpx.Response(200, text="<html>", headers={"content-type": f"text/html; {KEY}"}),
+            "neither events nor a JSON object (content-type: text/html; ***)",
+        ),
+        ([{"message": "queued"}, EOF], "reports an error: queued"),
+        ([{"message": "queued"}, httpx.ReadError("gone")], "did not answer: ReadError: gone"),
+        ([{"choices": [{"index": "A", "delta": {"content": "Yes."}}]}, EOF], "no finish_reason came, but a choice with the index 'A'"),
     ],
 )
 def test_an_endpoint_that_fails_is_a_failed_turn(answer: Any, says: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -546,6 +557,43 @@ def test_nothing_is_called_by_an_answer_that_is_not_whole(arguments: str, end: l
     run(main)
     assert not calls
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("end", [httpx.ReadError("gone"), OPEN])
+def test_what_an_endpoint_owes_after_it_has_said_that_all_came_stops_no_tool(end: Any) -> None:
+    booked.clear()
+    began: list[float] = []
+
+    async def main() -> None:
+        began.append(anyio.current_time())
+        endpoint = Endpoint([*called("book", '{"slot": 1}'), finish("tool_calls"), end], [delta(content="Right.")])
+        async with talking(application(endpoint, tools=TOOLS)) as talk:
+            assert await talk.connect().answer(1, user("a")) == "Right."
+        assert anyio.current_time() - began[0] < 3
+
+    run(main)
+    assert booked == [1]
+
+
+def test_neither_keys_nor_numbers_are_in_what_the_model_is_told_of_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    secret, number = "key_1234567890abcdef1234567890ab", "+14155550100"
+
+    def book(turn: llm.Turn) -> None:
+        raise ConnectionError(f"no {number} by {secret}")
+
+    endpoint = Endpoint([*called("book", "{}"), *called(KEY, "{}", index=1)], [delta(content="Sorry.")])
+
+    async def main() -> None:
+        async with talking(application(endpoint, tools=[llm.Tool("book", "", {}, book)])) as talk:
+            line = talk.connect()
+            assert await line.answer(1, user("a")) == "Sorry."
+            told = [result.content for result in line.of(ToolCallResult)]
+            assert told == [message["content"] for message in endpoint.bodies[1]["messages"][-2:]]
+            assert told[0].startswith("failed: ConnectionError: no ")
+            assert told[1] == "failed: CompletionError: there is no tool '***'"
+            assert not any(hidden in shown for shown in (*told, caplog.text) for hidden in (secret, number, KEY))
+
+    run(main)
 
 
 @pytest.mark.parametrize("reason", ["stop", "tool_calls", "function_call"])
