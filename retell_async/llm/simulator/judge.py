@@ -40,6 +40,7 @@ Rule: TypeAlias = Literal[
     "response-type",
     "config-first",
     "begin-message",
+    "greeting-overtaken",
     "known-id",
     "current-id",
     "completed",
@@ -58,7 +59,8 @@ RULES: dict[Rule, str] = {
     "well-formed": "every frame is text and a JSON object whose fields have the right types",
     "response-type": "every message says what it is in `response_type`",
     "config-first": "the configuration comes once, and first",
-    "begin-message": "the response with id 0 is completed, before anything else is said; it is empty where the caller speaks first",
+    "begin-message": "the response with id 0 is completed, before anything else is said",
+    "greeting-overtaken": "where the caller is faster than the begin message, an empty part completes it, before anything else is said",
     "known-id": "only what was asked for is answered",
     "current-id": "once the server has read that a newer answer is wanted, nothing comes for an older one but the end of a greeting",
     "completed": "every answer that is still wanted is completed in time",
@@ -377,6 +379,7 @@ class Judge:
             if id and answer.sentence_at is not None:
                 self._first_sentences.append(answer.sentence_at - answer.asked_at)
             self._seen[_rule_of(id)] += 1
+            self._seen["greeting-overtaken"] += not id and answer.outdated_by > 0
             if at - answer.asked_at > self.longest:
                 self._find(_rule_of(id), at, f"{answer.what(id)} took {at - answer.asked_at:.0f} s to its end")
             if answer.to == "response":
@@ -403,8 +406,9 @@ class Judge:
         """Something else than the begin message is said."""
         if self._greets:
             self._greets = False
-            self._seen["begin-message"] += 1
-            self._find("begin-message", at, f"{answer.what(id)} came before the begin message was completed: the agent may not speak yet")
+            rule: Rule = "greeting-overtaken" if self._answers[0].outdated_by else "begin-message"
+            self._seen[rule] += 1
+            self._find(rule, at, f"{answer.what(id)} came before the begin message was completed: the agent may not speak yet")
 
     def _is_current(self, answer: _Answer, id: int, at: float) -> bool:
         self._seen["current-id"] += 1

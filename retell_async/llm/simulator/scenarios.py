@@ -107,6 +107,11 @@ def scenarios(lines: Lines | None = None, tools: Sequence[str] = ()) -> list[Sce
             [begin, Say(say.first), answer, Say(say.second), answer, Say(say.third), answer],
         ),
         Scenario("greeting", "the caller speaks over the greeting", [Wait("words"), Say(say.first), answer]),
+        Scenario(
+            "first word",
+            "the caller speaks first, and is faster than a greeting that takes its time",
+            [Say("Hello?"), answer, Say(say.first), answer],
+        ),
         Scenario("interruption", "the caller interrupts three answers", [begin, *three, answer]),
         Scenario(
             "false start",

@@ -13,6 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 FAULTS: dict[str, str] = {
     "a greeting with an id that is a text": "well-formed",
     "no greeting": "begin-message",
+    "greets late, unless somebody has spoken": "greeting-overtaken",
     "no response_type": "response-type",
     "crashes on an empty transcript": "stays-open",
     "crashes on what it does not know": "stays-open",
@@ -84,10 +85,16 @@ class Faulty:
             return
         if not late:
             await self.send(config)
-        if self.fault != "no greeting":
+        if self.fault == "greets late, unless somebody has spoken":
+            self.tasks.add(asyncio.create_task(self.greet_late()))
+        elif self.fault != "no greeting":
             await self.respond("0" if self.fault == "a greeting with an id that is a text" else 0, "Hello.", True)
         if late:
             await self.send(config)
+
+    async def greet_late(self) -> None:
+        await asyncio.sleep(0.5)
+        await self.respond(0, "Hello.", True)
 
     async def run(self) -> None:
         await self.begin()

@@ -47,6 +47,9 @@ class Call:
         self.say({"response_type": "config", "config": {"auto_reconnect": True}}, after=0)
         self.respond(0, "Hello.", after=0)
 
+    def seen(self, rule: str) -> int:
+        return next(verdict.seen for verdict in self.judge.report(self.now).verdicts if verdict.rule == rule)
+
     def broken(self, *, after: float = 60.0) -> dict[str, int]:
         return broken(self.judge.report(self.now + after))
 
@@ -94,7 +97,7 @@ def test_a_call_without_fault_and_how_fast_it_was() -> None:
     assert report.first_frame.quantile(0.95) == pytest.approx(1.0)
     assert Judge().report(0).first_frame.quantile(0.5) is None
     seen = {verdict.rule for verdict in report.verdicts if verdict.seen}
-    assert seen == set(RULES) - {"effects-once"}  # no tool was named
+    assert seen == set(RULES) - {"effects-once", "greeting-overtaken"}  # no tool was named, and the caller did not speak first
 
 
 def begun() -> Call:
@@ -120,18 +123,31 @@ def test_a_caller_who_is_faster_than_the_greeting() -> None:
     call.ask(2)
     call.respond(2, "No.")
     assert call.broken() == {}
+    assert call.seen("greeting-overtaken") == 1
 
 
 @pytest.mark.parametrize("says", [lambda call: call.respond(1, "Yes."), lambda call: call.say(INTERRUPTION)])
-def test_something_else_before_the_greeting_is_complete(says: Any) -> None:
+@pytest.mark.parametrize("begun", [False, True])
+def test_something_else_before_the_greeting_is_complete(says: Any, begun: bool) -> None:
     call = Call()
-    call.respond(0, "Hel", complete=False)
+    if begun:
+        call.respond(0, "Hel", complete=False)
     call.ask(1)
     says(call)
+    call.respond(0, "")
     call.ask(2)
     call.respond(2, "No.")
+    assert call.broken() == {"greeting-overtaken": 1}
+    assert "before the begin message was completed" in str(call.judge.report(call.now).verdicts[4].findings)
+
+
+def test_an_interruption_before_the_greeting_is_complete() -> None:
+    call = Call()
+    call.respond(0, "Hel", complete=False)
+    call.say(INTERRUPTION)
+    call.ask(1)
+    call.respond(1, "No.")
     assert call.broken() == {"begin-message": 1}
-    assert "before the begin message was completed" in str(call.judge.report(call.now).verdicts[3].findings)
 
 
 def test_a_greeting_that_was_on_its_way_when_the_caller_spoke() -> None:
@@ -140,6 +156,7 @@ def test_a_greeting_that_was_on_its_way_when_the_caller_spoke() -> None:
     call.respond(0, "Hello.")  # it cannot know yet
     call.respond(1, "Yes.")
     assert call.broken() == {}
+    assert call.seen("greeting-overtaken") == 0
 
 
 def test_the_words_of_a_greeting_that_is_out_of_date() -> None:
