@@ -10,6 +10,7 @@ import re
 import shlex
 import signal
 import sys
+import threading
 import time
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
@@ -17,7 +18,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import anyio
 import click
@@ -50,6 +51,8 @@ _WRITTEN = click.Path(dir_okay=False, path_type=Path)
 _OFTEN = 1.0  # seconds from one look at a campaign to the next, at a terminal
 _SELDOM = 30.0  # the same in a log
 _SHARE = 50.0  # it is asked so seldom when it ends that this takes a fiftieth of the time
+_ASKED = 0.3  # seconds for which the database is asked how many calls go on, before it is said without that
+_THREADS_END = 1.0  # seconds that threads have to end
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _RUNNING = "Ctrl-C stops: no more calls, and those that go on are followed to their end."
 _STOPPING = "Stopping: no more calls are placed, {} go on. Ctrl-C again leaves at once."
@@ -207,23 +210,43 @@ def run(
     opened = _opened(database)
     if resumes:
         opened.resume()
+    from ..campaigns.durable.database import shown
+
     try:
         by = anyio.run(_run, opened, client)
     except KeyboardInterrupt:
         by = signal.SIGINT
-    state = opened.state()
+    try:
+        state = opened.state()
+    except ConfigurationError as error:
+        if by is None:
+            raise
+        click.echo(f"How it stands is not known: {error}", err=True)
+        click.echo(f"Go on with: retell-async campaign run {shlex.quote(shown(database))}", err=True)
+        _leave(128 + by)
     _show(state)
-    from ..campaigns.durable.database import shown
-
     paused_itself = state.status == "paused" and bool(state.note) and not state.held
     if state.status in {"running", "paused"}:
         first = "It paused by itself. Mend what is said above, then go on" if paused_itself else "Go on"
         again = "run --resume" if state.held else "run"
         click.echo(f"{first} with: retell-async campaign {again} {shlex.quote(shown(database))}", err=True)
     if by is not None:
-        sys.exit(128 + by)  # as shells have it
+        _leave(128 + by)  # as shells have it
     if paused_itself:
         sys.exit(_PAUSED)
+
+
+def _leave(status: int) -> NoReturn:
+    """End with a status, also while threads wait for a database that is away, for which Python would wait."""
+    until = time.monotonic() + _THREADS_END
+    others = [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.current_thread()]
+    for thread in others:
+        thread.join(max(until - time.monotonic(), 0.0))
+    if any(thread.is_alive() for thread in others):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _make(
@@ -283,7 +306,9 @@ async def _run(campaign: Campaign, client: AsyncRetell) -> int | None:
                 wrong = error
         over.set()
     if wrong is not None:
-        raise wrong
+        if not by or not isinstance(wrong, ConfigurationError):
+            raise wrong
+        click.echo(f"Error: {wrong}", err=True)  # as of a database that does not answer: it stopped all the same
     return by[0] if by else None
 
 
@@ -330,8 +355,8 @@ async def _tell_of_stop(campaign: Campaign, stop: anyio.Event, over: anyio.Event
         tasks.start_soon(leave)
         await stop.wait()
         going_on = "those there are"
-        with suppress(ConfigurationError):  # of a database that does not answer, for which the campaign waits
-            going_on = f"{(await to_thread.run_sync(campaign.state)).counts.get('live', 0):,}"
+        with suppress(ConfigurationError), anyio.move_on_after(_ASKED):  # a database that does not answer is waited for by the campaign
+            going_on = f"{(await to_thread.run_sync(campaign.state, abandon_on_cancel=True)).counts.get('live', 0):,}"
         click.echo(_STOPPING.format(going_on), err=True)
         tasks.cancel_scope.cancel()
 
@@ -347,7 +372,12 @@ async def _watch(campaign: Campaign, stop: anyio.Event, over: anyio.Event, is_sc
     from rich.live import Live
 
     with Live(console=Console(stderr=True), auto_refresh=False) as live:
-        async for progress, ends_at in _progress(campaign, _OFTEN, over):
+        last: tuple[Progress, float | None] | None = None
+
+        def draw() -> None:
+            if last is None:
+                return
+            progress, ends_at = last
             going_on = progress.state.counts.get("live", 0)
             foot = _STOPPING.format(f"{going_on:,}") if stop.is_set() else _RUNNING
             is_stopping = stop.is_set() and not over.is_set()
@@ -355,24 +385,38 @@ async def _watch(campaign: Campaign, stop: anyio.Event, over: anyio.Event, is_sc
                 display.screen(progress, ends_at, time.time(), foot="" if over.is_set() else foot, stopping=is_stopping), refresh=True
             )
 
+        async def draw_stop() -> None:
+            await stop.wait()
+            draw()  # at once, also while the database does not say how it stands
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(draw_stop)
+            async for looked in _progress(campaign, _OFTEN, over):
+                last = looked
+                draw()
+            tasks.cancel_scope.cancel()
+
 
 async def _progress(campaign: Campaign, every: float, over: anyio.Event) -> AsyncIterator[tuple[Progress, float | None]]:
     """How it goes on and about when it ends, now and then, and once more when it is over."""
-    most, ends_at, look, last = 0, None, 0.0, False
+    most, ends_at, look, last, begun = 0, None, 0.0, False, False
     with anyio.move_on_after(_OFTEN):
         await over.wait()  # as it is at once where it may not run
         return
     while not last:
         last = over.is_set()
         with suppress(ConfigurationError):  # the campaign waits for its database, and so does who watches it
-            progress = await to_thread.run_sync(campaign.progress)
+            progress = await to_thread.run_sync(campaign.progress, abandon_on_cancel=True)
+            # What is paused is not for long: a run goes on with it, unless somebody holds it.
+            begun = begun or last or progress.state.status != "paused" or progress.state.held
             most = max(most, progress.state.counts.get("live", 0))
             began = time.monotonic()
             if most and began >= look and not last:
-                ends_at = await to_thread.run_sync(campaign.ends_about, most)
+                ends_at = await to_thread.run_sync(campaign.ends_about, most, abandon_on_cancel=True)
                 look = began + max(_OFTEN, _SHARE * (time.monotonic() - began))  # it reads all that wait
-            yield progress, None if last else ends_at
-        with anyio.move_on_after(0.0 if last else every):
+            if begun:
+                yield progress, None if last else ends_at
+        with anyio.move_on_after(0.0 if last else every if begun else _OFTEN):
             await over.wait()
 
 

@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 from rich.console import Console
 
@@ -115,6 +116,29 @@ def test_nothing_from_outside_moves_the_cursor_or_is_markup_and_numbers_are_mask
         assert "\r" not in told
         assert "\u202e" not in told
         assert "[red]call +121******11" in told
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("held", "shown"), [(False, ["running", "running"]), (True, ["paused", "paused", "running", "running"])])
+async def test_what_a_run_takes_back_is_not_shown(monkeypatch: pytest.MonkeyPatch, held: bool, shown: list[str]) -> None:
+    monkeypatch.setattr(module, "_OFTEN", 0.01)
+    over, asked = anyio.Event(), []
+
+    class New:
+        def progress(self) -> Progress:
+            asked.append(1)
+            given = progress({"waiting": 3})
+            is_paused = len(asked) <= 2
+            return attrs.evolve(
+                given, state=attrs.evolve(given.state, status="paused" if is_paused else "running", held=is_paused and held)
+            )
+
+    statuses: list[str] = []
+    async for looked, _ in module._progress(New(), 0.01, over):  # type: ignore[arg-type]
+        statuses.append(looked.state.status)
+        if looked.state.status == "running":
+            over.set()
+    assert statuses == shown
 
 
 @pytest.mark.asyncio

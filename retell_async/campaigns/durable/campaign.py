@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar, cast, get_args
 
 import anyio
 import attrs
@@ -34,7 +34,7 @@ from .optouts import OptOuts
 from .placing import Placing
 from .store import WAITS, Intent, LeaseLost, Status, Store, Superseded
 from .views import View
-from .worker import FOLLOWED, REFUSALS, Worker, patiently
+from .worker import FOLLOWED, REFUSALS, Worker, is_waiting, patiently
 
 if TYPE_CHECKING:
     from ..._client import AsyncRetell
@@ -52,7 +52,7 @@ _TOLD = 1.0  # seconds from one time that is told how it stands to the next
 _LOOK_AT_CALLS = 10.0  # seconds from one question about calls to the next, where events tell of their ends
 _AHEAD = 0.25  # of the calls that may be at once: so many more are begun, which wait for one of those to end
 _BEATS = 5  # times within the lease that a worker writes that it is alive
-_LEAVING = 5.0  # seconds for which one who leaves tries to say so, which saves others the lease
+_LEAVING = 2.0  # seconds for which one who leaves tries to say so, which saves others the lease
 _GUESS = 120.0  # seconds that a call is taken to last as long as none is over
 _AGAIN: tuple[End, ...] = ("exhausted", "refused", "expired")  # whose last call is unknown may have been reached: only if that is said
 
@@ -272,6 +272,9 @@ class Campaign:
 
         If the API refuses the key or the account, it pauses and comes back, within a minute where calls go on: the next run follows those.
 
+        A database that does not answer is waited for, which is logged. It does not hold up who leaves: a run that is cancelled, or on
+        Postgres stopped, ends within ten seconds.
+
         :param router: a `webhooks.Router` that gets the account's events: these tell of ends at once, and of opt-outs in any call.
         :param on_state: called now and then with how it stands.
         :param on_opt_out: an async function that gets the number of whoever wants no more calls, at least once, also of those who said so
@@ -281,18 +284,60 @@ class Campaign:
             may run the campaign too it comes back at once, and they follow its calls. The campaign goes on with the next `run`.
         :raises APIError: the account does not say how many calls it may have. A refused key or account is raised where that cannot pause
             the campaign, since somebody has paused or cancelled it, or it is done.
-        :raises ConfigurationError: it is cancelled, another process runs it from a file, a later version took it over, or something else
-            uses DBOS in this process.
+        :raises ConfigurationError: it is cancelled, another process runs it from a file, a later version took it over, something else
+            uses DBOS in this process, or it was stopped while the database did not answer.
         """
         if not is_asyncio(running_loop()):
             raise ConfigurationError("a campaign runs under asyncio: DBOS, on which it stands, knows no other")
         import_module(f"{__package__}.workflow")  # who lacks DBOS is told so before anything else
         if not 1 <= lease < math.inf:
             raise ConfigurationError(f"lease must be 1 second or more, not {lease!r}")
+        stop = stop or anyio.Event()
+        state: State | None = None
+        wrong: Exception | None = None
+        self._database.calm()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._hurry_to_leave, stop, tasks.cancel_scope)
+            try:
+                state = await self._run(client, router, on_state, on_opt_out, lease, stop)
+            except Exception as error:  # noqa: BLE001 - which the group would make another of
+                wrong = error
+            tasks.cancel_scope.cancel()
+        if state is None and wrong is None:
+            wrong = ConfigurationError(f"{self._database.shown}: the database does not answer: the campaign goes on with the next run")
+        else:
+            self._database.calm()
+        if wrong is not None:
+            raise wrong
+        return cast("State", state)
+
+    async def _hurry_to_leave(self, stop: anyio.Event, scope: anyio.CancelScope) -> None:
+        """Let a database that does not answer hold up nobody who leaves."""
+        try:
+            await stop.wait()
+            if self._database.path is not None:
+                await anyio.sleep_forever()  # calls are followed to their end, and that is written
+            self._database.hurry()
+            waited = False
+            while not (waited and is_waiting()):
+                waited = is_waiting()
+                await anyio.sleep(_TOLD)
+            scope.cancel()
+        finally:
+            self._database.hurry()
+
+    async def _run(
+        self,
+        client: AsyncRetell,
+        router: Events | None,
+        on_state: Callable[[State], None] | None,
+        on_opt_out: Callable[[str], Awaitable[object]] | None,
+        lease: float,
+        stop: anyio.Event,
+    ) -> State:
         name, settings, status, _ = await patiently(self._store.campaign)
         if status == "cancelled":
             raise ConfigurationError(f"the campaign {name} was cancelled")
-        stop = stop or anyio.Event()
         slots = CallSlots(client)
         every = None if router is None else _LOOK_AT_CALLS
         opt_outs = OptOuts(self._store, settings, on_opt_out)

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..._core.errors import ConfigurationError
 from ..._core.masking import mask_text
@@ -21,10 +21,14 @@ except ModuleNotFoundError as error:
         f"{error.name} is missing: retell_async.campaigns needs `pip install 'retell-async[campaigns]'`", name=error.name
     ) from None
 
+if TYPE_CHECKING:
+    from .answering import Patience
+
 __all__ = ["Database", "is_passing", "shown", "why"]
 
 _THREADS = 50  # connections for threads that use it at once
-_PATIENCE = 60.0  # seconds for which one who writes a file waits for another
+_PATIENCE = 60.0  # seconds for which one who writes a file waits for another, and for which an answer of Postgres is waited for
+_CONNECTING = 10  # seconds for which Postgres is waited for to let somebody in, unless its address says connect_timeout
 _STALLED = 2.0  # seconds after which Postgres takes its locks from one who began a transaction and stands still
 
 
@@ -40,12 +44,18 @@ class Database:
         self.shown = shown(address)
         self.path: Path | None = None
         """The file; ``None`` on Postgres."""
+        self._patience: Patience | None = None
         if isinstance(address, str) and "://" in address:
-            self.durable, self.fast = _postgres(address, "on"), _postgres(address, "off")
+            from .answering import Patience
+
+            self._patience = Patience(_PATIENCE)
+            self.durable, self.fast = (_postgres(address, commit, self._patience) for commit in ("on", "off"))
             self._close_at_the_end()
             try:
                 self.fast.connect().close()
-            except exc.OperationalError as error:
+            except exc.ProgrammingError as error:  # nothing was asked yet
+                raise ConfigurationError(f"{self.shown}: the address is not understood: {why(error)}: leave it out") from None
+            except exc.DBAPIError as error:
                 raise ConfigurationError(f"{self.shown}: it cannot be reached: {why(error)}") from None
             return
         self.path = path = Path(address)
@@ -66,6 +76,16 @@ class Database:
     def _close_at_the_end(self) -> None:
         for engine in (self.durable, self.fast):
             weakref.finalize(self, engine.dispose)
+
+    def hurry(self) -> None:
+        """From now on, wait no longer for an answer of Postgres than one does who leaves: two seconds, in place of a minute."""
+        if self._patience is not None:
+            self._patience.hurry()
+
+    def calm(self) -> None:
+        """Take `hurry` back."""
+        if self._patience is not None:
+            self._patience.calm()
 
     def prepare(self) -> None:
         """Switch on what the file remembers: readers do not wait for who writes, which is four times as fast here."""
@@ -135,7 +155,7 @@ def shown(address: Path | str) -> str:
     return mask_text(address) if isinstance(address, str) and "://" in address else str(address)
 
 
-def _postgres(address: str, synchronous_commit: str) -> sa.Engine:
+def _postgres(address: str, synchronous_commit: str, patience: Patience) -> sa.Engine:
     try:
         url = sa.make_url(address)
     except (exc.ArgumentError, ValueError):  # of a port that is no number
@@ -144,7 +164,25 @@ def _postgres(address: str, synchronous_commit: str) -> sa.Engine:
         raise ConfigurationError("the address of the database has an @ in its user or password: write it as %40")
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise ConfigurationError(f"a campaign is kept in a file of SQLite or in Postgres, not in {url.get_backend_name()}")
-    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_size=_THREADS, pool_pre_ping=True, hide_parameters=True)
+    from psycopg.conninfo import make_conninfo
+
+    from .answering import Connection
+
+    class Patient(Connection):
+        pass
+
+    Patient.patience = patience
+
+    def connect(_: object, __: object, said: Any, settings: dict[str, Any]) -> Any:
+        context = settings.pop("context", None)  # SQLAlchemy's own; the rest is of the address
+        return Patient.connect(make_conninfo(*said, **({"connect_timeout": _CONNECTING} | settings)), context=context)
+
+    try:
+        url = url.set(drivername="postgresql+psycopg")
+        engine = sa.create_engine(url, pool_size=_THREADS, pool_pre_ping=True, hide_parameters=True)
+    except exc.ArgumentError as error:
+        raise ConfigurationError(f"the address of the database has an option that is none: {mask_text(str(error))}") from None
+    event.listen(engine, "do_connect", connect)
 
     def connected(connection: Any, _: object) -> None:
         with connection.cursor() as cursor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import defaultdict
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .store import Store
 
-__all__ = ["FOLLOWED", "REFUSALS", "Worker", "patiently"]
+__all__ = ["FOLLOWED", "REFUSALS", "Worker", "is_waiting", "patiently"]
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ REFUSALS = (AuthenticationError, PermissionDeniedError, PaymentRequiredError)
 """What the API answers when it refuses the key or the account, whatever it is asked."""
 _REFUSED = 30.0  # seconds for which it does, to all questions about calls, until the run ends: its key will not be another one
 _AGAIN = 1.0  # seconds after which the database is asked again that did not answer
+_UNHEARD = 10.0  # seconds without an answer of the database after which that is said
 _LATER = 5.0  # seconds after which is tried again what went wrong in a way that nobody thought of
 _LATEST = 300.0
 _FULL = 2.0  # seconds after which a request is sent again that the server refused for being too much
@@ -68,7 +70,14 @@ _logger = Log("retell_async")
 
 
 _waiting: set[object] = set()
-"""Those who wait for the database to do what it did not do: that is said once for all of them, and once when none waits any more."""
+"""Those who wait for the database to do what it did not do."""
+_told: list[str] = []
+"""What was said of that, if it was: once for all of them, and once that it is over, when it does something and none waits any more."""
+
+
+def is_waiting() -> bool:
+    """Whether somebody waits for the database, which has failed or did not answer for a while."""
+    return bool(_waiting)
 
 
 async def patiently(
@@ -79,6 +88,15 @@ async def patiently(
     :param abandons: who is cancelled does not wait for the thread.
     """
     own = object()
+
+    def wait(why: str) -> None:
+        if not _told:
+            _told.append(why)
+            _logger.warning("campaign: the database did not do it (%s); it is asked until it does", why)
+        _waiting.add(own)
+
+    unheard = f"no answer within {_UNHEARD:g} s"
+    timer = asyncio.get_running_loop().call_later(_UNHEARD, wait, unheard)
     try:
         while True:
             try:
@@ -86,15 +104,15 @@ async def patiently(
             except (exc.DBAPIError, exc.TimeoutError) as error:
                 if not is_passing(error):
                     raise
-                if not _waiting:
-                    _logger.warning("campaign: the database did not do it (%s); it is asked until it does", why(error))
-                _waiting.add(own)
+                wait(why(error))
                 await anyio.sleep(_AGAIN)
                 continue
-            if _waiting == {own}:
+            if _told and not _waiting - {own}:
+                _told.clear()
                 _logger.warning("campaign: the database does again what it is asked")
             return done
     finally:
+        timer.cancel()
         _waiting.discard(own)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -38,12 +39,17 @@ T = TypeVar("T")
 _NAME = "retell-async-campaign"
 _POLLING = 0.2  # seconds from one look of a worker into the queue to the next
 _CHUNK = 500  # workflows that are asked for at once
+_ENDING = 3.0  # seconds for which the end of DBOS is waited for, whose threads may sleep until they ask the database again
 _IN_USE = "DBOS is in use in this process already, and there can be one only: run the campaign in a process of its own"
 
 
 class _CarriesOut(Protocol):
     async def carry_out(self, key: str) -> None: ...
 
+
+_ended = threading.Event()
+"""Whether DBOS came to its end, after which it can be used anew."""
+_ended.set()
 
 _here: list[tuple[_CarriesOut, TaskGroup, asyncio.AbstractEventLoop]] = []
 """The worker of this process, the tasks in which it carries out attempts, and their loop; none while it runs no campaign."""
@@ -98,6 +104,7 @@ async def serving(engine: sa.Engine, name: str, worker: _CarriesOut, most: int) 
     """
     if _here:
         raise ConfigurationError(_IN_USE)
+    await to_thread.run_sync(_ended.wait, abandon_on_cancel=True)
     _configure(engine, name)
     try:
         async with anyio.create_task_group() as tasks:
@@ -110,9 +117,17 @@ async def serving(engine: sa.Engine, name: str, worker: _CarriesOut, most: int) 
                 logging.getLogger("dbos").setLevel(logging.ERROR)  # it warns of each workflow that has no end, which is meant
                 tasks.cancel_scope.cancel()
     finally:
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(DBOS.destroy)
+        _ended.clear()
+        with anyio.move_on_after(_ENDING, shield=True):
+            await to_thread.run_sync(_destroy, abandon_on_cancel=True)
         logging.getLogger("dbos").removeFilter(_is_news)
+
+
+def _destroy() -> None:
+    try:
+        DBOS.destroy()
+    finally:
+        _ended.set()
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -1,0 +1,118 @@
+"""The address of a database of Postgres, and how long its answers are waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import psycopg
+import pytest
+
+from retell_async import ConfigurationError
+from retell_async.campaigns import Campaign
+from retell_async.campaigns.durable import answering
+from retell_async.campaigns.durable.answering import Patience
+from retell_async.campaigns.durable.database import Database
+
+ADDRESS = "postgresql://calls:secret@127.0.0.1:1/spring"
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("schema=public", 'the address is not understood: invalid connection option "schema": leave it out'),
+        ("pgbouncer=true", 'the address is not understood: invalid connection option "pgbouncer": leave it out'),
+        ("autocommit=true", 'the address is not understood: invalid connection option "autocommit": leave it out'),
+        ("connect_timeout=soon", "the address is not understood: bad value for connect_timeout: 'soon': leave it out"),
+        ("plugin=audit", "the address of the database has an option that is none: "),
+        ("host=one&host=two&port=1", "the address of the database has an option that is none: "),
+    ],
+)
+def test_an_option_that_is_none_is_one_clear_error(option: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        Campaign(f"{ADDRESS}?{option}")
+    assert said in str(error.value)
+    assert "secret" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+@pytest.mark.parametrize("driver", ["postgres", "postgresql+psycopg2", "postgresql+asyncpg", "postgresql+none"])
+def test_any_driver_is_that_of_the_campaign(driver: str) -> None:
+    with pytest.raises(ConfigurationError, match="it cannot be reached: "):
+        Database(ADDRESS.replace("postgresql", driver))
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(answering.time, "monotonic", lambda: self.now)
+
+
+def asking(answers: int = 100) -> Generator[int, int, str]:
+    """What psycopg does on a connection: it waits to read until there were so many answers."""
+    for _ in range(answers):
+        while not (yield 1):
+            pass
+    return "done"
+
+
+def waited(flow: Generator[Any, Any, str], clock: Clock, seconds: float) -> float:
+    """Let nothing come for so long; after how many seconds that was given up."""
+    began = clock.now
+    while clock.now < began + seconds:
+        clock.now += 0.5
+        try:
+            flow.send(0)
+        except psycopg.Error:
+            return clock.now - began
+    return seconds
+
+
+def test_an_answer_is_waited_for_from_the_last_one_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    flow = Patience(60.0).within(asking())
+    next(flow)
+    assert waited(flow, clock, 55) == 55
+    flow.send(1)
+    assert waited(flow, clock, 100) == 60.5
+    with pytest.raises(StopIteration) as over:
+        flow = Patience(60.0).within(asking(1))
+        next(flow)
+        flow.send(1)
+    assert over.value.value == "done"
+
+
+def test_who_owes_no_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = Patience(60.0).within(asking(), waits=lambda: False)
+    next(flow)
+    assert waited(flow, Clock(monkeypatch), 1000) == 1000
+
+
+def test_who_leaves_waits_two_seconds_and_others_not_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, patience = Clock(monkeypatch), Patience(60.0)
+    flow, other = patience.within(asking()), patience.within(asking())
+    next(flow)
+    assert waited(flow, clock, 30) == 30
+    patience.hurry()
+    assert waited(flow, clock, 30) == 2.5
+    with pytest.raises(psycopg.InterfaceError, match="no answer within 2 s"):
+        next(other)
+    clock.now += 10  # it may answer again
+    flow = patience.within(asking())
+    next(flow)
+    assert waited(flow, clock, 30) == 2.5
+    patience.calm()
+    flow = patience.within(asking())
+    next(flow)
+    assert waited(flow, clock, 30) == 30
+
+
+def test_one_that_answers_is_asked_by_all_who_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, patience = Clock(monkeypatch), Patience(60.0)
+    patience.hurry()
+    silent, other = patience.within(asking()), patience.within(asking())
+    next(silent)
+    next(other)
+    assert waited(silent, clock, 30) == 2.5
+    other.send(1)
+    next(patience.within(asking()))
