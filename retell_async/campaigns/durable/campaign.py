@@ -34,7 +34,7 @@ from .optouts import OptOuts
 from .placing import Placing
 from .store import WAITS, Intent, LeaseLost, Status, Store, Superseded
 from .views import View
-from .worker import FOLLOWED, REFUSALS, Worker, is_waiting, patiently
+from .worker import FOLLOWED, REFUSALS, Worker, is_waiting, patiently, tell_of_silence
 
 if TYPE_CHECKING:
     from ..._client import AsyncRetell
@@ -297,6 +297,7 @@ class Campaign:
         wrong: Exception | None = None
         self._database.calm()
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tell_of_silence)
             tasks.start_soon(self._hurry_to_leave, stop, tasks.cancel_scope)
             try:
                 state = await self._run(client, router, on_state, on_opt_out, lease, stop)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections import defaultdict
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .store import Store
 
-__all__ = ["FOLLOWED", "REFUSALS", "Worker", "is_waiting", "patiently"]
+__all__ = ["FOLLOWED", "REFUSALS", "Worker", "is_waiting", "patiently", "tell_of_silence"]
 
 T = TypeVar("T")
 
@@ -69,6 +68,8 @@ _ANALYSIS = 300.0  # seconds after the end of a call for which what its agent le
 _logger = Log("retell_async")
 
 
+_asked: dict[object, float] = {}
+"""Those who asked the database something, with when they did."""
 _waiting: set[object] = set()
 """Those who wait for the database to do what it did not do."""
 _told: list[str] = []
@@ -80,6 +81,22 @@ def is_waiting() -> bool:
     return bool(_waiting)
 
 
+async def tell_of_silence() -> None:
+    """Say it when the database does not answer for a while."""
+    while True:
+        for own, asked_at in tuple(_asked.items()):
+            if time.monotonic() - asked_at > _UNHEARD:
+                _wait(own, f"no answer within {_UNHEARD:g} s")
+        await anyio.sleep(_AGAIN)
+
+
+def _wait(own: object, why: str) -> None:
+    if not _told:
+        _told.append(why)
+        _logger.warning("campaign: the database did not do it (%s); it is asked until it does", why)
+    _waiting.add(own)
+
+
 async def patiently(
     function: Callable[..., T], *args: Any, limiter: CapacityLimiter | None = None, abandons: bool = False, **kwargs: Any
 ) -> T:
@@ -88,15 +105,7 @@ async def patiently(
     :param abandons: who is cancelled does not wait for the thread.
     """
     own = object()
-
-    def wait(why: str) -> None:
-        if not _told:
-            _told.append(why)
-            _logger.warning("campaign: the database did not do it (%s); it is asked until it does", why)
-        _waiting.add(own)
-
-    unheard = f"no answer within {_UNHEARD:g} s"
-    timer = asyncio.get_running_loop().call_later(_UNHEARD, wait, unheard)
+    _asked[own] = time.monotonic()
     try:
         while True:
             try:
@@ -104,7 +113,7 @@ async def patiently(
             except (exc.DBAPIError, exc.TimeoutError) as error:
                 if not is_passing(error):
                     raise
-                wait(why(error))
+                _wait(own, why(error))
                 await anyio.sleep(_AGAIN)
                 continue
             if _told and not _waiting - {own}:
@@ -112,7 +121,7 @@ async def patiently(
                 _logger.warning("campaign: the database does again what it is asked")
             return done
     finally:
-        timer.cancel()
+        del _asked[own]
         _waiting.discard(own)
 
 

@@ -45,7 +45,7 @@ def test_any_driver_is_that_of_the_campaign(driver: str) -> None:
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr(answering.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(f"{answering.__name__}.time.monotonic", lambda: self.now)
 
 
 def asking(answers: int = 100) -> Generator[int, int, str]:
@@ -75,9 +75,9 @@ def test_an_answer_is_waited_for_from_the_last_one_on(monkeypatch: pytest.Monkey
     assert waited(flow, clock, 55) == 55
     flow.send(1)
     assert waited(flow, clock, 100) == 60.5
+    flow = Patience(60.0).within(asking(1))
+    next(flow)
     with pytest.raises(StopIteration) as over:
-        flow = Patience(60.0).within(asking(1))
-        next(flow)
         flow.send(1)
     assert over.value.value == "done"
 
