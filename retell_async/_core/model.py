@@ -15,6 +15,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat, takewhile
+from reprlib import recursive_repr
 from threading import RLock
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, NoReturn, TypeVar, cast, dataclass_transform, overload
 
@@ -22,6 +23,7 @@ import attrs
 
 from .hints import Hints, generated
 from .interop.methods import PydanticMethods
+from .kept import kept_by_class
 from .masking import masked_fields, masked_repr
 
 if TYPE_CHECKING:
@@ -207,6 +209,7 @@ class Model(PydanticMethods):
 
     __hash__ = None  # type: ignore[assignment]  # mutable, as dicts are
 
+    @recursive_repr("…")  # one may hold itself: a child that knows its parent
     def __repr__(self) -> str:
         return masked_repr(type(self).__name__, self.__dict__)
 
@@ -446,33 +449,24 @@ class Keyed:
 
 Spec = One | Many | Mapped | Tagged | Keyed
 
-_adopters: dict[type[Model], Callable[[dict[str, Any]], Model]] = {}
+
+@kept_by_class
+def _nested(cls: type[Model]) -> dict[str, Decode]:
+    """What decodes the fields of a model that hold models."""
+    return {name: decoder(spec) for name, spec in cls.__nested__.items()}
 
 
 def adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
     """The function that turns a parsed JSON object into a model of this class, in place: the object belongs to the model from then on."""
-    found = _adopters.get(cls)
-    if found is None:
-        found = _adopters[cls] = _make_adopter(cls)
-    return cast("Callable[[dict[str, Any]], ModelT]", found)
+    return cast("Callable[[dict[str, Any]], ModelT]", _adopter(cls))
 
 
-_nested_by_class: dict[type[Model], dict[str, Decode]] = {}
-
-
-def _nested(cls: type[Model]) -> dict[str, Decode]:
-    """What decodes the fields of a model that hold models."""
-    found = _nested_by_class.get(cls)
-    if found is None:
-        found = _nested_by_class[cls] = {name: decoder(spec) for name, spec in cls.__nested__.items()}
-    return found
-
-
-def _make_adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
+@kept_by_class
+def _adopter(cls: type[Model]) -> Callable[[dict[str, Any]], Model]:
     new = object.__new__
     if not cls.__nested__:
 
-        def adopt(data: dict[str, Any]) -> ModelT:
+        def adopt(data: dict[str, Any]) -> Model:
             self = new(cls)
             set_fields(self, data)
             return self
@@ -482,7 +476,7 @@ def _make_adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
     late = frozenset(name for name in cls.__nested__ if isinstance(inspect.getattr_static(cls, name, None), Nested))
     if len(late) == len(cls.__nested__):
 
-        def adopt_late(data: dict[str, Any]) -> ModelT:
+        def adopt_late(data: dict[str, Any]) -> Model:
             self = new(cls)
             set_fields(self, data)
             _set_unread(self, late)
@@ -492,9 +486,10 @@ def _make_adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
 
     fields: list[tuple[str, Decode]] = []
 
-    def adopt_nested(data: dict[str, Any]) -> ModelT:
-        if not fields:  # at the first object, not before: a model may hold itself
-            fields.extend((name, decode) for name, decode in _nested(cls).items() if name not in late)
+    def adopt_nested(data: dict[str, Any]) -> Model:
+        nonlocal fields
+        if not fields:  # at the first object, not before: a model may hold itself. Whole at once: another thread may be here too
+            fields = [(name, decode) for name, decode in _nested(cls).items() if name not in late]
         for name, decode in fields:
             value = data.get(name)
             if value is not None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeVar, cast
 
+from ..kept import kept_by_class
 from ..model import Model, carry_key, fields_of, read, set_fields
 from .methods import PydanticMethods
 
@@ -134,10 +134,11 @@ class _Shared(_Done):
         return self.__plain__.__reduce_ex__(protocol)
 
 
-@cache
-def _shared(kind: Any) -> Any:
+@kept_by_class
+def _shared(kind: type[Any]) -> Any:
     fields: dict[str, Any] = {"__slots__": ("__plain__",), "__class__": property(lambda _: kind), "__module__": __name__}
-    return type(kind)(kind.__name__, (_Shared, kind), fields)
+    metaclass: Any = type(kind)
+    return metaclass(kind.__name__, (_Shared, kind), fields)
 
 
 def _share(value: PydanticMethods) -> Any:

@@ -28,15 +28,18 @@ def check_type(to: Any) -> None:
     left, seen = [to], set[Any]()
     while left:
         one = left.pop()
-        if get_origin(one) is list:
-            left += get_args(one)
-        elif isinstance(one, (Many, Mapped)):
+        if isinstance(one, (Many, Mapped)):
             left.append(one.item)
         elif isinstance(one, One):
             left.append(one.name)
         elif inspect.isclass(one) and issubclass(one, Model) and one not in seen:
             seen.add(one)
             left += one.__nested__.values()
+        else:
+            left += get_args(one)  # of a list, a dict, a union, ...
+            if hasattr(one, "__value__") and one not in seen:  # a type that has a name, and may hold itself
+                seen.add(one)
+                left.append(cast("Any", one).__value__)
 
 
 def cast_answer(answer: Answer, to: type[T], *, strict: bool = False) -> T:
@@ -104,9 +107,13 @@ def _shaped(answer: Answer, to: Any, data: Any, strict: bool) -> Any:
         return data  # pyright: ignore[reportUnknownVariableType]
 
 
-@cache
 def _own(to: Any) -> Decode | None:
     """What makes a model of this package, or a member of one of its unions, of parsed JSON."""
     if inspect.isclass(to) and issubclass(to, Model):
         return decode_object(to)
-    return decoder(One(to.__name__)) if isinstance(to, NamedUnion) else None
+    return _member(to) if isinstance(to, NamedUnion) else None
+
+
+@cache
+def _member(union: NamedUnion) -> Decode:
+    return decoder(One(union.__name__))

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, cast
 
 import attrs
 
+from ..kept import kept_by_class
 from ..model import Model, declared
 from .values import settled
 
@@ -53,15 +54,10 @@ class Name:
         return self.default.factory() if isinstance(self.default, attrs.Factory) else self.default  # type: ignore[arg-type]
 
 
-_by_class: dict[type[Model], dict[str, Name]] = {}
-
-
+@kept_by_class
 def names(cls: type[Model]) -> Mapping[str, Name]:
     """The fields that a model declares, by their names in JSON."""
-    found = _by_class.get(cls)
-    if found is None:
-        found = _by_class[cls] = dict(_names(cls))
-    return found
+    return dict(_names(cls))
 
 
 def _names(cls: type[Model]) -> Iterator[tuple[str, Name]]:
