@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from os import PathLike, fspath
 from pathlib import Path
 from types import NoneType
@@ -75,14 +76,11 @@ else:
             super().__init__(**{**usual, **settings})
 
 
-class _Base(type):
-    """Pages are models in the official SDK."""
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        return cls.__subclasscheck__(type(instance))
+class _Base(ABCMeta):
+    """Pages are models in the official SDK, and a model may be an abstract class as well."""
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        return issubclass(subclass, (Model, Page)) if cls is BaseModel else type.__subclasscheck__(cls, subclass)
+        return issubclass(subclass, (Model, Page)) if cls is BaseModel else super().__subclasscheck__(subclass)
 
 
 class BaseModel(Model, metaclass=_Base):

@@ -136,6 +136,13 @@ class Page(PydanticMethods, Sequence[T]):
     """What is around the items of a page that is not of a client."""
     _origin: _Origin | None = None
 
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if cls.__module__.partition(".")[0] != __name__.partition(".")[0]:
+            from .interop.own import refuse_fields
+
+            refuse_fields(cls)
+
     def __init__(self, **fields: Any) -> None:
         from .interop.validate import check_required
 
@@ -164,6 +171,8 @@ class Page(PydanticMethods, Sequence[T]):
     @property
     def items(self) -> list[T]:
         """What is on this page."""
+        if "items" not in self._fields:
+            raise AttributeError("items", name="items", obj=self)
         found: list[T] = self._fields["items"]
         return found
 
@@ -259,7 +268,7 @@ class Page(PydanticMethods, Sequence[T]):
                 self._fields[name] = value
 
         def __delattr__(self, name: str) -> None:
-            if name in self._fields and not hasattr(type(self), name):
+            if name in self._fields and not callable(getattr(type(self), name, None)):  # a method, where a field has its name
                 del self._fields[name]
             else:
                 super().__delattr__(name)
@@ -304,7 +313,7 @@ class Page(PydanticMethods, Sequence[T]):
     def __repr__(self) -> str:
         if not hasattr(self, "_fields"):  # as in a traceback of why it cannot be made
             return f"{type(self).__name__}()"
-        return f"{type(self).__name__}({len(self.items)} items, has_more={self.has_more})"
+        return f"{type(self).__name__}({len(getattr(self, 'items', ()))} items, has_more={self.has_more})"
 
 
 class ListPage(list[T], Page[T]):

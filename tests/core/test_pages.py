@@ -343,6 +343,23 @@ async def test_a_field_that_is_not_known_is_one_of_a_page() -> None:
             del one.new
 
 
+@pytest.mark.anyio
+async def test_the_fields_of_a_page_can_be_deleted() -> None:
+    async with server(2, []) as client:
+        page: Any = await client.paginate(LIST.request(), {})
+    page.total = 9
+    for name in ("has_more", "pagination_key", "total", "items"):
+        delattr(page, name)
+        assert name not in page.to_dict()
+        with pytest.raises(AttributeError, match=name):
+            delattr(page, name)
+    assert (page.has_more, page.pagination_key, page.total) == (False, None, None)
+    assert not hasattr(page, "items")
+    assert "(0 items" in repr(page)
+    with pytest.raises(AttributeError):
+        del page.to_dict
+
+
 def test_a_task_says_which_list_it_fetches() -> None:
     async def shown() -> str:
         async with server(2, []) as client:

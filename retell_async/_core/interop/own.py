@@ -20,6 +20,7 @@ from typing import (
     Generic,
     Literal,
     NoReturn,
+    Self,
     TypeVar,
     Union,
     cast,
@@ -32,9 +33,10 @@ import attrs
 
 from ..hints import Hints, names_for_type_checkers
 from ..model import Many, Mapped, Model, One, Spec, declared, model
+from .methods import PydanticMethods
 from .unions import NamedUnion
 
-__all__ = ["made_own"]
+__all__ = ["made_own", "refuse_fields", "type_in"]
 
 _ARRAYS = (list, Iterable, Sequence)
 _OBJECTS = (dict, Mapping)
@@ -47,6 +49,8 @@ _OF_CREATE_MODEL = {"__pydantic_reset_parent_namespace__", "_create_model_module
 _NOT_THERE = (NameError, AttributeError)
 """What is raised by the text of an annotation that names what is not defined, here or in another module."""
 _HERE = __name__.partition(".")[0]
+_SELF = "Self"
+"""The name of the class that has the field, or is made of one that has it."""
 _METHODS = ("Config", "model_post_init", "__attrs_pre_init__", "__attrs_post_init__")
 _PYDANTICS = ("pydantic", "annotated_types")
 _ATTRS_FIELD: type[Any] = type(cast("object", attrs.field()))
@@ -58,14 +62,19 @@ def made_own(cls: type[Model], settings: Mapping[str, Any]) -> None:
     :param settings: the keywords of the class.
     :raises TypeError: it has what would not hold, such as a validator.
     """
-    scope = _Scope(cls)
-    written = {name: scope.read_if_there(hint) for name, hint in _written(cls).items()}
+    said = _said(cls)
+    scope_of = {said_in: _Scope(cls, said_in) for said_in in {*said.values()}}
+    scopes = {name: scope_of[said_in] for name, said_in in said.items()}
+    written = {name: scope.read_if_there(_written(scope.said_in)[name]) for name, scope in scopes.items()}
     fields = {name: hint for name, hint in written.items() if not _is_of_the_class(hint)}
     _check(cls, fields, settings)
     for name, hint in fields.items():
+        if name in vars(said[name]):
+            setattr(cls, name, vars(said[name])[name])
         _set_default(cls, name, hint)
     cls.__annotations__ = written
-    cls.__nested__ = _Nested(cls, cls.__nested__, fields, scope)
+    cls.__wire__ = dict(ChainMap(*(dict(vars(base).get("__wire__", {})) for base in cls.__mro__)))
+    cls.__nested__ = _Nested(cls, fields, scopes)
     model(cls)
     for field in declared(cls):
         default: Any = field.default
@@ -74,6 +83,19 @@ def made_own(cls: type[Model], settings: Mapping[str, Any]) -> None:
         if field.name in cls.__wire__:
             _refuse(cls, f"a default of {field.name}, which has another name in JSON,")
         setattr(cls, field.name, _Made(field.name, default.factory) if isinstance(default, attrs.Factory) else default)  # type: ignore[arg-type]
+
+
+def refuse_fields(cls: type) -> None:
+    """Let a subclass of a page have no fields: those of a page are in the model that it holds.
+
+    :raises TypeError: it has one.
+    """
+    for name, said_in in _said(cls).items():
+        if not _is_of_the_class(_written(said_in)[name]):
+            raise TypeError(
+                f"{cls.__name__}: {name}: a class made of a page has no fields of its own; make it a model of the answer, "
+                f"which cast_to takes: class {cls.__name__}(BaseModel): items: list[...], with this and the other fields that are read"
+            )
 
 
 class _Made:
@@ -89,31 +111,35 @@ class _Made:
 class _Nested(Mapping[str, Spec]):
     """Which fields hold models. What their types name may be defined later than the class."""
 
-    def __init__(self, cls: type[Model], inherited: Mapping[str, Spec], fields: Mapping[str, Any], scope: _Scope) -> None:
-        self._cls, self._inherited = cls, inherited
-        self._own: dict[str, Spec | None] = {}
-        self._late: tuple[list[str], _Scope] | None = None
-        late: list[str] = []
+    def __init__(self, cls: type[Model], fields: Mapping[str, Any], scopes: Mapping[str, _Scope]) -> None:
+        self._cls = cls
+        self._read: dict[str, Spec | None] = {}
+        self._late: dict[str, _Scope] = {}
         for name, hint in fields.items():
             try:
-                self._own[name] = _spec(cls, name, hint, scope)
+                self._read[name] = _spec(cls, name, hint, scopes[name])
             except _NOT_THERE:
-                late.append(name)
-        if late:
-            self._late = (late, scope)
+                self._late[name] = scopes[name]
+
+    @cached_property
+    def own(self) -> dict[str, Spec | None]:
+        """Of the fields that the class itself declares, by their names in JSON."""
+        self._read |= {name: self._read_late(name, scope) for name, scope in self._late.items()}
+        self._late = {}  # after what it is for: another thread may be here too
+        return {self._cls.__wire__.get(name, name): spec for name, spec in self._read.items()}
 
     @cached_property
     def _found(self) -> dict[str, Spec]:
-        if (late := self._late) is not None:
-            self._own |= {name: self._read(name, late[1]) for name in late[0]}
-            self._late = None  # after what it is for: another thread may be here too
-        by_wire = {self._cls.__wire__.get(name, name): spec for name, spec in self._own.items()}
-        return {name: spec for name, spec in {**self._inherited, **by_wire}.items() if spec is not None}
+        found: dict[str, Spec | None] = {}
+        for base in reversed(self._cls.__mro__):
+            nested = vars(base).get("__nested__", {})
+            found |= nested.own if isinstance(nested, _Nested) else nested
+        return {name: _with_self(spec, self._cls) for name, spec in found.items() if spec is not None}
 
-    def _read(self, name: str, scope: _Scope) -> Spec | None:
+    def _read_late(self, name: str, scope: _Scope) -> Spec | None:
         cls = self._cls
         written: Any = cast("Hints", cls.__annotations__).written(name)
-        scope.unseen = names_for_type_checkers(cls.__module__)
+        scope.unseen = names_for_type_checkers(scope.said_in.__module__)
         try:
             hint = cls.__annotations__[name] = scope.read(written)
             return _spec(cls, name, hint, scope)
@@ -134,15 +160,20 @@ class _Nested(Mapping[str, Spec]):
 
 
 class _Scope:
-    """What the names in the annotations of a class are looked up in, when it is made or when it is used first."""
+    """What the names in the annotations of a class are looked up in, when it is made or when it is used first.
 
-    def __init__(self, cls: type[Model]) -> None:
+    :param said_in: the class that has the annotations: itself, or a plain one among its bases.
+    """
+
+    def __init__(self, cls: type[Model], said_in: type) -> None:
         maker = _made_in(cls)
         frame: types.FrameType | None = maker
-        self._cls, self._globals = cls, maker.f_globals
+        self._cls, self.said_in, self._globals = cls, said_in, maker.f_globals
+        if said_in.__module__ != cls.__module__ and said_in.__module__ in sys.modules:
+            self._globals = vars(sys.modules[said_in.__module__])
         self.unseen: dict[str, Any] = {}
         self._around: list[types.FrameType] = []  # what a function defines after the class is to be found too, even when it has returned
-        while frame is not None and frame.f_locals is not frame.f_globals is maker.f_globals:
+        while frame is not None and frame.f_locals is not frame.f_globals is self._globals:
             self._around.append(frame)
             frame = None if frame.f_code.co_flags & inspect.CO_OPTIMIZED else frame.f_back  # from the body of a class to what is around it
 
@@ -168,13 +199,23 @@ class _Scope:
             *(frame.f_locals for frame in self._around),
             self._globals,
             dict(vars(builtins)),
-            dict(vars(cls)),
+            dict(vars(self.said_in)),
             self.unseen,
         )
         return get_type_hints(SimpleNamespace(__annotations__={"it": said}), self._globals, known, include_extras=True)["it"]
 
 
-def _written(cls: type[Model]) -> dict[str, Any]:
+def _said(cls: type) -> dict[str, type]:
+    """Which class says the type of each field that a class has newly: itself, or a plain one that it is made of, as pydantic has it."""
+    of_models = {one for base in cls.__bases__ if issubclass(base, PydanticMethods) for one in base.__mro__}
+    known = {field.name for base in of_models if issubclass(base, Model) for field in declared(base)}
+    said: dict[str, type] = {}
+    for base in reversed([one for one in cls.__mro__[1:] if one not in of_models]):
+        said |= {name: base for name in _written(base) if name[0] != "_" and (name in vars(base) or name not in known)}
+    return said | dict.fromkeys(_written(cls), cls)
+
+
+def _written(cls: type) -> dict[str, Any]:
     """The annotations of the class alone."""
     if sys.version_info >= (3, 14):
         import annotationlib
@@ -316,6 +357,10 @@ def _spec(cls: type[Model], name: str, written: object, scope: _Scope) -> Spec |
         if origin in _ARRAYS or origin in _OBJECTS:
             inside = find(arguments[-1])
             return None if inside is None else Many(inside) if origin in _ARRAYS else Mapped(inside)
+        if hasattr(hint, "__supertype__"):
+            return find(hint.__supertype__)
+        if hint is Self:
+            return One(_SELF)
         if isinstance(hint, NamedUnion):
             return One(hint.__name__)
         if isinstance(hint, type) and issubclass(hint, Model):
@@ -330,6 +375,28 @@ def _spec(cls: type[Model], name: str, written: object, scope: _Scope) -> Spec |
     if found is not None and holds_itself:
         _refuse(cls, f"{name}, whose type holds itself and models,")
     return found
+
+
+def _with_self(spec: Spec, cls: type[Model]) -> Spec:
+    """What a field holds in this class, which is made of the one that says `Self` or is it."""
+    match spec:
+        case One(name):
+            return One(cls) if name == _SELF else spec
+        case Many(item):
+            return Many(_with_self(item, cls))
+        case Mapped(item):
+            return Mapped(_with_self(item, cls))
+        case _:
+            return spec
+
+
+def type_in(cls: type[Model], hint: Any) -> Any:
+    """An annotation of a class, in which `Self` is the class."""
+    if hint is Self:
+        return cls
+    origin: Any = get_origin(hint)
+    meant = tuple(type_in(cls, one) for one in get_args(hint))
+    return hint if meant == get_args(hint) else (Union if origin is types.UnionType else origin)[meant]
 
 
 def _refuse(cls: type[Model], what: str) -> NoReturn:

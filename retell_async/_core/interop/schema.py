@@ -21,6 +21,7 @@ except ImportError as error:
 
 from ..model import Model, One, Tagged, UnknownObject, copied, decoder, lookup
 from .dump import dump, names
+from .own import type_in
 from .unions import NamedUnion
 from .validate import missing
 from .values import settled
@@ -157,7 +158,7 @@ def _fields(cls: type[Model], handler: GetCoreSchemaHandler) -> Iterator[tuple[s
     hints = get_type_hints(cls, include_extras=True)
     for wire, name in names(cls).items():
         try:
-            schema = handler.generate_schema(hints[name.own])
+            schema = handler.generate_schema(type_in(cls, hints[name.own]))
         except PydanticSchemaGenerationError:  # files, which are only ever sent
             schema = core_schema.any_schema()
         if name.default is not None:

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import subprocess
 import sys
+import typing
+import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import field as dataclass_field
 from datetime import datetime
 from enum import Enum
 from functools import cached_property
-from types import new_class
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Dict, Generic, List, Literal, Optional, TypeVar, Union, get_type_hints  # noqa: UP035
+from types import ModuleType, new_class
+from typing import (  # noqa: UP035
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Dict,
+    Generic,
+    List,
+    Literal,
+    NewType,
+    Optional,
+    Self,
+    TypeVar,
+    Union,
+    get_type_hints,
+)
 
 import attrs
 import httpx
@@ -22,8 +41,10 @@ from annotated_types import Ge
 from pydantic import Field
 from typing_extensions import TypeAliasType, TypedDict
 
-from retell_async import BaseModel, Model, Retell
-from retell_async.types import CallAnalysis, CallResponse, MCPToolDefinition, PhoneCallResponse
+from retell_async import BaseModel, Model, Retell, SyncPage
+from retell_async._core import model
+from retell_async._core.model import decoder
+from retell_async.types import CallAnalysis, CallListResponse, CallResponse, MCPToolDefinition, PhoneCallResponse
 
 from .test_models import CALL
 
@@ -444,6 +465,9 @@ class HoldsAstray(BaseModel):
     inside: list[Astray] | None = None
 
 
+Astrays = TypeAliasType("Astrays", list[Astray])
+
+
 def test_what_is_never_defined_is_an_error_before_anything_is_sent() -> None:
     attempts: list[Callable[[], object]] = [
         Astray,
@@ -461,7 +485,9 @@ def test_what_is_never_defined_is_an_error_before_anything_is_sent() -> None:
         return httpx.Response(200, json={})
 
     with Retell("key_1", http_client=httpx.Client(transport=httpx.MockTransport(answer))) as client:
-        for to in (Astray, HoldsAstray, list[HoldsAstray]):
+        unions: list[Any] = [Optional[Astray], Union[Astray, Part], Astray | None]  # noqa: UP007, UP045
+        others: list[Any] = [Annotated[Astray, "said"], dict[str, list[Astray]], Astrays, TreesOf[Astray]]
+        for to in [Astray, HoldsAstray, list[HoldsAstray], *unions, *others]:
             with pytest.raises(TypeError, match="Astray: x:"):
                 client.post("/x", cast_to=to, body={})
     assert sent == []
@@ -498,3 +524,236 @@ def test_named_types() -> None:
     assert made.to_dict() == said
     with pytest.raises(TypeError, match="a, whose type holds itself and models"):
         annotated(Nested)(BaseModel)
+
+
+class Noted(PhoneCallResponse):
+    """A view of a call."""
+
+    part: Part | None = None
+
+
+class Scored(PhoneCallResponse):
+    """Another one."""
+
+    score: int = 0
+
+
+class Audit:
+    """A plain class with fields, which a model is made of."""
+
+    kinds: ClassVar[list[str]] = ["a"]
+    _seen: int = 0
+    parts: Optional[List["Part"]] = None  # noqa: UP006, UP037, UP045
+    tags: list[str] = []  # noqa: RUF012
+    score: int = 7
+    number: int
+
+
+def test_what_all_bases_have() -> None:
+    class Both(Scored, Noted):
+        pass
+
+    class Audited(Audit, Both):
+        pass
+
+    both, audited = Both.model_validate({**CALL, "part": {}}), Audited.model_validate({**CALL, "part": {}, "parts": [{}], "number": 1})
+    assert (type(both.part), type(both.call_analysis), both.score) == (Part, CallAnalysis, 0)
+    assert audited.parts is not None
+    assert (type(audited.parts[0]), type(audited.part), audited.score, audited.model_dump()["tags"]) == (Part, Part, 7, [])
+    audited.tags.append("a")
+    assert Audited.from_dict({}).tags == []
+    with pytest.raises(ValueError, match="Audited needs number"):
+        Audited(**CALL)
+
+    class Audited2(Audited):
+        """What a base has said anew is not what the plain class says."""
+
+        score: int = 8
+
+    class Audited3(Audited2):
+        pass
+
+    assert (Audited3.from_dict({}).score, Audited3.model_json_schema()["properties"]["score"]["default"]) == (8, 8)
+
+
+def test_what_two_of_the_apis_classes_have() -> None:
+    class Both(PhoneCallResponse, MCPToolDefinition):  # pyright: ignore[reportIncompatibleVariableOverride]
+        pass
+
+    both: Any = Both.from_dict({"call_analysis": {}, "inputSchema": {"a": 1}})
+    assert (type(both.call_analysis), both.input_schema, both.model_dump()["input_schema"]) == (CallAnalysis, {"a": 1}, {"a": 1})
+
+
+def test_the_nearest_base_says_what_a_field_holds() -> None:
+    class Plain(Noted):
+        part: dict[str, Any] | None = None  # type: ignore[assignment]
+
+    class Both(Scored, Plain):
+        pass
+
+    class Over(Plain, Noted):  # pyright: ignore[reportIncompatibleVariableOverride]
+        pass
+
+    class Other(Noted):
+        other: Part | None = None
+
+    class Under(Other, Plain):
+        pass
+
+    for cls in (Both, Over, Under):
+        made: Any = cls.from_dict({"part": {}, "other": {}})
+        assert made.part == {}
+    assert type(Under.from_dict({"other": {}}).other) is Part
+
+
+def test_a_plain_base_of_another_module() -> None:
+    module = ModuleType("elsewhere")
+    sys.modules["elsewhere"] = module
+    try:
+        exec(
+            "from __future__ import annotations\n"
+            "from retell_async import BaseModel\n"
+            "class Kept:\n    part: Part | None = None\n    later: Later | None = None\n"
+            "class Part(BaseModel):\n    mine: int = 1\n",
+            vars(module),
+        )
+
+        class Made(vars(module)["Kept"], BaseModel):  # type: ignore[misc]
+            pass
+
+        exec("class Later(BaseModel):\n    later: int = 2\n", vars(module))
+        made: Any = Made.from_dict({"part": {}, "later": {}})
+        assert (made.part.mine, made.later.later) == (1, 2)
+    finally:
+        del sys.modules["elsewhere"]
+
+
+CallId = NewType("CallId", str)
+PartOf = NewType("PartOf", Part)
+
+
+class Node(BaseModel):
+    """It holds others of its kind, whichever that is."""
+
+    call_id: CallId | None = None
+    part: PartOf | None = None
+    next: Self | None = None
+    kids: Optional[List["Self"]] = None  # noqa: UP006, UP037, UP045
+    named: dict[str, Self] | None = None
+
+
+class Branch(Node):
+    """One of another kind."""
+
+
+@pytest.mark.parametrize("cls", [Node, Branch])
+def test_self_and_new_types(cls: type[Node]) -> None:
+    said: dict[str, Any] = {"call_id": "c", "part": {}, "next": {"kids": [{}]}, "kids": [{"next": {}}], "named": {"a": {}}}
+    for made in (cls.from_dict(said), cls(**said), pydantic.TypeAdapter(cls).validate_python(said)):
+        assert made.next is not None
+        assert made.next.kids is not None
+        assert made.kids is not None
+        assert made.named is not None
+        kinds = {type(one) for one in (made, made.next, made.next.kids[0], made.kids[0], made.kids[0].next, made.named["a"])}
+        assert (kinds, made.call_id, type(made.part), made.to_dict()) == ({cls}, "c", Part, said)
+    of_kids = cls.model_json_schema()["$defs"][cls.__name__]["properties"]["kids"]["anyOf"][0]
+    assert of_kids == {"type": "array", "items": {"$ref": f"#/$defs/{cls.__name__}"}}
+
+
+def test_what_is_shown_of_a_model_that_holds_itself() -> None:
+    node = Node(kids=[{"call_id": "c"}])
+    assert node.kids is not None
+    node.kids[0].next = node
+    assert repr(node) == "Node(kids=[Node(call_id='c', next=…)])"
+
+
+def test_a_model_that_is_an_abstract_class() -> None:
+    class Base(BaseModel, ABC):
+        n: int = 1
+
+        @abstractmethod
+        def twice(self) -> int: ...
+
+    class Made(Base):
+        def twice(self) -> int:
+            return 2 * self.n
+
+    made = Made.from_dict({"n": 2})
+    assert (made.twice(), isinstance(made, Base), isinstance(made, BaseModel), issubclass(Made, Part)) == (4, True, True, False)
+    with pytest.raises(TypeError, match="abstract"):
+        Base()  # type: ignore[abstract]  # pyright: ignore[reportAbstractUsage]
+    Base.register(Part)
+    assert isinstance(Part(), Base)
+
+
+WAYS_TO_USE: dict[str, Callable[[type[PhoneCallResponse], Retell], object]] = {
+    "cast_to": lambda cls, client: client.get("/x", cast_to=cls),
+    "of a list": lambda cls, client: client.get("/x", cast_to=list[cls]),  # type: ignore[valid-type]
+    "raw": lambda cls, client: client.call.with_raw_response.retrieve("c").parse(to=cls),
+    "keywords": lambda cls, _: cls(**CALL).call_analysis,
+    "dump": lambda cls, _: cls.from_dict(CALL).model_dump(),
+    "schema": lambda cls, _: cls.model_json_schema(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_USE)
+def test_a_class_goes_when_nobody_has_it(way: str) -> None:
+    def use(client: Retell) -> weakref.ref[type]:
+        class View(PhoneCallResponse):
+            part: Part | None = None
+            view: View | None = None
+
+        WAYS_TO_USE[way](View, client)
+        return weakref.ref(View)
+
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=CALL)))
+    with Retell("key_1", http_client=http) as client:
+        views = [use(client) for _ in range(3)]
+        for cache in getattr(typing, "_cleanups"):  # of `list[View]` and its like  # noqa: B009
+            cache()
+        gc.collect()
+        assert [view() for view in views] == [None] * 3
+
+
+def test_two_threads_that_use_a_class_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    class View(BaseModel):
+        first: Part | None = None
+        second: Part | None = None
+
+    seen: list[object] = []
+    others: list[View] = []
+
+    class Interrupted(dict[str, Any]):
+        def items(self) -> Any:
+            for item in super().items():
+                yield item
+                if not seen:
+                    seen.append(item)
+                    others.append(View.from_dict({"first": {}, "second": {}}))
+
+    monkeypatch.setattr(model, "_nested", lambda cls: Interrupted((name, decoder(spec)) for name, spec in cls.__nested__.items()))
+    made = View.from_dict({"first": {}, "second": {}})
+    assert [type(one) for view in (made, *others) for one in (view.first, view.second)] == [Part] * 4
+
+
+@pytest.mark.parametrize("base", [CallListResponse, SyncPage[Any]])
+def test_a_page_has_no_fields_of_ones_own(base: Any) -> None:
+    class Shown(base):  # type: ignore[misc]
+        kinds: ClassVar[list[str]] = ["a"]
+
+        @property
+        def count_of_items(self) -> int:
+            return len(self.items)
+
+    assert Shown.from_dict({"items": [{}]}).count_of_items == 1
+    for bases, body in (((base,), {"__annotations__": {"note": str}}), ((Audit, base), {})):
+        with pytest.raises(TypeError, match=r"Made: (note|number|tags|score|parts): .* class Made\(BaseModel\): items: list\[...\]"):
+            make("Made", bases, {"__module__": __name__, **body})
+
+    class Remedy(BaseModel):
+        items: list[Mine]
+        note: str | None = None
+
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"items": [CALL]})))
+    with Retell("key_1", http_client=http) as client:
+        assert client.post("/x", cast_to=Remedy, body={}).items[0].priority == 5

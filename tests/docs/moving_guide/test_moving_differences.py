@@ -147,6 +147,29 @@ async def test_what_a_page_is() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_class_made_of_a_page() -> None:
+    assert "write `class MyCalls(BaseModel): items: List[MyCall]`" in row("a class made of a page may have fields")
+
+    def made(package: Any, base: Any) -> Any:
+        class MyCall(package.types.PhoneCallResponse):  # type: ignore[misc]
+            def has_summary(self) -> bool:
+                return self.call_analysis is not None
+
+        class MyCalls(base):  # type: ignore[misc]
+            items: list[MyCall]
+
+        return MyCalls
+
+    with pytest.raises(TypeError, match=r"MyCalls: items: .* class MyCalls\(BaseModel\): items: list"):
+        made(retell_async, types.CallListResponse)
+    there, ours = made(retell, retell.types.CallListResponse), made(retell_async, retell_async.BaseModel)
+    (theirs, here), _ = await Sent(CALLS).both(
+        lambda client: client.post("/v3/list-calls", body={}, cast_to=there if isinstance(client, retell.AsyncRetell) else ours)
+    )
+    assert theirs.items[0].has_summary() is here.items[0].has_summary()
+
+
+@pytest.mark.anyio
 async def test_requests_of_the_client() -> None:
     assert "`client.request(method, path, json=..., params=...)`" in row("`client.request(cast_to, options)`")
     sent = Sent({"a": 1})
