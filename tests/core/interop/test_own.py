@@ -44,7 +44,7 @@ from typing_extensions import TypeAliasType, TypedDict
 from retell_async import BaseModel, Model, Retell, SyncPage
 from retell_async._core import model
 from retell_async._core.model import decoder
-from retell_async.types import CallAnalysis, CallListResponse, CallResponse, MCPToolDefinition, PhoneCallResponse
+from retell_async.types import CallAnalysis, CallListResponse, CallResponse, MCPToolDefinition, PhoneCallResponse, ToolParameter
 
 from .test_models import CALL
 
@@ -577,11 +577,12 @@ def test_what_all_bases_have() -> None:
 
 
 def test_what_two_of_the_apis_classes_have() -> None:
-    class Both(PhoneCallResponse, MCPToolDefinition):  # pyright: ignore[reportIncompatibleVariableOverride]
+    class Both(ToolParameter, MCPToolDefinition):  # pyright: ignore[reportIncompatibleVariableOverride]
         pass
 
-    both: Any = Both.from_dict({"call_analysis": {}, "inputSchema": {"a": 1}})
-    assert (type(both.call_analysis), both.input_schema, both.model_dump()["input_schema"]) == (CallAnalysis, {"a": 1}, {"a": 1})
+    both: Any = Both.from_dict({"additionalProperties": False, "inputSchema": {"a": 1}})
+    assert (both.additional_properties, both.input_schema) == (False, {"a": 1})
+    assert both.model_dump(exclude_unset=True) == {"additional_properties": False, "input_schema": {"a": 1}}
 
 
 def test_the_nearest_base_says_what_a_field_holds() -> None:
