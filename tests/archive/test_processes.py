@@ -1,7 +1,7 @@
 """Three processes on Postgres, killed at random, under lost, late and repeated webhooks: what must hold whatever becomes of them.
 
-``ARCHIVE_CALLS=10000 pytest -s -o faulthandler_timeout=0 tests/archive/test_processes.py`` runs it at full size, for more than half an hour;
-``make soak`` with 60.
+``ARCHIVE_CALLS=10000 pytest -s -o faulthandler_timeout=0 tests/archive/test_processes.py`` runs it at full size, for more than half an
+hour; ``make soak`` with 60.
 """
 
 from __future__ import annotations
