@@ -293,7 +293,7 @@ def publish(ctx: click.Context, names: Sequence[str], title: str | None, yes: bo
 @_yes
 @click.pass_context
 def rollback(ctx: click.Context, name: str | None, version: int | None, commit: str | None, yes: bool) -> None:
-    """Go back to a version of an agent, or to a commit. Nothing is published by it; where calls get the draft at once, it asks first."""
+    """Go back to a version of an agent, or to a commit. Nothing is published. It asks first where calls or other agents are concerned."""
     if (commit is None) == (name is None) or (version is None) == (name is not None):
         raise click.UsageError("say either AGENT and --version N, or --commit COMMIT")
     if commit is not None:

@@ -12,7 +12,7 @@ from .._client import AsyncRetell
 from .._core.errors import APIStatusError
 from .bodies import SOURCES, source_of
 from .kinds import FOLDERS, KINDS, Json, Kind
-from .naming import Snapshot, voices_of
+from .naming import Snapshot, engine_of, voices_of
 
 __all__ = ["READING", "Account", "source_fields"]
 
@@ -73,7 +73,31 @@ class Account:
         await _all([*reads, *(partial(test_cases, FOLDERS["tests"], query) for query in queries)])
         cases = [answer for query in queries for answer in listed[f"{query}"]]
         objects["tests"] = {one["test_case_definition_id"]: one for one in sorted(cases, key=lambda one: one["creation_timestamp"])}
-        return Snapshot(objects, voices_of([one.to_dict() for one in await cast("Any", self._client.voice).list()]), tags, published)
+        earlier = await self._earlier(objects, published, limit)
+        voices = voices_of([one.to_dict() for one in await cast("Any", self._client.voice).list()])
+        return Snapshot(objects, voices, tags, published, earlier)
+
+    async def _earlier(
+        self, objects: Mapping[str, Mapping[str, Json]], published: Mapping[str, Json], limit: anyio.CapacityLimiter
+    ) -> dict[str, Json]:
+        """By agent that has another version of its engine than the latest one, that version. One that several have is read once."""
+        had: dict[str, tuple[str, str, int]] = {}
+        for agent, answer in (*objects["agents"].items(), *objects["chat_agents"].items()):
+            folder, id = engine_of(answer) or ("", "")
+            latest = objects.get(folder, {}).get(id)
+            version = cast("Json", answer.get("response_engine") or {}).get("version")
+            if latest is not None and version not in {None, latest.get("version")}:
+                had[agent] = folder, id, cast("int", version)
+        read = {
+            (folder, id, version): published[id] for folder, id, version in had.values() if version == published.get(id, {}).get("version")
+        }
+
+        async def retrieve(folder: str, id: str, version: int) -> None:
+            async with limit:
+                read[folder, id, version] = await self.retrieve(FOLDERS[folder], id, version)
+
+        await _all([partial(retrieve, *one) for one in {*had.values()} - read.keys()])
+        return {agent: read[one] for agent, one in had.items()}
 
     async def _list(self, kind: Kind, **query: Any) -> list[Json]:
         method = self._method(kind, "list")

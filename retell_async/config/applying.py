@@ -12,9 +12,9 @@ from .._core.errors import APIStatusError, OutcomeUnknownError, RetellError
 from .account import Account, source_fields
 from .bodies import TEXT, UNSEEN, from_answer, parts_of, sent, source_of
 from .difference import changes
-from .kinds import Json, Kind, kind_of
+from .kinds import FOLDERS, Json, Kind, kind_of
 from .merge import settled
-from .naming import Snapshot, outline
+from .naming import Snapshot, engine_of, outline
 from .plan import Plan, Step
 from .state import Bound, Pending, State, digest
 from .values import Vault, concealed
@@ -158,7 +158,10 @@ async def _update(step: Step, plan: Plan, run: Run) -> None:
     else:
         version = before.get("version") if kind.drafts else None
         if before.get("is_published"):
-            version = (await run.account.draft(kind, id, before["version"]))["version"]
+            version = (await _draft(run, name, before))["version"]
+        if step.behind is not None:
+            latest = await run.account.retrieve(kind_of(step.behind.engine), run.ids[step.behind.engine])
+            body = {"response_engine": before["response_engine"] | {"version": latest["version"]}} | body
         whole = body if kind.folder != "tests" else from_answer(kind, before, lambda _, other: other) | body  # all of it is put
         after = run.parts(name, await run.account.update(kind, id, whole, version))
     missed = [
@@ -174,7 +177,23 @@ async def _update(step: Step, plan: Plan, run: Run) -> None:
     run.state.pending.pop(name, None)
     run.save()
     run.written[name] = {part: digest(value) for part, value in after.items()}
-    run.applied.done.append(f"updated {name}: {', '.join(step.parts)}")
+    engine = () if step.behind is None else (f"the latest version of {step.behind.engine}",)
+    run.applied.done.append(f"updated {name}: {', '.join((*engine, *step.parts))}")
+
+
+async def _draft(run: Run, name: str, published: Json) -> Json:
+    """A new draft of an agent. If that makes a draft of an earlier version of its engine, this gets the settings of the latest one."""
+    if run.ids[name] not in run.snapshot.earlier:
+        return await run.account.draft(kind_of(name), run.ids[name], published["version"])
+    folder, id = engine_of(published) or ("", "")
+    kind = FOLDERS[folder]
+    latest = await run.account.retrieve(kind, id)
+    draft = await run.account.draft(kind_of(name), run.ids[name], published["version"])
+    made = await run.account.retrieve(kind, id)
+    then, now = (from_answer(kind, answer, lambda _, other: other) for answer in (latest, made))
+    if lost := {field: then.get(field) for field in {**then, **now} if then.get(field) != now.get(field)}:
+        await run.account.update(kind, id, lost, made["version"])
+    return draft
 
 
 async def _update_engine(step: Step, plan: Plan, run: Run, body: Json) -> Json:
@@ -183,7 +202,7 @@ async def _update_engine(step: Step, plan: Plan, run: Run, body: Json) -> Json:
     for agent in step.drafts:
         found = await run.account.retrieve(kind_of(agent), run.ids[agent])
         if found.get("is_published"):
-            await run.account.draft(kind_of(agent), run.ids[agent], found["version"])
+            await _draft(run, agent, found)
     draft = await _unchanged(step, plan, run)
     after = await run.account.update(kind, id, body, draft.get("version"))
     for agent in step.drafts:

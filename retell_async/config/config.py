@@ -21,7 +21,7 @@ from .kinds import BINDINGS, FOLDERS, VOICES, Json, Kind, is_name, kind_of, natu
 from .live import Calls, Latest, bindings
 from .merge import compared, settled
 from .naming import Snapshot, engine_of, match, named
-from .plan import Found, Plan, keys_apart, make_plan, pinned
+from .plan import Behind, Found, Plan, keys_apart, make_plan, pinned
 from .state import Bound, State, environments_of, read_state, write_state
 from .values import Vault, concealed, pieces
 
@@ -61,6 +61,11 @@ class _Read:
     account: dict[str, Found]
     doubts: list[str]
     vault: Vault
+
+    def name_of(self, _: str, id: str) -> str:
+        """The name of what an id in an answer refers to."""
+        voice = self.snapshot.voices.get(id)
+        return self.names.get(id) or (id if voice is None else f"{VOICES}/{voice}")
 
 
 class Config:
@@ -334,7 +339,7 @@ class Config:
 
         Of a version that does not say which version of its engine it had, the engine stays as it is, which is one of the conflicts.
 
-        :param dry_run: whether nothing is changed, and only told which calls the draft answers at once.
+        :param dry_run: whether nothing is changed, and only told which calls the draft answers at once, and which agents share its engine.
         :raises ConfigurationError: there is no such agent or version, or what its files say is not applied.
         """
         read = await self._checked()
@@ -342,6 +347,7 @@ class Config:
         engine = [other for other in _below(name, read.folder.wanted) if kind_of(other).folder in {"llms", "flows"}]
         plan = self._plan(read, [name, *engine], (), ())
         plan = attrs.evolve(plan, conflicts=tuple(text for text in plan.conflicts if text not in plan.keys))  # those are in no file
+        plan = attrs.evolve(plan, steps=tuple(step for step in plan.steps if step.parts))  # an earlier version of an engine is no edit
         if edited := sorted(_open(plan) - {*plan.kept}):
             raise ConfigurationError(f"edits of {', '.join(edited)} would be lost, which are not applied: apply them, or take them back")
         found = read.account[name]
@@ -352,12 +358,17 @@ class Config:
         calls = _calls(read)
         newer = attrs.evolve(calls.agents[name], published=True)  # the draft that is made comes after whatever is the latest
         takers = attrs.evolve(calls, agents={**calls.agents, name: newer}).takers(name)
-        live = [f"{name}: live at once: this draft answers calls of {', '.join(takers)}"] if takers else []
+        told = [f"{name}: live at once: this draft answers calls of {', '.join(takers)}"] if takers else []
+        if others := _sharing(read, found.id, then):
+            told.append(
+                f"{', '.join(others)}: of the same LLM or flow, whose files go back for all: they keep the version that they have, "
+                "until apply makes drafts of them too"
+            )
         if dry_run:
-            return Pulled((), {}, notes=(*live,))
+            return Pulled((), {}, notes=(*told,))
         await self._account.draft(kind_of(name), found.id, version)
         pulled = await self.pull([name], overwrite=[name, *engine])
-        pulled = attrs.evolve(pulled, notes=(*pulled.notes, *live))
+        pulled = attrs.evolve(pulled, notes=(*pulled.notes, *told))
         own: Json = then.get("response_engine") or {}
         first = all(read.account[other].published and not read.account[other].version for other in engine)
         if engine_of(then) is None or isinstance(own.get("version"), int) or (engine and first):
@@ -401,15 +412,26 @@ class Config:
     def _found(self, read: _Read, name: str, id: str) -> Found:
         kind = kind_of(name)
         answer = read.snapshot.objects[kind.folder][id]
-        voices = {voice: f"{VOICES}/{known}" for voice, known in read.snapshot.voices.items()}
-        fields = from_answer(kind, answer, lambda _, other: read.names.get(other) or voices.get(other) or other)
+        fields = from_answer(kind, answer, read.name_of)
         return Found(
             id,
             concealed(fields, read.folder.wanted.get(name), read.vault, (name,)),
             bool(answer.get("is_published")),
             answer.get("version"),
             answer.get("status") in READING,
+            self._behind(read, id, answer),
         )
+
+    def _behind(self, read: _Read, id: str, answer: Json) -> Behind | None:
+        engine, earlier = engine_of(answer), read.snapshot.earlier.get(id)
+        name = "" if engine is None else read.names.get(engine[1], "")
+        if earlier is None or name not in read.account:
+            return None
+        kind = kind_of(name)
+        fields = from_answer(kind, earlier, read.name_of)
+        vault = attrs.evolve(read.vault, found={**read.vault.found}, held={**read.vault.held}, others={**read.vault.others}, unknown=set())
+        parts = parts_of(kind, concealed(fields, read.folder.wanted.get(name), vault, (name,)))
+        return Behind(name, earlier["version"], parts, parts_of(kind, read.account[name].fields))
 
     def _agents(self, read: _Read) -> list[str]:
         """The agents of the account that files are about."""
@@ -589,6 +611,14 @@ def _calls(read: _Read) -> Calls:
             for name, answers in leading.items()
         },
     )
+
+
+def _sharing(read: _Read, agent: str, answer: Json) -> list[str]:
+    """The other agents that have the engine of a version of an agent, by name; by id where no file is about them."""
+    engine = engine_of(answer)
+    agents = {**read.snapshot.objects["agents"], **read.snapshot.objects["chat_agents"]}
+    others = [id for id, other in agents.items() if id != agent and engine is not None and engine_of(other) == engine]
+    return sorted((read.names.get(id, id) for id in others), key=natural)
 
 
 def _refuse_all_calls(plan: Plan, calls: Calls) -> None:

@@ -23,12 +23,14 @@ class Snapshot:
 
     :param tags: by agent, the numbers of the versions that its tags stand on.
     :param published: by LLM and flow that has a draft, what the API answers about the version that was published last.
+    :param earlier: by agent that has another version of its LLM or flow than the latest one, what the API answers about that version.
     """
 
     objects: Mapping[str, Mapping[str, Json]]
     voices: Mapping[str, str] = attrs.field(factory=dict[str, str])
     tags: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict[str, "Mapping[str, int]"])
     published: Mapping[str, Json] = attrs.field(factory=dict[str, "Json"])
+    earlier: Mapping[str, Json] = attrs.field(factory=dict[str, "Json"])
 
     def get(self, name: str, id: str | None) -> Json | None:
         return None if id is None else self.objects[kind_of(name).folder].get(id)

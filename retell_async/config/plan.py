@@ -16,9 +16,9 @@ from .kinds import KINDS, VOICES, Json, Kind, kind_of, natural, references
 from .live import Calls, bindings
 from .merge import Side, compared
 from .state import Bound, State, digest
-from .values import OTHER, apart
+from .values import OTHER, apart, unmarked
 
-__all__ = ["Action", "Found", "Plan", "Step", "keys_apart", "make_plan", "pinned", "report"]
+__all__ = ["Action", "Behind", "Found", "Plan", "Step", "keys_apart", "make_plan", "pinned", "report"]
 
 Action: TypeAlias = Literal["create", "update", "delete"]
 
@@ -42,6 +42,28 @@ _PLACEHOLDERS: Mapping[str, Any] = {"nodes": []}
 
 
 @attrs.frozen
+class Behind:
+    """The version of its LLM or flow that an agent has, where it is not the latest one.
+
+    :param engine: the name of the LLM or flow.
+    :param parts: its settings in this version, as a file would have them.
+    :param latest: those of the latest one.
+    """
+
+    engine: str
+    version: int
+    parts: Json
+    latest: Json
+
+    def changes(self) -> list[Change]:
+        """What the agent gets with the latest version."""
+        return list(changes(unmarked(self.parts), unmarked(self.latest)))
+
+    def __str__(self) -> str:
+        return f"version {self.version} of {self.engine}, which is not what the file says"
+
+
+@attrs.frozen
 class Found:
     """An object of the account, as a file would have it.
 
@@ -55,6 +77,7 @@ class Found:
     version: int | None = None
     reading: bool = False
     """Whether its sources are still being read, and are not among the settings."""
+    behind: Behind | None = None
 
 
 @attrs.frozen
@@ -64,6 +87,7 @@ class Step:
     :param parts: the settings that are written, as the file has them; ``None`` for one that is taken away.
     :param before: the same as the account has them.
     :param drafts: agents that get a draft before, since their engine is published with them.
+    :param behind: the version of its engine that an agent has, and that its draft gets the latest one in place of.
     """
 
     action: Action
@@ -71,6 +95,7 @@ class Step:
     parts: Json
     before: Json = attrs.field(factory=dict[str, Any])
     drafts: tuple[str, ...] = ()
+    behind: Behind | None = None
 
     def changes(self) -> list[Change]:
         """What it changes, place by place."""
@@ -121,12 +146,16 @@ class Plan:
         kept = [
             line for name, changed in self.kept.items() for line in (f"{name}:", *(text for one in changed for text in told(one, "    ")))
         ]
-        return [*kept, *self.clashes]
+        behind = [f"{step.name} has {step.behind}" for step in self.steps if step.behind is not None]
+        return [*kept, *behind, *self.clashes]
 
     @property
     def digest(self) -> str:
         """What tells this plan from any other: it holds no settings, and may be kept anywhere."""
-        steps = [[step.action, step.name, {name: digest(value) for name, value in step.parts.items()}, step.drafts] for step in self.steps]
+        steps = [
+            [step.action, step.name, {name: digest(value) for name, value in step.parts.items()}, step.drafts, f"{step.behind or ''}"]
+            for step in self.steps
+        ]
         text = json.dumps([self.environment, steps, {name: dict(parts) for name, parts in self.account.items()}], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -353,8 +382,10 @@ class _Making:
             )
         if kept:
             self.kept[name] = tuple(kept)
-        if write:
-            self.wanted[name] = Step("update", name, write, {part: account.get(part) for part in write}, self._drafts(name, kind, found))
+        behind = self._behind(name, found)
+        if write or behind is not None:
+            before = {part: account.get(part) for part in write}
+            self.wanted[name] = Step("update", name, write, before, self._drafts(name, kind, found), behind)
             self._warn(name, account, write)
             if kind.folder == "knowledge_bases":
                 self.warnings.append(f"{name} has no drafts: it is changed for calls at once")
@@ -400,6 +431,20 @@ class _Making:
             )
         return tuple(sorted(users, key=natural))
 
+    def _behind(self, name: str, found: Found) -> Behind | None:
+        """The version of its engine that an agent has, where the latest one is what the file says and this is not."""
+        behind = found.behind
+        if behind is None or behind.engine not in {*self.files[name].get("response_engine", {}).values()} & {*self.files}:
+            return None
+        if behind.engine in self.wanted:  # whose draft this agent gets
+            return None
+        bound = self.state.objects.get(behind.engine)
+        sides = compared(parts_of(kind_of(behind.engine), self.files[behind.engine]), behind.latest, None if bound is None else bound.base)
+        settled = {part: side.file for part, side in sides if side.verdict == "same"}
+        had = {part: digest(behind.parts.get(part)) for part in settled}
+        other = any(had[part] not in {digest(said), digest(behind.latest.get(part))} for part, said in settled.items())
+        return behind if other else None
+
     def _check_references(self, name: str) -> None:
         for reference in references(self.files[name]):
             folder, _, other = reference.partition("/")
@@ -436,12 +481,13 @@ class _Making:
             first = {
                 part: value for part, value in first.items() if part not in postponed or (part in _PLACEHOLDERS and step.action == "create")
             }
-            if first:
+            if first or step.behind is not None:
                 yield attrs.evolve(step, parts=first)
             waiting.discard(name)
             if postponed:
                 before = first if step.action == "create" else step.before
-                later.append(attrs.evolve(step, action="update", parts=postponed, before={part: before.get(part) for part in postponed}))
+                before = {part: before.get(part) for part in postponed}
+                later.append(attrs.evolve(step, action="update", parts=postponed, before=before, behind=None))
         yield from later
 
 
@@ -488,6 +534,10 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield f"{_SIGNS[step.action]} {step.action} {step.name}"
         if step.drafts:
             yield f"    in the drafts of {', '.join(step.drafts)}"
+        if step.behind is not None:
+            yield f"    it has {step.behind}, and gets the latest:"
+            for change in step.behind.changes():
+                yield from told(change, "        ")
         if step.action != "delete":
             for change in step.changes():
                 yield from told(change, "    ")
