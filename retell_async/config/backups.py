@@ -13,10 +13,10 @@ from posixpath import normpath
 from .._core.errors import ConfigurationError
 from .kinds import FOLDERS
 from .naming import Snapshot
-from .state import FILE, replace_file
+from .state import BESIDE, FILE, replace_file
 from .values import pieces
 
-__all__ = ["BACKUPS", "back_up", "files_at", "keep_bytes", "is_taken_along"]
+__all__ = ["BACKUPS", "back_up", "files_at", "is_taken_along", "tell_git"]
 
 BACKUPS = ".backups"
 _KEPT = (*FOLDERS, "environments")
@@ -34,11 +34,13 @@ def back_up(root: Path, environment: str, snapshot: Snapshot, path: Path | None 
     return path
 
 
-def keep_bytes(root: Path) -> None:
-    """Tell git to leave line ends as they are, unless it was told something there already: they are part of prompts."""
-    path = root / ".gitattributes"
-    if not path.exists():
-        path.write_text("".join(f"{pattern} -text\n" for pattern in (*(f"{name}/**" for name in _KEPT), FILE)), encoding="utf-8")
+def tell_git(root: Path) -> None:
+    """Tell git to leave line ends, which are part of prompts, and what a run that was killed left. What it was told there already stays."""
+    root.mkdir(parents=True, exist_ok=True)
+    patterns = (*(f"{name}/**" for name in _KEPT), FILE)
+    for name, text in {".gitattributes": "".join(f"{one} -text\n" for one in patterns), ".gitignore": f"{BESIDE}\n"}.items():
+        if not (root / name).exists():
+            (root / name).write_text(text, encoding="utf-8")
 
 
 def files_at(root: Path, commit: str) -> list[str]:

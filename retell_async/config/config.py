@@ -13,7 +13,7 @@ from .._client import AsyncRetell
 from .._core.errors import ConfigurationError, NotFoundError, UnprocessableEntityError
 from .account import READING, Account
 from .applying import Applied, OutOfDateError, Run, apply_plan
-from .backups import BACKUPS, back_up, files_at, keep_bytes
+from .backups import BACKUPS, back_up, files_at, tell_git
 from .bodies import SOURCES, TEXT, from_answer, parts_of, sent, source_of, strange_fields
 from .document import faults_of
 from .folder import ENVIRONMENTS, Folder, read_folder
@@ -99,6 +99,7 @@ class Config:
         read = await self._read(every=True)
         self._refuse_broken(read.folder)
         chosen = self._chosen(read, names)
+        tell_git(self.root)
         written: list[str] = []
         conflicts = [*read.doubts] if not names else []
         notes: list[str] = []
@@ -149,7 +150,6 @@ class Config:
                 for field in strange_fields(kind, read.snapshot.objects[kind.folder][found.id])
             ]
         self._save(read.state)
-        keep_bytes(self.root)
         secrets = {**read.vault.others, **read.vault.held, **read.vault.found}
         return Pulled(tuple(written), secrets, tuple(conflicts), (*notes, *_about_keys(read.vault)))
 
@@ -506,7 +506,7 @@ class Config:
             raise ConfigurationError("\n".join(f"{problem}" for problem in folder.problems))
 
     def _save(self, state: State) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
+        tell_git(self.root)
         write_state(self.root, self.environment, state)
 
 

@@ -13,9 +13,11 @@ import attrs
 from .._core.errors import ConfigurationError
 from .kinds import Json, is_name, natural
 
-__all__ = ["FILE", "Base", "Bound", "Pending", "State", "digest", "environments_of", "read_state", "replace_file", "write_state"]
+__all__ = ["BESIDE", "FILE", "Base", "Bound", "Pending", "State", "digest", "environments_of", "read_state", "replace_file", "write_state"]
 
 FILE = "retell.state.json"
+BESIDE = ".retell.*.tmp"
+"""A file on its way into the place of another: a run that is killed leaves it."""
 _VERSION = 1
 
 Base: TypeAlias = "tuple[str | None, str | None]"
@@ -137,7 +139,7 @@ def replace_file(path: Path, content: bytes, mode: int | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if mode is None and path.exists():
         mode = path.stat().st_mode & 0o777
-    beside = path.with_name(f".retell.{os.getpid()}.tmp")
+    beside = path.with_name(BESIDE.replace("*", f"{os.getpid()}"))
     beside.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode), "wb") as file:

@@ -14,6 +14,7 @@ import pytest
 from retell_async import AsyncRetell
 from retell_async._core.errors import OutcomeUnknownError
 from retell_async.config import Config, OutOfDateError, account as accounts, report
+from retell_async.config.backups import is_taken_along
 from retell_async.testing import LocalRetell
 
 WRITES = ("create", "update", "delete", "draft", "change_sources")
@@ -200,3 +201,25 @@ async def test_killed_after_each_step(tmp_path: Path) -> None:
     assert codes == [-signal.SIGKILL] * 6 + [0]
     async with local.client() as client:
         await everything_once(Config(tmp_path, client), local)
+
+
+@pytest.mark.needs("git")
+@pytest.mark.asyncio
+async def test_git_ignores_what_a_run_that_is_killed_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    written: list[bool] = []
+
+    def taken_along(_: int) -> None:
+        written.extend(is_taken_along(path) for path in tmp_path.rglob("*.tmp"))
+
+    local = LocalRetell()
+    async with local.client() as client:
+        await small(client)
+        monkeypatch.setattr("os.fsync", taken_along)
+        await Config(tmp_path / "retell", client).pull()
+        assert written
+        (file,) = (tmp_path / "retell/agents").glob("sales.yaml")
+        file.write_text(f"{file.read_text()}voice_speed: 1.5\n")
+        config = Config(tmp_path / "retell", client)
+        await config.apply(await config.plan())
+        assert not any(written)

@@ -61,7 +61,7 @@ async def test_everything_moves_to_an_empty_account_and_comes_back_the_same(tmp_
     await move(local, other, tmp_path / "a", "other")
     await move(other, third, tmp_path / "b", "third")
     first, second = files(tmp_path / "a"), files(tmp_path / "b")
-    assert {*FOLDERS, ".gitattributes"} == {name.partition("/")[0] for name in first}
+    assert {*FOLDERS, ".gitattributes", ".gitignore"} == {name.partition("/")[0] for name in first}
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []
     assert not any(KEY.encode() in content for content in first.values())
