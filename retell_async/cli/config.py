@@ -288,7 +288,7 @@ def publish(ctx: click.Context, names: Sequence[str], title: str | None, yes: bo
 
 @config.command()
 @click.argument("name", required=False, metavar="[AGENT]")
-@click.option("--version", type=int, metavar="N", help="Make a draft of AGENT with the settings of this version.")
+@click.option("--version", type=click.IntRange(min=0), metavar="N", help="Make a draft of AGENT with the settings of this version.")
 @click.option("--commit", metavar="COMMIT", help="Put back the files that this commit of git has. It needs no key.")
 @_yes
 @click.pass_context

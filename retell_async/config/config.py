@@ -10,7 +10,7 @@ from typing import Any, cast
 import attrs
 
 from .._client import AsyncRetell
-from .._core.errors import ConfigurationError, NotFoundError, UnprocessableEntityError
+from .._core.errors import BadRequestError, ConfigurationError, NotFoundError, UnprocessableEntityError
 from .account import READING, Account
 from .applying import Applied, OutOfDateError, Run, apply_plan
 from .backups import BACKUPS, back_up, files_at, tell_git
@@ -353,7 +353,7 @@ class Config:
         found = read.account[name]
         try:
             then = await self._account.retrieve(kind_of(name), found.id, version)
-        except (NotFoundError, UnprocessableEntityError):
+        except (BadRequestError, NotFoundError, UnprocessableEntityError):
             raise ConfigurationError(f"there is no version {version} of {name}: its latest is {found.version}") from None
         calls = _calls(read)
         newer = attrs.evolve(calls.agents[name], published=True)  # the draft that is made comes after whatever is the latest

@@ -291,3 +291,9 @@ def test_files_are_put_back_without_a_key(tmp_path: Path, monkeypatch: pytest.Mo
     done = CliRunner().invoke(retell_async, ["config", "--env", "prod", "rollback", "--commit", "HEAD~1"], env={"RETELL_API_KEY": ""})
     assert (done.exit_code, done.output) == (0, "put back agents/a.yaml\nlook at `plan`, then `apply`\n")
     assert file.read_text(encoding="utf-8") == "agent_name: A\n"
+
+
+def test_a_version_below_0_is_refused_before_anything_is_sent(local: LocalRetell) -> None:
+    code, output = run("rollback", "agents/appointments", "--version", "-1")
+    assert (code, "'--version': -1 is not in the range x>=0" in output) == (1, True)
+    assert not local.requests()

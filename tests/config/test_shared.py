@@ -76,6 +76,15 @@ async def test_a_rollback_of_one_leaves_no_draft_of_another_behind_unsaid(tmp_pa
         assert (await config.plan()).status == 0
 
 
+@pytest.mark.parametrize("version", [-1, 9, 10**20])
+async def test_a_version_that_is_not_there(tmp_path: Path, version: int) -> None:
+    local = LocalRetell()
+    async with local.client() as client:
+        config = await published(tmp_path, client)
+        with pytest.raises(ConfigurationError, match=f"^there is no version {version} of agents/one: its latest is 0$"):
+            await config.restore_version("agents/one", version)
+
+
 async def test_all_are_rolled_back_one_by_one(tmp_path: Path) -> None:
     local = LocalRetell()
     async with local.client() as client:
