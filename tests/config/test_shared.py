@@ -166,3 +166,28 @@ async def test_a_version_that_says_the_same_is_quiet_and_read_once(tmp_path: Pat
         await client.agent.create_version(agent.id, base_version=0)
         await config.publish(["agents/one"])
         assert await reads() == 2  # the latest, and that of the two others
+
+
+async def test_chat_agents_of_one_flow(tmp_path: Path) -> None:
+    local = LocalRetell()
+    async with local.client() as client:
+        nodes: Any = [{"type": "end", "id": "n", "instruction": {"type": "prompt", "text": "Bye"}}]
+        flow = (await client.conversation_flow.create(nodes=nodes, start_speaker="agent", start_node_id="n")).conversation_flow_id
+        engine: Any = {"type": "conversation-flow", "conversation_flow_id": flow}
+        for name in ("One", "Two"):
+            await client.chat_agent.create(agent_name=name, response_engine=engine)
+        config = Config(tmp_path, client, variables={})
+        await config.pull()
+        await config.publish()
+        one, two = local.sandbox.store.agents
+        await client.agent.create_version(one.id, base_version=0)
+        nodes[0]["instruction"]["text"] = "Good day"
+        await client.conversation_flow.update(flow, nodes=nodes)
+        await config.pull()
+        plan = await config.plan()
+        assert [(step.name, step.behind and step.behind.engine) for step in plan.steps] == [("chat_agents/two", "flows/one")]
+        await config.apply(plan)
+        (found,) = local.sandbox.store.flows
+        version = two.latest["response_engine"]["version"]
+        assert found.versions[version]["nodes"][0]["instruction"]["text"] == "Good day"
+        assert (await config.plan()).status == 0
