@@ -203,10 +203,14 @@ async def test_killed_after_each_step(tmp_path: Path) -> None:
         await everything_once(Config(tmp_path, client), local)
 
 
+def repository(root: Path) -> None:
+    subprocess.run(["git", "init", "-q", root], check=True)
+
+
 @pytest.mark.needs("git")
 @pytest.mark.asyncio
 async def test_git_ignores_what_a_run_that_is_killed_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    repository(tmp_path)
     written: list[bool] = []
 
     def taken_along(_: int) -> None:
