@@ -83,7 +83,7 @@ class Effect:
     awaits: list[Effect] = attrs.field(factory=list["Effect"], repr=False)
     """What the code that carries it out is waiting for."""
     told: bool = attrs.field(default=False, repr=False)
-    """Whether the answer of a turn that knew of it was completed."""
+    """Whether the user has heard all of an answer that was given when it was known how it ended."""
 
     def needs(self, other: Effect) -> bool:
         """Whether it cannot end before another one does."""
@@ -158,16 +158,16 @@ class Effects:
         ]
 
     def untold(self) -> tuple[Effect, ...]:
-        """What turns have begun that were given up before the user heard their answers."""
+        """What turns have begun, and the user may not have been told of."""
         known = {**self._elsewhere, **self._known}.values()
         return tuple(effect for effect in known if effect.error is None and not effect.told)
 
     def told(self, turn: Turn) -> None:
-        """The answer of a turn is complete, and the user has been told of what it did and of what was carried over to it."""
-        for effect in self.untold():
-            if effect.turn is turn or effect in turn.effects:
-                effect.told = True
-                self.changed()
+        """The user has heard all of the answer of a turn."""
+        for effect in turn.tells:
+            effect.told = True
+        if turn.tells:
+            self.changed()
 
     async def once(self, key: str, fn: Callable[[], object], tasks: TaskGroup, turn: Turn, retry_on: tuple[type[Exception], ...]) -> object:
         """The result of `fn`, which is called unless it was before."""

@@ -23,6 +23,7 @@ from retell_async._instrumentation import TurnActivity, trace_in
 
 from .agent import Agent, say_all
 from .channel import Channel
+from .chat.transcripts import is_spoken
 from .connection import Connection, FloodedError
 from .effects import Effects
 from .log import log, object_of, text_of
@@ -506,6 +507,8 @@ class Session:
         if not self._ready and (self.settings.admit is not None or (asked.kind == "begin" and self._greets_by_details())):
             self._held = asked
             return
+        if self._turn is not None:
+            self._note_told(self._turn)
         self._give_up(self._turn)
         self._interruption.cancel()
         if asked.kind != "begin":
@@ -619,7 +622,9 @@ class Session:
                 filled_at = math.inf
                 if not turn.text:
                     filler = settings.filler[self._stats.fillers % len(settings.filler)]
-                    self._stats.fillers += self._conversation.respond(turn.id, f"{filler.rstrip()} ", complete=False)
+                    if self._conversation.respond(turn.id, f"{filler.rstrip()} ", complete=False):
+                        turn.filler = filler
+                        self._stats.fillers += 1
                     self._wake()
             turn.hurried = anyio.Event()
             with anyio.move_on_after(min(until, filled_at) - now):
@@ -670,6 +675,7 @@ class Session:
             except Exception as error:  # noqa: BLE001 - whatever the application's code raises
                 log.error("call %r: failure_message failed\n%s", self.call_id, masked_traceback(error))
                 message = FAILURE
+        turn.tells.clear()  # it is this message that the user hears to the end, and not what was done
         turn.complete = self._conversation.respond(turn.id, _after(turn.text, message), complete=True)
         self._wake()
 
@@ -677,8 +683,15 @@ class Session:
         """What the agent speaks may be a filler; the turn is spoken when there are words of it."""
         if turn.speaking and turn.text.strip():
             turn.spoken.set()
-            if turn.complete:
-                self._effects.told(turn)
+
+    def _note_told(self, turn: Turn) -> None:
+        """Another turn is asked for: what this one did is told to it too, unless the user has heard this one to its end.
+
+        An endpoint is faster than speech, so most turns that are interrupted are complete. To tell once too often does no harm.
+        """
+        since = self.transcript[len(turn.transcript) :]
+        if turn.complete and turn.spoken.is_set() and is_spoken(f"{turn.filler} {turn.text}", since):
+            self._effects.told(turn)
 
     async def _pick_up(self, pickup: SilentPickup) -> None:
         await anyio.sleep(pickup.after)

@@ -41,7 +41,9 @@ class Turn:
         self.transcript_with_tool_calls: Sequence[UtteranceOrToolCall] | None = session.transcript_with_tool_calls
         """The same with tool calls and keys pressed, if the application asked for it."""
         self.effects = effects
-        """What `once` was called for in turns that the user did not get to hear: done or still going on, and to be told or kept to."""
+        """What `once` was called for in turns that the user did not hear to the end: done or still going on, and to be told or kept to."""
+        self.tells = [effect for effect in effects if effect.done]
+        """What the user has been told of once all of this turn was heard: what it was told of itself, and what it has asked for."""
         self._timeout = timeout
         self.hurried = anyio.Event()
         """Set when there is less time than there was."""
@@ -51,6 +53,8 @@ class Turn:
         """Whether saying nothing is meant. Else an answer without words and without an action ends with the failure message."""
         self.text = ""
         """What was said in this turn so far."""
+        self.filler = ""
+        """What was said before it, while there was nothing of it."""
         self.action: Action | None = None
         """What will be done when it is spoken."""
         self.says_goodbye = False
@@ -97,8 +101,8 @@ class Turn:
     def messages(self, system: str | None = None, *, reminder: str = REMINDER) -> list[ChatMessage]:
         """The conversation as chat messages, as OpenAI's and similar endpoints take them.
 
-        What the agent was to say but was interrupted in is cut to what was spoken. Side effects of turns that were not heard are told in a
-        system message at the end. With `transcript_with_tool_calls`, tool calls are there as such.
+        What the agent was to say but was interrupted in is cut to what was spoken. Side effects of turns that were not heard to the end are
+        told in a system message at the end. With `transcript_with_tool_calls`, tool calls are there as such.
 
         :param system: the text of a system message in front.
         :param reminder: a user's message at the end of a reminder, for models that answer nothing to their own words.
@@ -232,10 +236,12 @@ class Turn:
             activity.first_text = time.perf_counter() - activity.began
 
     def take_on(self, effect: Effect) -> None:
-        """Do when this turn is spoken what a side effect that it has asked for is to do then.
+        """Tell of a side effect that this turn has asked for, and do when it is spoken what that is to do then.
 
         :raises ValueError: the turn has another action already.
         """
+        if not self.complete:
+            self.tells.append(effect)
         if effect.action is not None:
             self._act(effect.action)
         if effect.says_goodbye:

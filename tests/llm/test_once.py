@@ -80,7 +80,7 @@ def test_a_cancelled_turn_books_and_the_next_one_is_told() -> None:
             assert line.text(1) == "One moment. "
             assert await line.answer(4, user("one")) == "One moment. Booked ten."
             line.update(user("one"), turn="agent_turn")
-            line.ask(5, user("two"))  # has heard of it
+            line.ask(5, user("one"), agent("One moment. Booked ten."), user("two"))  # has heard of it
             assert await line.complete(5) == "One moment. Booked ten."
 
     run(main)
@@ -92,6 +92,77 @@ def test_a_cancelled_turn_books_and_the_next_one_is_told() -> None:
         [("book", 1, True, {"slot": "ten"})],
         [],
     ]
+
+
+BOOKED = "One moment. Booked ten."
+HEARD: list[tuple[list[str], bool]] = [
+    (["One", "moment."], True),
+    (["One", "moment.", "Booked"], True),
+    (["One", "moment.", "Booked", "ten."], False),
+]
+
+
+@pytest.mark.parametrize("filler", [None, "Well,"])
+@pytest.mark.parametrize(("words", "told"), HEARD)
+def test_what_a_turn_did_is_told_until_one_that_tells_of_it_is_heard_to_its_end(words: list[str], told: bool, filler: str | None) -> None:
+    keys: list[list[str]] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        keys.append([effect.key for effect in turn.effects])
+        if turn.id == 1 and filler:
+            await anyio.sleep(2)
+        if turn.id == 1:
+            yield "One moment. "
+            await turn.once("book", lambda: "ten")
+            yield "Booked ten."
+        else:
+            yield "Anything else?"
+
+    async def main() -> None:
+        async with talking(application(answer, filler=filler, filler_after=1)) as talk:
+            line = await talk.greeted()
+            said = [agent("Hello"), user("ten")]
+            spoken = await line.answer(1, *said)
+            assert spoken == (f"{filler} {BOOKED}" if filler else BOOKED)
+            line.update(*said, turn="agent_turn")
+            line.update(*said, agent(spoken))  # is yet to be spoken
+            heard = [*([filler] if filler else []), *words]
+            cut = {**agent(spoken), "words": [{"word": word, "start": at, "end": at + 1} for at, word in enumerate(heard)]}
+            said += [cut, user("ten sharp")]
+            await line.answer(2, *said)
+            line.update(*said, turn="agent_turn")
+            await line.answer(3, *said, agent("Anything else?"), user("no"))
+
+    run(main)
+    assert keys == [[], ["book"] if told else [], []]
+
+
+@pytest.mark.parametrize("how", ["raises", "takes too long", "while it goes on"])
+def test_what_a_turn_did_that_failed_is_told_however_much_of_it_was_heard(how: str) -> None:
+    keys: list[list[str]] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        keys.append([effect.key for effect in turn.effects])
+        yield "One moment. "
+        if turn.id == 1:
+            await turn.once("book", lambda: anyio.sleep(20 if how == "while it goes on" else 0))
+            if how == "takes too long":
+                await anyio.sleep_forever()
+            raise RuntimeError
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = await talk.greeted()
+            said = [user("ten")]
+            for id, more in ((1, "at ten"), (2, "thanks"), (3, "bye")):
+                spoken = await line.answer(id, *said)
+                line.update(*said, turn="agent_turn")
+                said += [agent(spoken), user(more)]
+            await line.answer(4, *said)
+
+    run(main)
+    # The second turn did not know how it ended where it went on, and nor did the third.
+    assert keys == [[], ["book"], ["book"] if how == "while it goes on" else [], ["book"] if how == "while it goes on" else []]
 
 
 def test_a_reconnection_in_the_middle() -> None:
@@ -855,7 +926,7 @@ def test_what_was_done_in_turns_that_were_not_heard_is_told_in_another_process()
             await line.complete(1)
             await line.answer(2, user("and?"))
             line.update(user("and?"), turn="agent_turn")
-            await line.answer(3, user("well?"))
+            await line.answer(3, user("and?"), agent("Right."), user("well?"))
 
     run(main)
     ten, at_ten = ("ten", 1, True, {"slot": "ten"}), ("at ten", 1, True, {"slot": "at ten"})

@@ -12,7 +12,7 @@ from retell_async._core.json import well_formed
 from ..effects import Effect
 from ..log import text_of
 
-__all__ = ["REMINDER", "ChatMessage", "chat_messages", "last_said", "spoken_part"]
+__all__ = ["REMINDER", "ChatMessage", "chat_messages", "is_spoken", "last_said", "spoken_part"]
 
 ChatMessage: TypeAlias = dict[str, Any]
 """As OpenAI's chat completions have it: ``role`` and ``content``, and what goes with tool calls."""
@@ -35,7 +35,16 @@ def spoken_part(content: str, words: Iterable[Any]) -> str:
     Letters and digits are compared, without case, accents and signs. Where they differ, as a number does that one has in digits and the
     other in words, as many words of the utterance are taken as were spoken, and all of it if the last ones are alike.
     """
-    given = [str(word.word) for word in words if getattr(word, "word", None)]
+    return _part(content, [str(word.word) for word in words if getattr(word, "word", None)])
+
+
+def is_spoken(text: str, since: Iterable[Any]) -> bool:
+    """Whether the agent has spoken a text to its end, by the part of the transcript that has it."""
+    words = " ".join(_text(item) for item in since if item.role == "agent").split()
+    return bool(words) and _part(text, words) == text
+
+
+def _part(content: str, given: Sequence[str]) -> str:
     if "".join("".join(given).split()) == "".join(content.split()):
         return content
     spoken = [plain for text in given if (plain := _plain(text))]
@@ -117,11 +126,12 @@ def _said(messages: list[ChatMessage], role: str, content: str) -> None:
 
 def _told(effect: Effect) -> str:
     if not effect.done:
-        return f"Begun already, though the user was not told, and not to be done again: {effect.key}. The very same call gives its result."
+        begun = "Begun already, though the user may not have been told, and not to be done again"
+        return f"{begun}: {effect.key}. The very same call gives its result."
     if effect.action is None and not effect.says_goodbye:
-        return f"Done already, though the user was not told: {effect.key}. Result: {text_of(effect.result)}"
+        return f"Done already, though the user may not have been told: {effect.key}. Result: {text_of(effect.result)}"
     return (
-        f"Called already, in an answer that the user did not hear: {effect.key}. Result: {text_of(effect.result)}\n"
+        f"Called already, in an answer that the user did not hear to its end: {effect.key}. Result: {text_of(effect.result)}\n"
         "What that does with the phone call (to hang up, transfer, press keys or take leave) has not happened: make the very same call "
         "again if it is still wanted. Nothing else of it is done twice."
     )

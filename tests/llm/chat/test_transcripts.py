@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from retell_async.llm.chat.transcripts import REMINDER, chat_messages, last_said, spoken_part
+from retell_async.llm.chat.transcripts import REMINDER, chat_messages, is_spoken, last_said, spoken_part
 from retell_async.llm.effects import Effect
 from retell_async.llm.messages import ResponseRequired, parse_request
 from retell_async.llm.protocol import Action
@@ -54,6 +54,29 @@ def words(*spoken: str) -> list[Json]:
 def test_the_part_that_was_spoken(content: str, spoken: list[str], part: str) -> None:
     (item,) = items({"role": "agent", "content": content, "words": words(*spoken)})
     assert spoken_part(content, item.words) == part
+
+
+@pytest.mark.parametrize(
+    ("since", "whole"),
+    [
+        ([], False),
+        ([{"role": "user", "content": "One moment. You are booked."}], False),
+        ([{"role": "agent", "content": "One moment. You are booked."}], True),
+        ([{"role": "agent", "content": "One moment."}], False),
+        ([{"role": "agent", "content": "One moment. You are booked.", "words": words("One", "moment.")}], False),
+        ([{"role": "agent", "content": "One moment. You are booked.", "words": words("one", "moment", "you", "are", "booked")}], True),
+        (
+            [
+                {"role": "agent", "content": "One moment."},
+                {"role": "user", "content": "Yes"},
+                {"role": "agent", "content": "You are booked."},
+            ],
+            True,
+        ),
+    ],
+)
+def test_whether_a_text_was_spoken_to_its_end(since: list[Json], whole: bool) -> None:
+    assert is_spoken(" One moment. You are booked. ", items(*since)) is whole
 
 
 def test_a_conversation() -> None:
@@ -136,12 +159,13 @@ def test_what_was_done_and_not_told() -> None:
         "What that does with the phone call (to hang up, transfer, press keys or take leave) has not happened: make the very same call "
         "again if it is still wanted. Nothing else of it is done twice."
     )
+    unheard = "Called already, in an answer that the user did not hear to its end"
     assert chat_messages([], effects=effects) == [
         {
             "role": "system",
-            "content": 'Done already, though the user was not told: book:10. Result: {"slot": 10}\n'
-            "Begun already, though the user was not told, and not to be done again: mail. The very same call gives its result.\n"
-            f"Called already, in an answer that the user did not hear: hang_up({{}}). Result: Say goodbye.\n{not_happened}\n"
-            f"Called already, in an answer that the user did not hear: leave({{}}). Result: Ask whether that is all.\n{not_happened}",
+            "content": 'Done already, though the user may not have been told: book:10. Result: {"slot": 10}\n'
+            "Begun already, though the user may not have been told, and not to be done again: mail. The very same call gives its result.\n"
+            f"{unheard}: hang_up({{}}). Result: Say goodbye.\n{not_happened}\n"
+            f"{unheard}: leave({{}}). Result: Ask whether that is all.\n{not_happened}",
         }
     ]
