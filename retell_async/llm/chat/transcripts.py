@@ -75,21 +75,31 @@ def _plain(text: str) -> str:
 def chat_messages(
     transcript: Sequence[Any], *, system: str | None = None, reminder: str | None = None, effects: Sequence[Effect] = ()
 ) -> list[ChatMessage]:
-    """A transcript as chat messages; what follows each other from one side is one message."""
+    """A transcript as chat messages; what follows each other from one side is one message.
+
+    An endpoint refuses a call that is not followed by its result at once, so what lay between the two comes after both.
+    """
     messages: list[ChatMessage] = [] if system is None else [{"role": "system", "content": system}]
-    results = {id for item in transcript if item.role == "tool_call_result" and (id := _id(item))}
-    invoked: set[str] = set()
+    results: dict[str, Any] = {}
+    for item in transcript:
+        if item.role == "tool_call_result":
+            results.setdefault(_id(item), item)
+    beside: list[dict[str, Any]] | None = None  # the calls that the next one stands beside
     for item in transcript:
         role = item.role if isinstance(item.role, str) else ""
+        if role != "tool_call_invocation":
+            beside = None
         if role in _ROLES:
             _said(messages, _ROLES[role], _text(item))
-        elif role == "tool_call_invocation" and (id := _id(item)) in results:  # an endpoint refuses one without a result
-            if isinstance(item.name, str) and isinstance(item.arguments, str):
-                invoked.add(id)
-                call = {"id": id, "type": "function", "function": {"name": item.name, "arguments": item.arguments}}
-                messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
-        elif role == "tool_call_result" and (id := _id(item)) in invoked:
-            messages.append({"role": "tool", "tool_call_id": id, "content": text_of(item.content)})
+        elif role == "tool_call_invocation" and (id := _id(item)) and isinstance(item.name, str) and isinstance(item.arguments, str):
+            result = results.pop(id, None)
+            if result is None:  # an endpoint refuses a call without one, and an id that was there before
+                continue
+            if beside is None:
+                beside = []
+                messages.append({"role": "assistant", "content": None, "tool_calls": beside})
+            beside.append({"id": id, "type": "function", "function": {"name": item.name, "arguments": item.arguments}})
+            messages.append({"role": "tool", "tool_call_id": id, "content": text_of(result.content)})
         elif role == "dtmf" and item.digit is not None:
             _said(messages, "user", f"(pressed {item.digit})")
     if reminder:

@@ -144,6 +144,50 @@ def test_an_entry_that_is_none_of_the_protocol_costs_no_turn(entry: Json, odd: A
             assert isinstance(last_said(said), str)
 
 
+def call_of(id: str) -> Json:
+    return {"role": "tool_call_invocation", "tool_call_id": id, "name": "lookup", "arguments": "{}"}
+
+
+def result_of(id: str, content: str = "ok") -> Json:
+    return {"role": "tool_call_result", "tool_call_id": id, "content": content}
+
+
+A, B, A_IS_OK, B_IS_OK = call_of("a"), call_of("b"), result_of("a"), result_of("b")
+YES = {"role": "user", "content": "Yes"}
+
+
+@pytest.mark.parametrize(
+    ("said", "order"),
+    [
+        ([A, A_IS_OK], ["a", "=a"]),
+        ([A, YES, A_IS_OK], ["a", "=a", "Yes"]),
+        ([A, YES, {"role": "agent", "content": "Well"}, A_IS_OK], ["a", "=a", "Yes", "Well"]),
+        ([YES, A, {"role": "dtmf", "digit": "5"}, A_IS_OK, YES], ["Yes", "a", "=a", "(pressed 5) Yes"]),
+        ([A, B, A_IS_OK, B_IS_OK], ["a+b", "=a", "=b"]),
+        ([A, B, B_IS_OK, YES, A_IS_OK], ["a+b", "=a", "=b", "Yes"]),
+        ([A, call_of("c"), B, B_IS_OK, A_IS_OK], ["a+b", "=a", "=b"]),  # the one between has no result
+        ([A, A_IS_OK, B, B_IS_OK], ["a", "=a", "b", "=b"]),
+        ([A, YES, B, A_IS_OK, B_IS_OK], ["a", "=a", "Yes", "b", "=b"]),
+        ([A, A_IS_OK, result_of("a", "again"), YES], ["a", "=a", "Yes"]),
+        ([A, A, A_IS_OK, A_IS_OK], ["a", "=a"]),
+        ([A_IS_OK, YES, A], ["Yes", "a", "=a"]),
+        ([B_IS_OK, A, YES], ["Yes"]),
+    ],
+)
+def test_results_stand_behind_their_calls_as_endpoints_want_them(said: list[Json], order: list[str]) -> None:
+    messages = chat_messages(items(*said))
+    shown = [
+        "+".join(call["id"] for call in message["tool_calls"])
+        if "tool_calls" in message
+        else f"={message['tool_call_id']}"
+        if message["role"] == "tool"
+        else message["content"]
+        for message in messages
+    ]
+    assert shown == order
+    assert {message["content"] for message in messages if message["role"] == "tool"} <= {"ok"}
+
+
 def test_a_reminder_ends_with_words_of_the_user() -> None:
     assert chat_messages([], reminder=REMINDER) == [{"role": "user", "content": REMINDER}]
     assert chat_messages(items({"role": "agent", "content": "Hello."}), reminder="...")[-1] == {"role": "user", "content": "..."}
