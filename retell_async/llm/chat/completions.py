@@ -10,6 +10,7 @@ import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from uuid import uuid4
 
 import anyio
 import attrs
@@ -255,10 +256,22 @@ def _failed(error: Exception) -> str:
 
 @attrs.define
 class _Call:
-    id: str
+    id: str = ""
     name: str = ""
     text: str = ""
     """The arguments as the model gives them."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all arguments came, of which an endpoint gives at least an empty object."""
+        return object_of(self.text) is not None
+
+    def is_followed(self, id: str, name: str, arguments: Any) -> bool:
+        """Whether a part under the same index begins another call. Without a name it never does: this one may lack arguments."""
+        if not name or (id and id == self.id):
+            return False
+        has_other_id = bool(id and self.id)
+        return has_other_id or bool(arguments) if self.is_whole else has_other_id and self.name not in {"", name}
 
     @property
     def given(self) -> dict[str, Any] | None:
@@ -351,16 +364,22 @@ class _Answer:
         return text
 
     def _call(self, call: Mapping[str, Any], position: int) -> None:
-        """Take a part of a tool call. Some endpoints number none, or all alike, give none an id, or say the name in each part."""
-        id, index = call.get("id"), call.get("index")
+        """Take a part of a tool call.
+
+        Parts belong together by their index. Some endpoints number none, or all alike, or parts of one call otherwise; give none an id, one
+        later, or each part another; or say the name in each part.
+        """
+        id, index = call.get("id") or "", call.get("index")
         function: Any = call.get("function") or {}
         name, arguments = function.get("name") or "", function.get("arguments") or ""
         index = position if index is None else index
         known = self._at.get(index)
-        # Without an id, another call begins with a name where the arguments before are complete.
-        if known is None or (id != known.id if id else name and arguments and object_of(known.text) is not None):
-            known = self._at[index] = _Call(id or f"call_{len(self.calls)}")
+        if known is None and not name and arguments and self.calls and not self.calls[-1].is_whole:
+            known = self._at[index] = self.calls[-1]
+        if known is None or known.is_followed(id, name, arguments):
+            known = self._at[index] = _Call()
             self.calls.append(known)
+        known.id = known.id or id
         known.name += "" if name == known.name else name
         known.text += arguments if isinstance(arguments, str) else json.dumps(arguments)
 
@@ -369,7 +388,7 @@ class _Answer:
 
         :param problem: what else there was with it, if anything was.
         :raises CompletionError: the endpoint does not say that it is whole, or tools are called, and not all of what they are called with
-            came.
+            came, or not by which name.
         """
         if not self._finish:
             if self._notice and not self._begun:
@@ -384,6 +403,13 @@ class _Answer:
             raise CompletionError(f"the model was stopped while it called a tool ({self._finish}): nothing is called")
         if self._finish in _CALLED and not self.calls:
             raise CompletionError(f"the chat endpoint ended its answer with {self._finish}, and no call came")
+        if not all(call.name for call in self.calls):
+            raise CompletionError("the chat endpoint calls a tool without a name: nothing is called")
+        ids = {""}
+        for call in self.calls:
+            if call.id in ids:  # an endpoint refuses one that is there twice
+                call.id = f"call_{uuid4().hex}"
+            ids.add(call.id)
         if self._finish == "length":
             log.warning("the chat endpoint broke off an answer: it was given too few tokens for it")
 

@@ -371,6 +371,67 @@ def test_calls_in_the_ways_of_other_endpoints(parts: list[Json]) -> None:
     assert (booked, looked_up) == ([1], [{"x": 2}])
 
 
+LOOKUP = whole("z", "lookup", '{"x": 2}', index=5)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [whole("a", "book", "", index=0), whole("b", "", '{"slot"', index=0), whole("c", "", ": 1}", index=0)],  # another id in each part
+        [whole("a", "book", '{"slot"', index=0), whole("b", "book", ": 1}", index=0)],  # and the name in each
+        [whole("a", "book", "", index=0), whole("b", "book", '{"slot": 1}', index=0)],
+        [whole("a", "book", '{"slot": 1}', index=0), whole("b", "", "", index=0)],  # nothing at the end
+        [whole(None, "book", "", index=0), whole("b", "", '{"slot": 1}', index=0)],  # the id later
+        [whole(None, "book", '{"slot": 1}', index=0), whole("b", "", "", index=0)],
+        [whole("a", "", "", index=0), whole(None, "book", '{"slot": 1}', index=0)],  # the name later
+        [whole("a", "", "", index=0), whole("b", "book", '{"slot": 1}', index=0)],
+        [whole("a", "book", "", index=0), whole("a", "", '{"slot": 1}', index=1)],  # another index
+        [whole("a", "book", "", index=0), whole("b", "", '{"slot"', index=1), whole("c", "", ": 1}", index=2)],
+    ],
+)
+def test_parts_of_a_call_that_are_told_apart_by_neither_id_nor_index(parts: list[Json]) -> None:
+    """Those without a name go on with the call that still lacks arguments: carried out without them, it books something else."""
+    calls: list[Json] = []
+    looked_up.clear()
+    tools = [llm.Tool("book", "", {}, lambda turn, **given: calls.append(given)), *(tool for tool in TOOLS if tool.name == "lookup")]
+
+    async def main() -> None:
+        async with talking(application(Endpoint([*parts, LOOKUP], [delta(content="Right.")]), tools=tools)) as talk:
+            assert await talk.connect().answer(1, user("a")) == "Right."
+
+    run(main)
+    assert (calls, looked_up) == ([{"slot": 1}], [{"x": 2}])
+
+
+@pytest.mark.parametrize("parts", [[LOOKUP, whole("b", "", "", index=6)], [LOOKUP, whole("b", "", "{}", index=6)], [whole("b", "", "{}")]])
+def test_nothing_is_called_by_an_answer_with_a_call_without_a_name(parts: list[Json], caplog: pytest.LogCaptureFixture) -> None:
+    looked_up.clear()
+
+    async def main() -> None:
+        async with talking(application(Endpoint(parts), tools=TOOLS)) as talk:
+            assert await talk.connect().answer(1, user("a")) == FAILURE
+
+    run(main)
+    assert not looked_up
+    assert "calls a tool without a name: nothing is called" in caplog.text
+
+
+def test_calls_with_one_id_or_none_go_back_with_one_each() -> None:
+    endpoint = Endpoint(
+        [whole("a", "lookup", "{}", index=0), whole("a", "lookup", "{}", index=1), whole(None, "lookup", "{}", index=2)], []
+    )
+
+    async def main() -> None:
+        async with talking(application(endpoint, tools=TOOLS)) as talk:
+            await talk.connect().answer(1, user("a"))
+
+    run(main)
+    *_, asked, first, second, third = endpoint.bodies[1]["messages"]
+    ids = [call["id"] for call in asked["tool_calls"]]
+    assert ids == [message["tool_call_id"] for message in (first, second, third)]
+    assert len(set(ids)) == 3
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("encoding", ["identity", "", "gzip", "GZIP", "x-gzip", "deflate"])
 def test_a_stream_in_lines_of_any_kind_that_was_compressed_on_its_way(encoding: str, end: str) -> None:
