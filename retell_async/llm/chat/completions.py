@@ -22,7 +22,7 @@ from retell_async._engine.settings import check_key
 
 from ..effects import Errors, errors_of
 from ..log import is_json, log, object_of, stated_of, text_of
-from ..settings import gives_late
+from ..settings import gives_late, is_any
 from ..streams import closing
 from .transcripts import ChatMessage
 
@@ -59,8 +59,8 @@ class CompletionError(RetellError):
 class Tool:
     """Something that the model may call.
 
-    :raises ConfigurationError: it has no name, what it calls is no function, an argument has the name that the turn has there, or
-        `retry_on` has something else than errors.
+    :raises ConfigurationError: it has no name, what it calls is no function or has a yield, an argument has the name that the turn has
+        there, or `retry_on` has something else than errors.
     """
 
     name: str
@@ -80,6 +80,10 @@ class Tool:
     def __attrs_post_init__(self) -> None:
         if not self.name or not callable(self.function):
             raise ConfigurationError("a tool needs a name, and a function to call")
+        if is_any(self.function, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+            raise ConfigurationError(
+                f"the function of the tool {self.name!r} has a yield, so nothing of it would run: let it return its result"
+            )
         try:
             errors_of(self.retry_on)
         except TypeError as error:
@@ -234,7 +238,7 @@ class ChatCompletions:
                     raise CompletionError("the arguments are not a JSON object")
                 result = tool.function(turn, **given)
                 content = text_of(await result if inspect.isawaitable(result) else result)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 turn.tool_result(noted, _failed(error), successful=False)
                 raise
             turn.tool_result(noted, content, successful=True)
@@ -250,7 +254,7 @@ class ChatCompletions:
             return _failed(error)
 
 
-def _failed(error: Exception) -> str:
+def _failed(error: BaseException) -> str:
     return f"failed: {mask_text(stated_of(error))}"
 
 

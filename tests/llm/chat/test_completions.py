@@ -6,7 +6,9 @@ import gzip
 import json
 import traceback
 import zlib
+from collections.abc import AsyncIterator, Iterator
 from datetime import date
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -636,6 +638,22 @@ def test_what_an_endpoint_owes_after_it_has_said_that_all_came_stops_no_tool(end
     assert booked == [1]
 
 
+@pytest.mark.parametrize("once", [True, False])
+def test_a_tool_that_would_end_the_program_has_a_result_in_the_transcript(once: bool) -> None:
+    def leave(turn: llm.Turn) -> None:
+        raise SystemExit(3)
+
+    async def main() -> None:
+        endpoint = Endpoint([*called("leave", "{}")], [delta(content="Sorry.")])
+        async with talking(application(endpoint, tools=[llm.Tool("leave", "", {}, leave, once=once)])) as talk:
+            line = talk.connect()
+            assert await line.answer(1, user("a")) == ("Sorry." if once else FAILURE)
+            (result,) = line.of(ToolCallResult)
+            assert (result.content, result.successful) == ("failed: SystemExit: 3", False)
+
+    run(main)
+
+
 def test_neither_keys_nor_numbers_are_in_what_the_model_is_told_of_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     secret, number = "key_1234567890abcdef1234567890ab", "+14155550100"
 
@@ -790,6 +808,14 @@ def test_its_own_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert client.is_closed
 
 
+def yields(turn: llm.Turn) -> Iterator[str]:
+    yield "booked"
+
+
+async def yields_late(turn: Any) -> AsyncIterator[str]:
+    yield "booked"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -812,6 +838,8 @@ def test_its_own_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda: llm.ChatCompletions("https://chat.test", model="m1", tools=[TOOLS[0], TOOLS[0]]),
         lambda: llm.Tool("", "", {}, lookup),
         lambda: llm.Tool("lookup", "", {}, cast("Any", "lookup")),
+        lambda: llm.Tool("yields", "", {}, yields),
+        lambda: llm.Tool("yields", "", {}, partial(yields_late, None)),
         lambda: llm.Tool("lookup", "", {"type": "object", "properties": {"turn": {"type": "string"}}}, lambda turn: None),
     ],
 )
