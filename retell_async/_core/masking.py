@@ -16,6 +16,7 @@ __all__ = [
     "cut",
     "is_secret",
     "mask",
+    "mask_address",
     "mask_start",
     "mask_text",
     "masked",
@@ -42,6 +43,7 @@ _NATIONAL = re.compile(
 _LEAST_DIGITS = 9  # a date has fewer
 _NO_DIGIT = re.compile(r"%[0-9A-Fa-f]{2}|\D")
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#]+(?=@)")
+_LOGIN = re.compile(r"(?<=://)[^:/@]*:[^@]*(?=@)")
 _API_KEY = re.compile(r"\bkey_[A-Za-z0-9_-]{6,}|(?i:(?<=bearer )|(?<=basic ))\S+")
 _SECRET_FIELD = re.compile(r"token$|secret|password|(?:api|access|private)[_-]?key|authorization|credential|cookie", re.IGNORECASE)
 # In a query even a plain `key` is a secret, other than in a field of the API.
@@ -89,6 +91,11 @@ def mask_text(text: str) -> str:
     """Mask every phone number and API key in a text, and in a URL what stands before its host and the secrets in its query."""
     text = _QUERY.sub(r"\1=***", _USER_INFO.sub("***", _API_KEY.sub("***", text)))
     return _NATIONAL.sub(_masked_national, _PHONE.sub(_masked_number, text))
+
+
+def mask_address(address: str) -> str:
+    """Mask the address of a database, whose password ends at the ``@`` alone, as SQLAlchemy reads it, whatever stands in it."""
+    return mask_text(_LOGIN.sub("***", address, count=1))
 
 
 def mask_start(text: str, longest: int) -> str:

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, NoReturn, T
 import attrs
 
 from .hints import Hints, generated
+from .interop.kept import kept_by_class
 from .interop.methods import PydanticMethods
-from .kept import kept_by_class
 from .masking import masked_fields, masked_repr
 
 if TYPE_CHECKING:

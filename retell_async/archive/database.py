@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from .._core.errors import ConfigurationError
-from .._core.masking import mask_text
+from .._core.masking import mask_address, mask_text
 
 __all__ = ["Database", "clearly", "shown"]
 
@@ -219,7 +219,7 @@ def _why(error: Exception) -> str:
 
 def shown(address: Path | str) -> str:
     """An address as messages have it: without a password."""
-    return mask_text(address) if isinstance(address, str) and "://" in address else str(address)
+    return mask_address(address) if isinstance(address, str) and "://" in address else str(address)
 
 
 def _errors_of_asyncpg() -> tuple[type[Exception], ...]:

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import anyio
@@ -52,6 +53,7 @@ _OFTEN = 1.0  # seconds from one look at a campaign to the next, at a terminal
 _SELDOM = 30.0  # the same in a log
 _SHARE = 50.0  # it is asked so seldom when it ends that this takes a fiftieth of the time
 _ASKED = 0.3  # seconds for which the database is asked how many calls go on, before it is said without that
+_STATE_WITHIN = 2.0  # seconds in which the database says how a campaign stands that somebody leaves
 _THREADS_END = 1.0  # seconds that threads have to end
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _RUNNING = "Ctrl-C stops: no more calls, and those that go on are followed to their end."
@@ -217,7 +219,7 @@ def run(
     except KeyboardInterrupt:
         by = signal.SIGINT
     try:
-        state = opened.state()
+        state = opened.state() if by is None else _state_soon(opened)
     except ConfigurationError as error:
         if by is None:
             raise
@@ -234,6 +236,29 @@ def run(
         _leave(128 + by)  # as shells have it
     if paused_itself:
         sys.exit(_PAUSED)
+
+
+def _state_soon(campaign: Campaign) -> State:
+    """How it stands, for one who leaves.
+
+    :raises ConfigurationError: the database does not say so in time.
+    """
+    told: SimpleQueue[State | Exception] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            told.put(campaign.state())
+        except Exception as error:  # noqa: BLE001 - it is raised below
+            told.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        found = told.get(timeout=_STATE_WITHIN)
+    except Empty:
+        raise ConfigurationError(f"the database does not answer within {_STATE_WITHIN:g} s") from None
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def _leave(status: int) -> NoReturn:

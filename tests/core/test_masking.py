@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rich.pretty import pretty_repr
 
-from retell_async._core.masking import Hidden, mask_start, mask_text, masked
+from retell_async._core.masking import Hidden, mask_address, mask_start, mask_text, masked
 from retell_async._core.model import UnknownObject
 from retell_async.types import LlmResponse, PhoneCallResponse
 
@@ -42,6 +42,18 @@ from ..engine.example import KEY
 )
 def test_numbers_keys_and_passwords_are_masked_however_they_are_written(text: str, shown: str) -> None:
     assert mask_text(text) == shown
+
+
+@pytest.mark.parametrize("password", ["plain", "Zq7/Tail9", "p?ss", "p#w/d", "p:a:ss", "p ss", "p%2Fss"])
+def test_the_address_of_a_database_shows_no_password(password: str) -> None:
+    assert (
+        mask_address(f"postgresql://user:{password}@db.test:5432/name?sslmode=require")
+        == "postgresql://***@db.test:5432/name?sslmode=require"
+    )
+    assert mask_address("postgresql://db.test/name") == "postgresql://db.test/name"
+    assert mask_address(f"postgresql://user@db.test/name?password={password.partition('#')[0]}").startswith(
+        "postgresql://***@db.test/name?"
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeVar, cast
 
-from ..kept import kept_by_class
 from ..model import Model, carry_key, fields_of, read, set_fields
+from .kept import kept_by_class
 from .methods import PydanticMethods
 
 if TYPE_CHECKING:

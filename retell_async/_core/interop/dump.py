@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeAlias, TypedDict, cast
 
 import attrs
 
-from ..kept import kept_by_class
 from ..model import Model, declared
+from .kept import kept_by_class
 from .values import settled
 
 __all__ = ["DumpOptions", "Name", "dump", "dump_json", "names", "whole"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar, cast
@@ -35,24 +36,25 @@ class Patience:
     """
 
     seconds: float
-    _hurried_at: float | None = attrs.field(default=None, init=False)
+    _hurried_at: float = attrs.field(default=math.inf, init=False)
+    _calmed_at: float = attrs.field(default=math.inf, init=False)
     _silent_until: float = attrs.field(default=0.0, init=False)
 
     def hurry(self) -> None:
         """From now on, wait for answers only as long as one who leaves does."""
-        self._hurried_at = time.monotonic()
+        self._hurried_at, self._calmed_at = time.monotonic(), math.inf
 
     def calm(self) -> None:
-        """Wait as long again as one does who stays."""
-        self._hurried_at = None
+        """Wait as long again as one does who stays: for what is asked from now on, as those who left may still be waiting."""
+        self._calmed_at, self._silent_until = time.monotonic(), 0.0
 
     def within(self, asking: Generator[Any, Any, T], *, waits: Callable[[], bool] = lambda: True) -> Generator[Any, Any, T]:
         """What psycopg does on a connection, as long as answers come.
 
         :param waits: whether one is owed.
         """
-        heard_at = time.monotonic()
-        if self._hurried_at is not None and heard_at < self._silent_until:  # of many who leave, one may wait for the other
+        begun_at = heard_at = time.monotonic()
+        if self._hurries(begun_at) and begun_at < self._silent_until:  # of many who leave, one may wait for the other
             raise _LeftError(_no_answer(_HURRY))
         try:
             wanted = next(asking)
@@ -61,19 +63,24 @@ class Patience:
                 if ready & Ready.R:
                     heard_at, self._silent_until = time.monotonic(), 0.0
                 elif not ready and waits():
-                    self._look(heard_at)
+                    self._look(heard_at, begun_at)
                 wanted = asking.send(ready)
         except StopIteration as over:
             return cast("T", over.value)
 
-    def _look(self, heard_at: float) -> None:
-        """See whether an answer is still waited for, of which nothing came since then."""
-        now, hurried_at = time.monotonic(), self._hurried_at
-        if hurried_at is None:
+    def _hurries(self, begun_at: float) -> bool:
+        """Whether one who began to ask then leaves."""
+        return self._hurried_at < math.inf and begun_at < self._calmed_at
+
+    def _look(self, heard_at: float, begun_at: float) -> None:
+        """See whether an answer is still waited for that was asked for, and of which nothing came since."""
+        now = time.monotonic()
+        if not self._hurries(begun_at):
             if now - heard_at > self.seconds:
                 raise _SilentError(_no_answer(self.seconds))
-        elif now - max(heard_at, hurried_at) > _HURRY:
-            self._silent_until = now + _SILENT
+        elif now - max(heard_at, self._hurried_at) > _HURRY:
+            if self._calmed_at == math.inf:
+                self._silent_until = now + _SILENT
             raise _SilentError(_no_answer(_HURRY))
 
 

@@ -295,19 +295,19 @@ class Campaign:
         stop = stop or anyio.Event()
         state: State | None = None
         wrong: Exception | None = None
-        self._database.calm()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(tell_of_silence)
-            tasks.start_soon(self._hurry_to_leave, stop, tasks.cancel_scope)
-            try:
-                state = await self._run(client, router, on_state, on_opt_out, lease, stop)
-            except Exception as error:  # noqa: BLE001 - which the group would make another of
-                wrong = error
-            tasks.cancel_scope.cancel()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(tell_of_silence)
+                tasks.start_soon(self._hurry_to_leave, stop, tasks.cancel_scope)
+                try:
+                    state = await self._run(client, router, on_state, on_opt_out, lease, stop)
+                except Exception as error:  # noqa: BLE001 - which the group would make another of
+                    wrong = error
+                tasks.cancel_scope.cancel()
+        finally:
+            self._database.calm()
         if state is None and wrong is None:
             wrong = ConfigurationError(f"{self._database.shown}: the database does not answer: the campaign goes on with the next run")
-        else:
-            self._database.calm()
         if wrong is not None:
             raise wrong
         return cast("State", state)
@@ -385,9 +385,13 @@ class Campaign:
                 tasks.start_soon(self._beat, worker)
                 tasks.start_soon(self._mend, worker, token)
                 tasks.start_soon(opt_outs.keep_telling)
-                state = await self._feed(most, on_state, worker)
-                async with opt_outs.telling:
-                    return state
+                try:
+                    state = await self._feed(most, on_state, worker)
+                    async with opt_outs.telling:
+                        return state
+                except asyncio.CancelledError:
+                    self._database.hurry()  # here, as `task.cancel` is heard of nowhere else before all threads are back
+                    raise
         finally:
             with anyio.move_on_after(_LEAVING, shield=True):
                 await patiently(self._store.leave, worker.id)

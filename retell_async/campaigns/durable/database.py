@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..._core.errors import ConfigurationError
-from ..._core.masking import mask_text
+from ..._core.masking import mask_address, mask_text
 
 try:
     import sqlalchemy as sa
@@ -152,7 +152,7 @@ def why(error: exc.DBAPIError | exc.TimeoutError) -> str:
 
 def shown(address: Path | str) -> str:
     """An address as messages have it: without a password."""
-    return mask_text(address) if isinstance(address, str) and "://" in address else str(address)
+    return mask_address(address) if isinstance(address, str) and "://" in address else str(address)
 
 
 def _postgres(address: str, synchronous_commit: str, patience: Patience) -> sa.Engine:

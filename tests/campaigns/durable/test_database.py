@@ -101,10 +101,15 @@ def test_who_leaves_waits_two_seconds_and_others_not_again(monkeypatch: pytest.M
     flow = patience.within(asking())
     next(flow)
     assert waited(flow, clock, 30) == 2.5
-    patience.calm()
+    clock.now += 10
     flow = patience.within(asking())
     next(flow)
-    assert waited(flow, clock, 30) == 30
+    clock.now += 0.5
+    patience.calm()
+    other = patience.within(asking())  # of one who has come since, and asks at once
+    next(other)
+    assert waited(flow, clock, 30) == 2
+    assert waited(other, clock, 30) == 30
 
 
 def test_one_that_answers_is_asked_by_all_who_leave(monkeypatch: pytest.MonkeyPatch) -> None:
