@@ -53,7 +53,7 @@ _OFTEN = 1.0  # seconds from one look at a campaign to the next, at a terminal
 _SELDOM = 30.0  # the same in a log
 _SHARE = 50.0  # it is asked so seldom when it ends that this takes a fiftieth of the time
 _ASKED = 0.3  # seconds for which the database is asked how many calls go on, before it is said without that
-_STATE_WITHIN = 2.0  # seconds in which the database says how a campaign stands that somebody leaves
+_STATE_WITHIN = 1.0  # seconds in which the database says how a campaign stands that somebody leaves
 _THREADS_END = 1.0  # seconds that threads have to end
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _RUNNING = "Ctrl-C stops: no more calls, and those that go on are followed to their end."
@@ -389,7 +389,7 @@ async def _tell_of_stop(campaign: Campaign, stop: anyio.Event, over: anyio.Event
 async def _watch(campaign: Campaign, stop: anyio.Event, over: anyio.Event, is_screen: bool) -> None:
     """Show how it goes on, until it is over."""
     if not is_screen:
-        async for progress, ends_at in _progress(campaign, _SELDOM, over):
+        async for progress, ends_at in _progress(campaign, _SELDOM, stop, over):
             if not over.is_set():  # how it stands then is printed anyway
                 click.echo(display.line(progress, ends_at, time.time(), stopping=stop.is_set()), err=True)
         return
@@ -416,13 +416,13 @@ async def _watch(campaign: Campaign, stop: anyio.Event, over: anyio.Event, is_sc
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(draw_stop)
-            async for looked in _progress(campaign, _OFTEN, over):
+            async for looked in _progress(campaign, _OFTEN, stop, over):
                 last = looked
                 draw()
             tasks.cancel_scope.cancel()
 
 
-async def _progress(campaign: Campaign, every: float, over: anyio.Event) -> AsyncIterator[tuple[Progress, float | None]]:
+async def _progress(campaign: Campaign, every: float, stop: anyio.Event, over: anyio.Event) -> AsyncIterator[tuple[Progress, float | None]]:
     """How it goes on and about when it ends, now and then, and once more when it is over."""
     most, ends_at, look, last, begun = 0, None, 0.0, False, False
     with anyio.move_on_after(_OFTEN):
@@ -431,7 +431,11 @@ async def _progress(campaign: Campaign, every: float, over: anyio.Event) -> Asyn
     while not last:
         last = over.is_set()
         with suppress(ConfigurationError):  # the campaign waits for its database, and so does who watches it
-            progress = await to_thread.run_sync(campaign.progress, abandon_on_cancel=True)
+            progress = None
+            with anyio.move_on_after(_STATE_WITHIN if last and stop.is_set() else None):  # who leaves is not held up
+                progress = await to_thread.run_sync(campaign.progress, abandon_on_cancel=True)
+            if progress is None:
+                return
             # What is paused is not for long: a run goes on with it, unless somebody holds it.
             begun = begun or last or progress.state.status != "paused" or progress.state.held
             most = max(most, progress.state.counts.get("live", 0))

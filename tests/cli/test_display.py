@@ -134,7 +134,7 @@ async def test_what_a_run_takes_back_is_not_shown(monkeypatch: pytest.MonkeyPatc
             )
 
     statuses: list[str] = []
-    async for looked, _ in module._progress(New(), 0.01, over):  # type: ignore[arg-type]
+    async for looked, _ in module._progress(New(), 0.01, anyio.Event(), over):  # type: ignore[arg-type]
         statuses.append(looked.state.status)
         if looked.state.status == "running":
             over.set()
@@ -153,7 +153,7 @@ async def test_who_watches_waits_for_the_database_as_the_campaign_does(monkeypat
                 raise ConfigurationError("the database cannot be reached")
             return progress({"waiting": 3})
 
-    async for shown, _ in module._progress(Away(), 0.01, over):  # type: ignore[arg-type]
+    async for shown, _ in module._progress(Away(), 0.01, anyio.Event(), over):  # type: ignore[arg-type]
         assert shown.state.counts == {"waiting": 3}
         over.set()
     assert len(asked) == 3
