@@ -8,7 +8,10 @@ from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from itertools import islice
 from traceback import extract_tb, format_exception
 from types import TracebackType
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "Hidden",
@@ -93,9 +96,11 @@ def mask_text(text: str) -> str:
     return _NATIONAL.sub(_masked_national, _PHONE.sub(_masked_number, text))
 
 
-def mask_address(address: str) -> str:
-    """Mask the address of a database, whose password ends at the ``@`` alone, as SQLAlchemy reads it, whatever stands in it."""
-    return mask_text(_LOGIN.sub("***", address, count=1))
+def mask_address(address: Path | str) -> str:
+    """Mask the address of a database, whose password ends at the ``@`` alone, as SQLAlchemy reads it. The path of a file stays."""
+    if isinstance(address, str) and "://" in address:
+        return mask_text(_LOGIN.sub("***", address, count=1))
+    return str(address)
 
 
 def mask_start(text: str, longest: int) -> str:

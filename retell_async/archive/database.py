@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from .._core.errors import ConfigurationError
 from .._core.masking import mask_address, mask_text
 
-__all__ = ["Database", "clearly", "shown"]
+__all__ = ["Database", "clearly"]
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class Database:
     """
 
     def __init__(self, address: Path | str, *, make: bool = True) -> None:
-        self.shown = shown(address)
+        self.shown = mask_address(address)
         self.path: Path | None = None
         """The file; ``None`` on Postgres."""
         if isinstance(address, str) and "://" in address:
@@ -210,16 +210,11 @@ def clearly(address: Path | str) -> Generator[None]:
         said = _why(error)
         if said == "database is locked":
             said = "another program keeps it locked: close what has it open, such as a viewer of databases, and try again"
-        raise ConfigurationError(f"{shown(address)}: {said}") from None
+        raise ConfigurationError(f"{mask_address(address)}: {said}") from None
 
 
 def _why(error: Exception) -> str:
     return mask_text(str(getattr(error, "orig", None) or error).strip().partition("\n")[0])
-
-
-def shown(address: Path | str) -> str:
-    """An address as messages have it: without a password."""
-    return mask_address(address) if isinstance(address, str) and "://" in address else str(address)
 
 
 def _errors_of_asyncpg() -> tuple[type[Exception], ...]:

@@ -18,7 +18,6 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import anyio
@@ -26,7 +25,7 @@ import click
 from anyio import to_thread
 
 from .._core.errors import APIError, ConfigurationError
-from .._core.masking import mask, mask_text
+from .._core.masking import mask, mask_address, mask_text
 from ..campaigns.contact import Contact
 from ..campaigns.contacts import Table, numbers_of, read_contacts
 from ..campaigns.plan import Plan, estimate, local, plan as make_plan
@@ -212,53 +211,38 @@ def run(
     opened = _opened(database)
     if resumes:
         opened.resume()
-    from ..campaigns.durable.database import shown
-
     try:
         by = anyio.run(_run, opened, client)
     except KeyboardInterrupt:
         by = signal.SIGINT
     try:
-        state = opened.state() if by is None else _state_soon(opened)
+        state = opened.state() if by is None else anyio.run(_state_soon, opened)
     except ConfigurationError as error:
         if by is None:
             raise
         click.echo(f"How it stands is not known: {error}", err=True)
-        click.echo(f"Go on with: retell-async campaign run {shlex.quote(shown(database))}", err=True)
+        click.echo(f"Go on with: retell-async campaign run {shlex.quote(mask_address(database))}", err=True)
         _leave(128 + by)
     _show(state)
     paused_itself = state.status == "paused" and bool(state.note) and not state.held
     if state.status in {"running", "paused"}:
         first = "It paused by itself. Mend what is said above, then go on" if paused_itself else "Go on"
         again = "run --resume" if state.held else "run"
-        click.echo(f"{first} with: retell-async campaign {again} {shlex.quote(shown(database))}", err=True)
+        click.echo(f"{first} with: retell-async campaign {again} {shlex.quote(mask_address(database))}", err=True)
     if by is not None:
         _leave(128 + by)  # as shells have it
     if paused_itself:
         sys.exit(_PAUSED)
 
 
-def _state_soon(campaign: Campaign) -> State:
+async def _state_soon(campaign: Campaign) -> State:
     """How it stands, for one who leaves.
 
     :raises ConfigurationError: the database does not say so in time.
     """
-    told: SimpleQueue[State | Exception] = SimpleQueue()
-
-    def ask() -> None:
-        try:
-            told.put(campaign.state())
-        except Exception as error:  # noqa: BLE001 - it is raised below
-            told.put(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        found = told.get(timeout=_STATE_WITHIN)
-    except Empty:
-        raise ConfigurationError(f"the database does not answer within {_STATE_WITHIN:g} s") from None
-    if isinstance(found, Exception):
-        raise found
-    return found
+    with anyio.move_on_after(_STATE_WITHIN):
+        return await to_thread.run_sync(campaign.state, abandon_on_cancel=True)
+    raise ConfigurationError(f"the database does not answer within {_STATE_WITHIN:g} s")
 
 
 def _leave(status: int) -> NoReturn:
@@ -278,7 +262,6 @@ def _make(
     database: Path | str, contacts: Path, rules_file: Path | None, do_not_call: Sequence[Path], name: str | None, said: dict[str, Any]
 ) -> None:
     from ..campaigns.durable.campaign import Campaign
-    from ..campaigns.durable.database import shown
 
     settings = _settings(rules_file, said)
     never = _never(settings, do_not_call)
@@ -299,7 +282,7 @@ def _make(
     Campaign.make(database, name or _name_of(database), settings, taken(), do_not_call=never)
     lists = len(never) if do_not_call or settings.do_not_call or settings.opt_outs is not None else None
     listed = "no list of numbers that are not called was named" if lists is None else f"{lists:,} numbers are on lists and not called"
-    click.echo(f"{shown(database)}: a campaign was made; {refused:,} lines were refused; {listed}", err=True)
+    click.echo(f"{mask_address(database)}: a campaign was made; {refused:,} lines were refused; {listed}", err=True)
 
 
 def _name_of(database: Path | str) -> str:
@@ -424,7 +407,7 @@ async def _watch(campaign: Campaign, stop: anyio.Event, over: anyio.Event, is_sc
 
 async def _progress(campaign: Campaign, every: float, stop: anyio.Event, over: anyio.Event) -> AsyncIterator[tuple[Progress, float | None]]:
     """How it goes on and about when it ends, now and then, and once more when it is over."""
-    most, ends_at, look, last, begun = 0, None, 0.0, False, False
+    most, ends_at, look, last, shows = 0, None, 0.0, False, False
     with anyio.move_on_after(_OFTEN):
         await over.wait()  # as it is at once where it may not run
         return
@@ -437,15 +420,15 @@ async def _progress(campaign: Campaign, every: float, stop: anyio.Event, over: a
             if progress is None:
                 return
             # What is paused is not for long: a run goes on with it, unless somebody holds it.
-            begun = begun or last or progress.state.status != "paused" or progress.state.held
+            shows = shows or last or progress.state.status != "paused" or progress.state.held
             most = max(most, progress.state.counts.get("live", 0))
             began = time.monotonic()
             if most and began >= look and not last:
                 ends_at = await to_thread.run_sync(campaign.ends_about, most, abandon_on_cancel=True)
                 look = began + max(_OFTEN, _SHARE * (time.monotonic() - began))  # it reads all that wait
-            if begun:
+            if shows:
                 yield progress, None if last else ends_at
-        with anyio.move_on_after(0.0 if last else every if begun else _OFTEN):
+        with anyio.move_on_after(0.0 if last else every if shows else _OFTEN):
             await over.wait()
 
 

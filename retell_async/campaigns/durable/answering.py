@@ -36,8 +36,9 @@ class Patience:
     """
 
     seconds: float
-    _hurried_at: float = attrs.field(default=math.inf, init=False)
-    _calmed_at: float = attrs.field(default=math.inf, init=False)
+    _hurried_at: float = attrs.field(default=0.0, init=False)
+    _calmed_at: float = attrs.field(default=-math.inf, init=False)
+    """Who began to ask before this moment hurries."""
     _silent_until: float = attrs.field(default=0.0, init=False)
 
     def hurry(self) -> None:
@@ -54,7 +55,7 @@ class Patience:
         :param waits: whether one is owed.
         """
         begun_at = heard_at = time.monotonic()
-        if self._hurries(begun_at) and begun_at < self._silent_until:  # of many who leave, one may wait for the other
+        if begun_at < min(self._calmed_at, self._silent_until):  # of many who leave, one may wait for the other
             raise _LeftError(_no_answer(_HURRY))
         try:
             wanted = next(asking)
@@ -68,14 +69,10 @@ class Patience:
         except StopIteration as over:
             return cast("T", over.value)
 
-    def _hurries(self, begun_at: float) -> bool:
-        """Whether one who began to ask then leaves."""
-        return self._hurried_at < math.inf and begun_at < self._calmed_at
-
     def _look(self, heard_at: float, begun_at: float) -> None:
         """See whether an answer is still waited for that was asked for, and of which nothing came since."""
         now = time.monotonic()
-        if not self._hurries(begun_at):
+        if begun_at >= self._calmed_at:
             if now - heard_at > self.seconds:
                 raise _SilentError(_no_answer(self.seconds))
         elif now - max(heard_at, self._hurried_at) > _HURRY:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar, get_args
 
 import anyio
 import attrs
@@ -306,11 +306,11 @@ class Campaign:
                 tasks.cancel_scope.cancel()
         finally:
             self._database.calm()
-        if state is None and wrong is None:
-            wrong = ConfigurationError(f"{self._database.shown}: the database does not answer: the campaign goes on with the next run")
         if wrong is not None:
             raise wrong
-        return cast("State", state)
+        if state is None:
+            raise ConfigurationError(f"{self._database.shown}: the database does not answer: the campaign goes on with the next run")
+        return state
 
     async def _hurry_to_leave(self, stop: anyio.Event, scope: anyio.CancelScope) -> None:
         """Let a database that does not answer hold up nobody who leaves."""

@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from .answering import Patience
 
-__all__ = ["Database", "is_passing", "shown", "why"]
+__all__ = ["Database", "is_passing", "why"]
 
 _THREADS = 50  # connections for threads that use it at once
 _PATIENCE = 60.0  # seconds for which one who writes a file waits for another, and for which an answer of Postgres is waited for
@@ -41,7 +41,7 @@ class Database:
     """
 
     def __init__(self, address: Path | str, *, make: bool = False) -> None:
-        self.shown = shown(address)
+        self.shown = mask_address(address)
         self.path: Path | None = None
         """The file; ``None`` on Postgres."""
         self._patience: Patience | None = None
@@ -148,11 +148,6 @@ def is_passing(error: BaseException | None) -> bool:
 def why(error: exc.DBAPIError | exc.TimeoutError) -> str:
     """What the database said, in a line."""
     return mask_text(str(getattr(error, "orig", error)).strip().partition("\n")[0])
-
-
-def shown(address: Path | str) -> str:
-    """An address as messages have it: without a password."""
-    return mask_address(address) if isinstance(address, str) and "://" in address else str(address)
 
 
 def _postgres(address: str, synchronous_commit: str, patience: Patience) -> sa.Engine:
