@@ -46,7 +46,7 @@ _NATIONAL = re.compile(
 _LEAST_DIGITS = 9  # a date has fewer
 _NO_DIGIT = re.compile(r"%[0-9A-Fa-f]{2}|\D")
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#]+(?=@)")
-_LOGIN = re.compile(r"(?<=://)[^:/@]*:[^@]*(?=@)")
+_LOGIN = re.compile(r"(?P<user>[^:/@]*)(?::(?P<password>[^@]*))?@")
 _API_KEY = re.compile(r"\bkey_[A-Za-z0-9_-]{6,}|(?i:(?<=bearer )|(?<=basic ))\S+")
 _SECRET_FIELD = re.compile(r"token$|secret|password|(?:api|access|private)[_-]?key|authorization|credential|cookie", re.IGNORECASE)
 # In a query even a plain `key` is a secret, other than in a field of the API.
@@ -98,9 +98,14 @@ def mask_text(text: str) -> str:
 
 def mask_address(address: Path | str) -> str:
     """Mask the address of a database, whose password ends at the ``@`` alone, as SQLAlchemy reads it. The path of a file stays."""
-    if isinstance(address, str) and "://" in address:
-        return mask_text(_LOGIN.sub("***", address, count=1))
-    return str(address)
+    if not isinstance(address, str) or "://" not in address:
+        return str(address)
+    scheme, _, rest = address.partition("://")
+    login = _LOGIN.match(rest)
+    if login is None:
+        return f"{scheme}://{mask_text(rest)}"
+    password = "" if login["password"] is None else ":***" if login["password"] else ":"
+    return f"{scheme}://{login['user']}{password}@{mask_text(rest[login.end() :])}"
 
 
 def mask_start(text: str, longest: int) -> str:

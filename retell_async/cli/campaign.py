@@ -197,8 +197,8 @@ def run(
     lists of those who are not called that it was made with, unless somebody paused it: that stays so until it is resumed, whoever starts
     this again.
 
-    Ctrl-C places no more calls, and ends when those that go on are over, or at once where others follow them; the second one ends at once,
-    and so does SIGTERM. Neither these nor a kill end the campaign: run it again.
+    Ctrl-C places no more calls, and ends when those that go on are over, or at once on Postgres, where others or the next run follow
+    them; the second one ends at once, and so does SIGTERM. Neither these nor a kill end the campaign: run it again.
 
     The exit status is 0 if it is done, or somebody paused or cancelled it; 3 if it paused by itself, since the API refuses all requests of
     all numbers, the key, or the account; 130 and 143 after Ctrl-C and SIGTERM; and 1 after an error.

@@ -48,11 +48,11 @@ def test_numbers_keys_and_passwords_are_masked_however_they_are_written(text: st
 def test_the_address_of_a_database_shows_no_password(password: str) -> None:
     assert (
         mask_address(f"postgresql://user:{password}@db.test:5432/name?sslmode=require")
-        == "postgresql://***@db.test:5432/name?sslmode=require"
+        == "postgresql://user:***@db.test:5432/name?sslmode=require"
     )
     assert mask_address("postgresql://db.test/name") == "postgresql://db.test/name"
     assert mask_address(f"postgresql://user@db.test/name?password={password.partition('#')[0]}").startswith(
-        "postgresql://***@db.test/name?"
+        "postgresql://user@db.test/name?"
     )
 
 

@@ -18,10 +18,12 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from ..._call_slots import CallSlots
 from ..._core.attempt import first_of
-from ..._core.errors import ConfigurationError
+from ..._core.errors import APIError, ConfigurationError
 from ..._core.masking import mask_text
 from ..._helpers.call import Ends
+from ..._helpers.watch import is_transient
 from ..._http.loops import is_asyncio, running_loop
+from ..._logs import Log
 from ..case import End
 from ..contact import Contact
 from ..contacts import numbers_of
@@ -53,8 +55,11 @@ _LOOK_AT_CALLS = 10.0  # seconds from one question about calls to the next, wher
 _AHEAD = 0.25  # of the calls that may be at once: so many more are begun, which wait for one of those to end
 _BEATS = 5  # times within the lease that a worker writes that it is alive
 _LEAVING = 2.0  # seconds for which one who leaves tries to say so, which saves others the lease
+_ASKED_AGAIN = 5.0  # seconds after which the account is asked again that did not answer
 _GUESS = 120.0  # seconds that a call is taken to last as long as none is over
 _AGAIN: tuple[End, ...] = ("exhausted", "refused", "expired")  # whose last call is unknown may have been reached: only if that is said
+
+_logger = Log("retell_async")
 
 
 @attrs.frozen
@@ -236,7 +241,7 @@ class Campaign:
     def retry(self, ends: Iterable[End] = _AGAIN) -> int:
         """Begin anew, with a new budget of attempts, with contacts that ended so; how many there are. It pauses if it was done.
 
-        :raises ConfigurationError: there is no such end.
+        :raises ConfigurationError: there is no such end, or the campaign was cancelled.
         """
         ends = tuple(ends)
         for end in ends:
@@ -282,8 +287,8 @@ class Campaign:
         :param lease: seconds after which others go on with the calls of a process that is not heard of any more, the same for all.
         :param stop: once it is set this process places no more calls, follows those that go on to their end, and comes back; where others
             may run the campaign too it comes back at once, and they follow its calls. The campaign goes on with the next `run`.
-        :raises APIError: the account does not say how many calls it may have. A refused key or account is raised where that cannot pause
-            the campaign, since somebody has paused or cancelled it, or it is done.
+        :raises APIError: the account does not say how many calls it may have, for another reason than an outage, which is waited for. A
+            refused key or account is raised where that cannot pause the campaign, since somebody has paused or cancelled it, or it is done.
         :raises ConfigurationError: it is cancelled, another process runs it from a file, a later version took it over, something else
             uses DBOS in this process, or it was stopped while the database did not answer.
         """
@@ -351,7 +356,7 @@ class Campaign:
         cancelling = task.cancelling() if task is not None else 0
         with self._database.alone():
             try:
-                live = settings.live or max(await slots.limit(), 1)
+                live = settings.live or await self._limit(slots, stop)
             except REFUSALS as error:
                 return await self._refused(error)
             is_first = True
@@ -375,6 +380,23 @@ class Campaign:
                 else:
                     await opt_outs.tell()
                     return state
+
+    async def _limit(self, slots: CallSlots, stop: anyio.Event) -> int:
+        """How many calls the account may have at once; 1 if it did not say that before somebody stopped: then none is placed."""
+        told = False
+        while not stop.is_set():
+            try:
+                return max(await slots.limit(), 1)
+            except APIError as error:
+                if not is_transient(error):
+                    raise
+                if not told:
+                    told = True
+                    why = mask_text(str(error))
+                    _logger.warning("campaign: the account does not say how many calls it may have (%s); it is asked until it does", why)
+            with anyio.move_on_after(_ASKED_AGAIN):
+                await stop.wait()
+        return 1
 
     async def _work(self, worker: Worker, token: str, opt_outs: OptOuts, on_state: Callable[[State], None] | None) -> State:
         from .workflow import executor, serving

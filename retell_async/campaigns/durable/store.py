@@ -692,6 +692,8 @@ class Store:
             with self._writing(durably=True) as (connection, now):
                 self._migrate(connection)
                 row = connection.execute(sa.select(campaigns)).one()
+                if row.status == "cancelled":
+                    raise ConfigurationError(f"the campaign {row.name} was cancelled: its contacts stay as they ended")
                 settings = self._settings(row)
                 query = sa.select(contacts.c["case"]).where(contacts.c.end.in_(list(ends)), contacts.c.id > last)
                 texts = connection.execute(query.order_by(contacts.c.id).limit(_MOVED)).scalars().all()

@@ -156,7 +156,7 @@ async def test_whoever_leaves_is_not_held_up(server: Path, signals: list[signal.
             assert run.says("the database did not do it (") == 1
             assert run.says("Stopping: no more calls are placed") == (signals[0] == signal.SIGINT)
             assert run.says("How it stands is not known: ") == 1
-            assert run.said[-1].startswith("Go on with: retell-async campaign run 'postgresql://***@127.0.0.1:")
+            assert run.said[-1].startswith("Go on with: retell-async campaign run 'postgresql://postgres:***@127.0.0.1:")
             assert not run.says("Traceback")
             assert not run.says("secret")
         wire.flows.set()

@@ -12,13 +12,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import anyio
 import attrs
+import httpx
 import pytest
 import sqlalchemy as sa
 
-from retell_async import ConfigurationError
+from retell_async import APIConnectionError, ConfigurationError, NotFoundError
 from retell_async.campaigns import Case, Hours, Number, Result, Retry, Rules, Settings, dialled
-from retell_async.campaigns.durable import database as databases, format as formats, store as stores
+from retell_async.campaigns.durable import campaign as campaigns, database as databases, format as formats, store as stores
 from retell_async.campaigns.durable.campaign import Campaign
 from retell_async.campaigns.durable.database import Database
 from retell_async.campaigns.durable.format import FORMAT, case_from, case_text, settings_from, settings_text
@@ -463,6 +465,48 @@ def test_a_campaign_is_steered_from_any_process(tmp_path: Path) -> None:
     assert campaign.state().status == "cancelled"
     with pytest.raises(ConfigurationError, match="no end"):
         campaign.retry(["nonsense"])  # type: ignore[list-item]
+
+
+def test_what_was_cancelled_keeps_how_its_contacts_ended(make: Campaigns, tmp_path: Path) -> None:
+    desk = make(contacts(1))
+    key = desk.begin()
+    desk.send(key)
+    desk.settle(key, "user_hangup")
+    desk.store.set_status("cancelled")
+    with pytest.raises(ConfigurationError, match="was cancelled: its contacts stay as they ended"):
+        desk.store.retry(["reached"])
+    assert desk.store.counts() == {"reached": 1}
+
+
+class _Account:
+    """One that does not say at first how many calls it may have."""
+
+    def __init__(self, *answers: Exception | int) -> None:
+        self.answers = list(answers)
+
+    async def limit(self) -> int:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.mark.asyncio
+async def test_an_account_is_asked_until_it_says_how_many_calls_it_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(campaigns, "_ASKED_AGAIN", 0.0)
+    campaign = Campaign.make(tmp_path / "a.db", "a", SETTINGS, contacts(1))
+    away = APIConnectionError(request=httpx.Request("GET", "https://api.test/get-concurrency"))
+    account: Any = _Account(away, away, 20)
+    assert await campaign._limit(account, anyio.Event()) == 20
+    assert caplog.text.count("the account does not say how many calls it may have") == 1
+    stop = anyio.Event()
+    stop.set()
+    assert await campaign._limit(account, stop) == 1
+    refused: Any = _Account(NotFoundError("no such path", response=httpx.Response(404, request=away.request), body=None))
+    with pytest.raises(NotFoundError):
+        await campaign._limit(refused, anyio.Event())
 
 
 @pytest.mark.soak
