@@ -385,8 +385,10 @@ def cut_off(response: httpx.Response, error: Exception) -> APIError:
     import httpx
 
     if isinstance(error, httpx.TimeoutException):
-        return APITimeoutError(response.request, message="the answer did not arrive whole in time", sent=True)
-    broken = APIConnectionError(message=f"the answer could not be read whole: {reason(error)}", request=response.request, sent=True)
+        return APITimeoutError(response.request, message="Request timed out: the answer did not arrive whole in time", sent=True)
+    broken = APIConnectionError(
+        message=f"Connection error: the answer could not be read whole: {reason(error)}", request=response.request, sent=True
+    )
     broken._response = httpx.Response(  # pyright: ignore[reportPrivateUsage]
         response.status_code, headers=response.headers, request=response.request, extensions=response.extensions
     )

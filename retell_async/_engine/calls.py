@@ -209,7 +209,7 @@ class Call:
             within = f"{within}; the attempt before it ended with {self._before}"
         elif self._refusal is not None:
             within = f"{within}; before it: {self._refusal}"
-        error = APITimeoutError(http.build(self.encoded, self.timeout), message=f"{what} {within}", sent=sent)
+        error = APITimeoutError(http.build(self.encoded, self.timeout), message=f"Request timed out: {what} {within}", sent=sent)
         raise error from (self._before or self._refusal)
 
     async def _attempt(self, http: Http, account: Account, slots: Slots) -> Answer:
@@ -434,7 +434,7 @@ class Call:
         self._waited += waited
         if scope.cancelled_caught:
             self._in_vain = True
-            message = f"no free connection within {self._waited:g} s: max_connections are in use"
+            message = f"Request timed out: no free connection within {self._waited:g} s: max_connections are in use"
             raise APITimeoutError(http.build(self.encoded, self.timeout), message=message, sent=False) from self._refusal
         if waited > _LONG:
             self._tell(WaitEvent(operation=self.operation.id, limit=_CONNECTIONS, seconds=waited))

@@ -224,7 +224,8 @@ def test_a_deadline_in_a_tunnel_says_that_nothing_was_sent(name: str, network: N
                 await client.call.create_web_call(agent_id="a", deadline=3)
         assert not isinstance(caught.value, OutcomeUnknownError)
         assert not caught.value.sent
-        assert str(caught.value).startswith("no connection within the deadline of 3 s; host https://api.test, proxy http://proxy.test:3128")
+        where = "host https://api.test, proxy http://proxy.test:3128"
+        assert str(caught.value).startswith(f"Request timed out: no connection within the deadline of 3 s; {where}")
 
     run(main)
 
