@@ -386,10 +386,11 @@ class Call:
 
         :param first: go before others that wait.
         """
-        while all(one.pacer.is_open() for one in account.over(gate)):
-            if not slots.take_free():
-                await self._slot(http, account, slots, first=first)
-            if all(one.pacer.is_open() for one in account.over(gate)):
+        while account.is_open(gate):
+            if slots.take_free():
+                return []
+            await self._slot(http, account, slots, first=first)
+            if account.is_open(gate):
                 return []
             slots.give()  # there was a 429 meanwhile
         found = self.max_wait != 0
@@ -428,11 +429,10 @@ class Call:
     async def _slot(self, http: Http, account: Account, slots: Slots, *, first: bool) -> None:
         start = account.clock()
         within = self._wait_for_connection(http)
-        with account.waiting(within) as scope:
-            await slots.take(first=first)
+        taken = await slots.take(first=first, within=within)
         waited = account.clock() - start
         self._waited += waited
-        if scope.cancelled_caught:
+        if not taken:
             self._in_vain = True
             message = f"Request timed out: no free connection within {self._waited:g} s: max_connections are in use"
             raise APITimeoutError(http.build(self.encoded, self.timeout), message=message, sent=False) from self._refusal

@@ -109,8 +109,17 @@ class Account:
 
     def over(self, gate: Gate) -> tuple[Gate, ...]:
         """The limits that requests of this one are under now: their own, and that of the account if it binds them."""
-        bound = self.all_bound or gate.creates or self.overall.pacer.limit.requests is not None
-        return (gate, self.overall) if bound and not self.overall.pacer.is_open() else (gate,)
+        return (gate, self.overall) if self._is_bound(gate) and not self.overall.pacer.is_open() else (gate,)
+
+    def _is_bound(self, gate: Gate) -> bool:
+        """Whether the limit of the account binds requests of this one."""
+        return self.all_bound or gate.creates or self.overall.pacer.limit.requests is not None
+
+    def is_open(self, gate: Gate) -> bool:
+        """Whether none of them is known to hold anybody back."""
+        if not gate.pacer.is_open():
+            return False
+        return self.overall.pacer.is_open() or not self._is_bound(gate)
 
     def try_turn(self, gate: Gate, slots: Slots, *, found: bool) -> list[tuple[Gate, Turn]] | None:
         """Take a slot and a turn at each limit if nobody has to wait for them."""

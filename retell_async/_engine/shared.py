@@ -225,6 +225,7 @@ class SharedState:
         self._closed = True
         place = self._place
         if place is not None and place.process is this_process() and place.loop is running_loop():
+            place.slots.close()
             for account in self._accounts.values():
                 account.close()
         try:

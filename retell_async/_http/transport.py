@@ -107,7 +107,6 @@ class _Pool:
         self._slots = None if limits.max_connections is None else Slots(limits.max_connections)
         self._most = limits.max_connections
         self._busy = 0
-        self._waiting: set[anyio.CancelScope] = set()
         self._closed = False
 
     @property
@@ -118,15 +117,7 @@ class _Pool:
     async def enter(self, timeout: float | None) -> None:
         """Wait until one of the connections that may be open at once can be used."""
         if self._slots is not None and not self._slots.take_free():
-            with anyio.move_on_after(timeout) as scope:
-                self._waiting.add(scope)
-                try:
-                    await self._slots.take()
-                finally:
-                    self._waiting.discard(scope)
-            if scope.cancelled_caught:
-                if self._closed:
-                    raise RetellError("the client is closed")
+            if not await self._slots.take(within=inf if timeout is None else timeout):
                 raise httpx.PoolTimeout("no free connection in time")
         self._busy += 1
 
@@ -176,8 +167,8 @@ class _Pool:
     async def aclose(self) -> None:
         """Close the idle connections; the others close when their answers are read, and who waits for one gets an error."""
         self._closed = True
-        for scope in list(self._waiting):
-            scope.cancel()
+        if self._slots is not None:
+            self._slots.close()
         await self._close_idle()
         for transport in list(self.shared.values()):
             await transport.aclose()
