@@ -44,6 +44,7 @@ from .way import (
     tells,
 )
 from .wire.http1 import BufferedRequest, BufferedResponse, Origin, Times, origin_of
+from .wire.usual import usual_headers
 
 __all__ = ["Http", "OwnClient", "no_cookies"]
 
@@ -73,6 +74,8 @@ _USUAL_HEADERS = {
     if name in {"accept-encoding", "connection"}
 }
 """What an `httpx.AsyncClient` adds to every request and this package does not: among it the encodings that it can decode."""
+
+_MOST_HEADS = 64  # that are kept as they go out
 
 _WITH_A_BODY = {"POST", "PUT", "PATCH"}
 
@@ -148,6 +151,7 @@ class Http:
             raise WrongKindError(f"Invalid `http_client` argument: it must be an httpx.AsyncClient, not {type(given).__name__}")
         self._closed = False
         self._is_given = given is not None
+        self._heads = _Heads()
         self._client = OwnClient(Transport(limits=httpx.Limits(max_connections=max_connections))) if given is None else given
         self._used_in: object = None  # the process
         self._tells = False  # whether a request over the user's client was seen when it went out
@@ -321,7 +325,7 @@ class Http:
             )
 
     async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times, departure: Departure) -> Answer:
-        received = await straight.exchange(_buffered(encoded, departure), times)
+        received = await straight.exchange(self._heads.buffered(encoded, departure), times)
 
         def response(received: BufferedResponse) -> httpx.Response:
             made = received.response()
@@ -526,15 +530,28 @@ def _base(url: str) -> _Base:
     return _Base(origin_of(parsed), host, f"{parsed.scheme}://{host}", parsed.raw_path.decode("ascii").rstrip("/"))
 
 
-def _buffered(encoded: Encoded, leaves: Callable[[], None]) -> BufferedRequest:
-    base = _base(encoded.base_url)
-    target = base.path + encoded.target
-    if not _AS_IT_IS.fullmatch(target):
-        target = httpx.URL(encoded.url).raw_path.decode("ascii")
-    content = cast("bytes", encoded.content or b"")
-    given = {name.lower() for name in encoded.headers}
-    headers = [(name, value) for name, value in (("Host", base.host), *_USUAL_HEADERS.items()) if name.lower() not in given]
-    headers.extend(encoded.headers.items())
-    if (content or encoded.method in _WITH_A_BODY) and "content-length" not in given:
-        headers.append(("Content-Length", str(len(content))))
-    return BufferedRequest(base.origin, encoded.method, base.root, target, headers, content, leaves)
+class _Heads:
+    """The headers of requests as they go out over a connection of this package: most requests of a client have the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str | tuple[str, str], ...], tuple[list[tuple[str, str]], bytes | None, bool]] = {}
+
+    def buffered(self, encoded: Encoded, leaves: Callable[[], None]) -> BufferedRequest:
+        base = _base(encoded.base_url)
+        target = base.path + encoded.target
+        if not _AS_IT_IS.fullmatch(target):
+            target = httpx.URL(encoded.url).raw_path.decode("ascii")
+        content = cast("bytes", encoded.content or b"")
+        key = base.host, *encoded.headers.items()
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _MOST_HEADS:
+                self._known.clear()
+            given = {name.lower() for name in encoded.headers}
+            headers = [(name, value) for name, value in (("Host", base.host), *_USUAL_HEADERS.items()) if name.lower() not in given]
+            headers.extend(encoded.headers.items())
+            known = self._known[key] = headers, usual_headers(headers), "content-length" in given
+        headers, lines, has_length = known
+        if (content or encoded.method in _WITH_A_BODY) and not has_length:
+            headers = [*headers, ("Content-Length", str(len(content)))]
+        return BufferedRequest(base.origin, encoded.method, base.root, target, headers, content, lines, leaves)

@@ -18,13 +18,16 @@ _MOST_IN_A_ROW = 4
 
 
 class _Waiter:
-    """Who waits for a slot, under asyncio, where a scope of anyio costs five times as much."""
+    """Who waits for a slot, under asyncio, where a scope of anyio costs five times as much.
 
-    def __init__(self) -> None:
+    :param until: when the time is over, by the clock of the event loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+        self.until = until
         self.outcome: bool | None = None
         """Whether there was a slot; ``None`` as long as it waits."""
-        self._loop = asyncio.get_running_loop()
-        self._told = self._loop.create_future()
+        self._told = loop.create_future()
 
     def tell(self, outcome: bool) -> bool:
         """Let it wait no longer; whether it did until now."""
@@ -35,19 +38,15 @@ class _Waiter:
             self._told.set_result(None)
         return True
 
-    async def wait(self, within: float) -> None:
-        timer = None if within == inf else self._loop.call_later(within, self.tell, False)
-        try:
-            await self._told
-        finally:
-            if timer is not None:
-                timer.cancel()
+    async def wait(self) -> None:
+        await self._told
 
 
 class _AnyioWaiter:
     """The same elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, until: float) -> None:
+        self.until = until
         self.outcome: bool | None = None
         self._told = anyio.Event()
 
@@ -58,8 +57,8 @@ class _AnyioWaiter:
         self._told.set()
         return True
 
-    async def wait(self, within: float) -> None:
-        with anyio.move_on_after(within):
+    async def wait(self) -> None:
+        with anyio.move_on_at(self.until):
             await self._told.wait()
 
 
@@ -72,6 +71,7 @@ class Slots:
         self._first: deque[_Waiter | _AnyioWaiter] = deque()
         self._others: deque[_Waiter | _AnyioWaiter] = deque()
         self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def take_free(self) -> bool:
         """Take a slot if one is free and nobody waits for it."""
@@ -91,10 +91,10 @@ class Slots:
         if self.take_free():
             return True
         queue = self._first if first else self._others
-        waiter = _Waiter() if on_asyncio() else _AnyioWaiter()
+        waiter = self._waiter(within) if on_asyncio() else _AnyioWaiter(anyio.current_time() + within)
         queue.append(waiter)
         try:
-            await waiter.wait(within)
+            await waiter.wait()
         except BaseException:
             if waiter.outcome:
                 self.give()
@@ -107,6 +107,31 @@ class Slots:
         if not waiter.outcome and self._closed:
             raise RetellError("the client is closed")
         return waiter.outcome
+
+    def _waiter(self, within: float) -> _Waiter:
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(loop, loop.time() + within)
+        # One timer stays for all that wait, most of whom have their slot long before it.
+        if within != inf and (self._timer is None or self._timer.when() > waiter.until):
+            self._set_timer(loop, waiter.until)
+        return waiter
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(when, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let those wait no longer whose time is over."""
+        self._timer = None
+        now, nearest = loop.time(), inf
+        for waiter in (*self._first, *self._others):
+            if waiter.until <= now:
+                waiter.tell(False)
+            else:
+                nearest = min(nearest, waiter.until)
+        if nearest != inf:
+            self._set_timer(loop, nearest)
 
     @property
     def waiting(self) -> int:

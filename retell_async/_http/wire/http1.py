@@ -37,6 +37,8 @@ class BufferedRequest:
     """Path and query of the URL."""
     headers: list[tuple[str, str]] = attrs.field(repr=False)
     content: bytes = attrs.field(repr=False)
+    lines: bytes | None = attrs.field(default=None, repr=False)
+    """The headers as they go out, without their length, where that is known."""
     leaves: Callable[[], None] | None = None
     """Called before its first byte. It may raise: then nothing is sent."""
 
@@ -82,7 +84,7 @@ class Http1Connection:
         read = times.get("read")
         try:
             stream = await self._connect(times)
-            short = usual.usual_request(request.method, request.target, request.headers, request.content)
+            short = usual.usual_request(request.method, request.target, request.headers, request.content, request.lines)
             data = short or self._written(request)  # before it leaves: it may not be possible
             if request.leaves is not None:
                 request.leaves()

@@ -142,11 +142,16 @@ async def first(attempts: Sequence[Callable[[], Awaitable[_AsyncioStream]]]) -> 
 
 def is_readable(fileno: int) -> bool:
     """Whether something has come over a socket that nobody has read, its end included."""
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(fileno, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([fileno], [], [], 0)[0])
+    return bool(_readable(fileno)())
+
+
+def _readable(fileno: int) -> Callable[[], Sequence[object]]:
+    """What gives something as soon as something has come."""
+    if not hasattr(select, "poll"):
+        return lambda: select.select([fileno], [], [], 0)[0]
+    poll = select.poll()
+    poll.register(fileno, select.POLLIN)
+    return partial(poll.poll, 0)
 
 
 class _AsyncioStream(asyncio.Protocol):
@@ -154,7 +159,7 @@ class _AsyncioStream(asyncio.Protocol):
         self._loop = loop
         self._process = this_process()
         self._transport: asyncio.Transport
-        self._fileno = -1
+        self._readable: Callable[[], Sequence[object]]
         self._received: list[bytes] = []
         self._size = 0
         self._paused = False
@@ -173,7 +178,7 @@ class _AsyncioStream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         connection = transport.get_extra_info("socket")
-        self._fileno = connection.fileno()
+        self._readable = _readable(connection.fileno())
         keep_alive(connection)
 
     def data_received(self, data: bytes) -> None:
@@ -270,7 +275,7 @@ class _AsyncioStream(asyncio.Protocol):
     def is_quiet(self) -> bool:
         if self._received or self._ended or self._loop is not asyncio.get_running_loop():
             return False
-        return not (self._transport.is_closing() or is_readable(self._fileno))
+        return not (self._transport.is_closing() or self._readable())
 
     async def aclose(self) -> None:
         # Nothing is left to be sent, and to wait for a farewell under TLS would be of no use. A forked process shares with its parent what

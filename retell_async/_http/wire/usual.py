@@ -16,7 +16,7 @@ try:
 except ImportError:  # a platform without wheels
     _llhttp = None
 
-__all__ = ["HAS_LLHTTP", "LONGEST_HEAD", "UsualAnswer", "usual_request"]
+__all__ = ["HAS_LLHTTP", "LONGEST_HEAD", "UsualAnswer", "usual_headers", "usual_request"]
 
 HAS_LLHTTP = _llhttp is not None
 LONGEST_HEAD = 100 * 1024
@@ -33,22 +33,26 @@ _HARMLESS = frozenset(
 _OWN = frozenset(("content-length", "transfer-encoding", "upgrade", "expect", "te", "trailer"))
 
 
-def usual_request(method: str, target: str, headers: list[tuple[str, str]], content: bytes) -> bytes | None:
-    """A request as it goes out; ``None`` if it is for h11 to write, or to say what is wrong with it."""
+def usual_request(method: str, target: str, headers: list[tuple[str, str]], content: bytes, lines: bytes | None = None) -> bytes | None:
+    """A request as it goes out; ``None`` if it is for h11 to write, or to say what is wrong with it.
+
+    :param lines: what `usual_headers` gives for the headers without their length, where that is known.
+    """
     if not HAS_LLHTTP:
         return None
     name, length = headers[-1] if headers else ("", "")
-    fields = headers[:-1] if name == "Content-Length" else headers
     end = f"Content-Length: {length}\r\n\r\n" if name == "Content-Length" else "\r\n"
     if (length if name == "Content-Length" else "0") != str(len(content)) or method not in _METHODS or not _TARGET.fullmatch(target):
         return None
-    lines = _joined(fields)
+    if lines is None:
+        lines = usual_headers(headers[:-1] if name == "Content-Length" else headers)
     if lines is None:
         return None
     return b"".join((f"{method} {target} HTTP/1.1\r\n".encode("ascii"), lines, end.encode("ascii"), content))
 
 
-def _joined(fields: list[tuple[str, str]]) -> bytes | None:
+def usual_headers(fields: list[tuple[str, str]]) -> bytes | None:
+    """Headers as they go out; ``None`` as above."""
     lines: list[str] = []
     hosts = 0
     for name, value in fields:
