@@ -170,9 +170,8 @@ class Account:
 
     def done(self, turns: list[tuple[Gate, Turn]], *, answered: bool) -> None:
         """Take note that a request is done: answered, not sent, or given up (and then it may still be on its way)."""
-        now = self.clock()
         for gate, turn in turns:
-            gate.pacer.done(turn, now if answered else None)
+            gate.pacer.done(turn, self.clock() if answered else None)
             gate.changed()
 
     def passed(self, gate: Gate, left_at: float, now: float) -> None:

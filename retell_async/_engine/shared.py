@@ -180,8 +180,8 @@ class SharedState:
                 return  # the rest of an event loop that is gone
             account = use.account
             account.users -= 1
-            account.used_at = self._clock()
             if len(self._accounts) > 1 or use.name != self._own:
+                account.used_at = self._clock()
                 self._accounts[use.name] = self._accounts.pop(use.name)  # behind all that were used before
                 self._drop_unused()
 

@@ -227,7 +227,9 @@ class Http:
 
     def pool_timeout(self, timeout: float | httpx.Timeout | Omit | None) -> float | None:
         """Seconds that a request may wait before it has a connection to leave by; ``None`` for as long as it takes."""
-        return self._times(timeout, None).get("pool")
+        if isinstance(timeout, Omit):
+            timeout = self._timeout
+        return timeout.pool if isinstance(timeout, httpx.Timeout) else None
 
     async def exchange(
         self,

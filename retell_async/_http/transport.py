@@ -116,9 +116,9 @@ class _Pool:
 
     async def enter(self, timeout: float | None) -> None:
         """Wait until one of the connections that may be open at once can be used."""
-        if self._slots is not None and not self._slots.take_free():
-            if not await self._slots.take(within=inf if timeout is None else timeout):
-                raise httpx.PoolTimeout("no free connection in time")
+        slots = self._slots
+        if not (slots is None or slots.take_free() or await slots.take(within=inf if timeout is None else timeout)):
+            raise httpx.PoolTimeout("no free connection in time")
         self._busy += 1
 
     def leave(self) -> None:
@@ -152,17 +152,17 @@ class _Pool:
             await self._close_oldest()
 
     async def _close_idle(self, before: float = inf) -> None:
-        while await self._close_oldest(before):
-            pass
+        """Close those that are idle since before this moment."""
+        while (place := self._idle.take_oldest(before)) is not None:
+            with anyio.CancelScope(shield=True):
+                await place.connection.aclose()
 
-    async def _close_oldest(self, before: float = inf) -> bool:
-        """Close the connection that is idle longest, and say whether there was one that is since before this moment."""
-        place = self._idle.take_oldest(before)
-        if place is None:
-            return False
-        with anyio.CancelScope(shield=True):
-            await place.connection.aclose()
-        return True
+    async def _close_oldest(self) -> None:
+        """Close the connection that is idle longest, if there is one."""
+        place = self._idle.take_oldest()
+        if place is not None:
+            with anyio.CancelScope(shield=True):
+                await place.connection.aclose()
 
     async def aclose(self) -> None:
         """Close the idle connections; the others close when their answers are read, and who waits for one gets an error."""
