@@ -536,7 +536,7 @@ class _Heads:
     """The headers of requests as they go out over a connection of this package: most requests of a client have the same."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str | tuple[str, str], ...], tuple[list[tuple[str, str]], bytes | None, bool]] = {}
+        self._known: dict[tuple[object, ...], tuple[list[tuple[str, str]], bytes | None, bool]] = {}
 
     def buffered(self, encoded: Encoded, leaves: Callable[[], None]) -> BufferedRequest:
         base = _base(encoded.base_url)
