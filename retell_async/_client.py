@@ -340,7 +340,8 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         """The request as it will be sent, every time that it is."""
         from ._engine.calls import Call
 
-        _refuse_unknown(request, options)
+        if options:
+            _refuse_unknown(request, options)
         settings = self._settings
         key = token = None
         key_is_made = False

@@ -141,6 +141,8 @@ def _target(path: str, layers: Sequence[Mapping[str, object]], styles: Mapping[s
     merged: dict[str, object] = {}
     for layer in layers:
         merged.update(layer)
+    if not merged:
+        return path
     pairs = [pair for name, value in merged.items() for pair in _query_pairs(name, value, styles.get(name))]
     if not pairs:
         return path

@@ -126,13 +126,14 @@ class Aliases:
     def __init__(self, body: Spec, names: Sequence[str]) -> None:
         self.body = body
         self.names = names
+        self._keys = [f'"{name}"'.encode() for name in names]
 
     def replaced(self, content: bytes) -> bytes:
         """The JSON of a body with the API's names.
 
         :raises ValueError: one field is there under both names.
         """
-        if not any(f'"{name}"'.encode() in content for name in self.names):
+        if not any(key in content for key in self._keys):
             return content
         from .interop.aliases import replaced
 
@@ -201,8 +202,8 @@ class Operation(Generic[T_co]):
         for names in self.exclusive:
             if fields is not None and fields.keys() >= {*names}:
                 raise ValueError(f"{' and '.join(names)} exclude each other in {self.method} {self.path}: send one of them")
-        headers = {name: value for name, value in given(header or {}).items() if value is not None}
-        return Request(operation=self, path=url, query=given(query or {}), body=fields, headers=headers)
+        headers = {name: value for name, value in given(header).items() if value is not None} if header else {}
+        return Request(operation=self, path=url, query=given(query) if query else {}, body=fields, headers=headers)
 
     @cached_property
     def decode(self) -> Decode:
@@ -262,7 +263,7 @@ class Sender(Protocol):
 
 
 def _fields(body: Any) -> dict[str, Any]:
-    if isinstance(body, (Mapping, Model)):
+    if isinstance(body, (dict, Model, Mapping)):  # the first for its speed alone
         return dict(cast("Mapping[str, Any]", body))
     from .interop.values import fields
 
