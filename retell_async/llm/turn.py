@@ -102,10 +102,10 @@ class Turn:
         """The conversation as chat messages, as OpenAI's and similar endpoints take them.
 
         What the agent was to say but was interrupted in is cut to what was spoken. Side effects of turns that were not heard to the end are
-        told in a system message at the end. With `transcript_with_tool_calls`, tool calls are there as such, each with
-        its result behind it.
+        told in the system message, which stands in front: many endpoints take it nowhere else. With `transcript_with_tool_calls`, tool calls
+        are there as such, each with its result behind it.
 
-        :param system: the text of a system message in front.
+        :param system: the text that the system message begins with. Without it there is one only if there are side effects to tell.
         :param reminder: a user's message at the end of a reminder, for models that answer nothing to their own words.
         """
         return chat_messages(

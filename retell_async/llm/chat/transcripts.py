@@ -77,9 +77,13 @@ def chat_messages(
 ) -> list[ChatMessage]:
     """A transcript as chat messages; what follows each other from one side is one message.
 
-    An endpoint refuses a call that is not followed by its result at once, so what lay between the two comes after both.
+    An endpoint refuses a call that is not followed by its result at once, so what lay between the two comes after both. Many refuse a
+    system message that is not the first, so there is one, with what was done in it.
     """
-    messages: list[ChatMessage] = [] if system is None else [{"role": "system", "content": system}]
+    messages: list[ChatMessage] = []
+    if system is not None or effects:
+        content = "\n\n".join(filter(None, (system, "\n".join(map(_told, effects)))))
+        messages.append({"role": "system", "content": content})
     results: dict[str, Any] = {}
     for item in transcript:
         if item.role == "tool_call_result":
@@ -104,8 +108,6 @@ def chat_messages(
             _said(messages, "user", f"(pressed {item.digit})")
     if reminder:
         _said(messages, "user", reminder)
-    if effects:
-        messages.append({"role": "system", "content": "\n".join(map(_told, effects))})
     return cast("list[ChatMessage]", well_formed(messages))
 
 

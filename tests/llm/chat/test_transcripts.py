@@ -193,6 +193,16 @@ def test_a_reminder_ends_with_words_of_the_user() -> None:
     assert chat_messages(items({"role": "agent", "content": "Hello."}), reminder="...")[-1] == {"role": "user", "content": "..."}
 
 
+@pytest.mark.parametrize(("system", "begins"), [("Be brief.", "Be brief.\n\nDone already"), ("", "Done already"), (None, "Done already")])
+def test_what_was_done_stands_in_the_one_system_message_in_front(system: str | None, begins: str) -> None:
+    said = items({"role": "agent", "content": "Hello."}, {"role": "user", "content": "Ten."})
+    effects = [Effect("book:10", 1, done=True, result="booked"), Effect("mail", 1)]
+    messages = chat_messages(said, system=system, reminder=REMINDER, effects=effects)
+    assert [message["role"] for message in messages] == ["system", "assistant", "user"]
+    assert messages[0]["content"].startswith(begins)
+    assert messages[0]["content"].count("\n") == begins.count("\n") + 1
+
+
 def test_what_was_done_and_not_told() -> None:
     ends = [
         Effect("hang_up({})", 1, done=True, result="Say goodbye.", action=Action(end_call=True)),
