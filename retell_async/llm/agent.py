@@ -12,7 +12,7 @@ import anyio
 
 from retell_async import ConfigurationError
 
-from .settings import gives_late, is_any
+from .functions import gives_late, has_yield, is_any
 from .streams import closing
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _check_class(cls: type, *, greets: bool) -> None:
     for name in ("on_enter", "on_turn", "on_reminder"):
         _check_function(getattr(cls, name), f"{cls.__name__}.{name}")
     for name in ("on_update", "on_exit", "on_leave"):
-        if is_any(getattr(cls, name), inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+        if has_yield(getattr(cls, name)):
             raise TypeError(f"{cls.__name__}.{name} says nothing: it must be without yield")
     if greets and cls.on_enter is not Agent.on_enter:
         raise ConfigurationError(f"{cls.__name__} has an on_enter and the application a begin_message: one of them must go")

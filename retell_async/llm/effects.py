@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,7 +14,8 @@ from retell_async import RetellError
 from retell_async._core.attempt import Done, Failed, attempt
 from retell_async._core.masking import mask_text, masked_traceback
 
-from .log import log, stated_of
+from .functions import result_of
+from .log import log, named, stated_of
 from .protocol import Action
 from .store import Outcome, Store, finish
 
@@ -39,18 +39,22 @@ class SideEffectUnknownError(RetellError):
     """A side effect that was begun, by a process that has not said for five seconds how it ended, or by code that was cut off.
 
     It may have happened or not. It is not begun again in this call. A later turn that asks is told how it ended if that is known by then.
+    `key` is what `once` was called with; the message has it as the log has.
     """
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"{key!r} was begun and may have happened or not")
+        super().__init__(f"{named(key)!r} was begun and may have happened or not")
         self.key = key
 
 
 class SideEffectFailedError(RetellError):
-    """A side effect that failed in another process. What it raised there is in the message."""
+    """A side effect that failed in another process. What it raised there is in the message.
+
+    `key` is what `once` was called with; the message has it as the log has.
+    """
 
     def __init__(self, key: str, error: str) -> None:
-        super().__init__(f"{key!r} failed: {error}")
+        super().__init__(f"{named(key)!r} failed: {error}")
         self.key = key
 
 
@@ -192,7 +196,7 @@ class Effects:
             await effect.ended.wait()
             return
         if effect.needs(outer):
-            raise RuntimeError(f"once({effect.key!r}, ...) is called in what it carries out itself, and would wait for itself")
+            raise RuntimeError(f"once({named(effect.key)!r}, ...) is called in what it carries out itself, and would wait for itself")
         outer.awaits.append(effect)
         try:
             await effect.ended.wait()
@@ -207,10 +211,6 @@ class Effects:
     async def _carry_out(self, effect: Effect, fn: Callable[[], Any], retry_on: tuple[type[Exception], ...]) -> None:
         begun = False
 
-        async def call() -> Any:
-            result = fn()
-            return await result if inspect.isawaitable(result) else result
-
         try:
             known = await self._begin(effect.key)
             if known is not None:
@@ -219,7 +219,7 @@ class Effects:
             begun = True
             self.changed()
             _carried_out.set(effect)
-            ended = await attempt(call)
+            ended = await attempt(lambda: result_of(fn))
             if isinstance(ended, Done):
                 effect.done, effect.result = True, ended.value
             elif isinstance(ended.error, Exception):
@@ -242,7 +242,7 @@ class Effects:
 
     def _cut_off(self, effect: Effect) -> None:
         effect.error = SideEffectUnknownError(effect.key)
-        log.error("call %r: the side effect %r was cut off: it may have happened or not", self.call_id, effect.key)
+        log.error("call %r: the side effect %r was cut off: it may have happened or not", self.call_id, named(effect.key))
 
     async def _begin(self, key: str) -> Outcome | None:
         until = anyio.current_time() + _ELSEWHERE_WITHIN
@@ -275,12 +275,13 @@ class Effects:
             outcome = Outcome("done", effect.result, action=action, says_goodbye=effect.says_goodbye)
         else:
             outcome = Outcome("failed", error=mask_text(stated_of(effect.error)))
+        what = named(effect.key)
         with anyio.move_on_after(_STORE_WITHIN, shield=True):
             ended = await attempt(lambda: finish(self.store, self.call_id, effect.key, outcome))
             if isinstance(ended, Failed):
-                log.error("call %r: the store does not take how %r ended\n%s", self.call_id, effect.key, masked_traceback(ended.error))
+                log.error("call %r: the store does not take how %r ended\n%s", self.call_id, what, masked_traceback(ended.error))
             return
-        log.error("call %r: the store does not take how %r ended", self.call_id, effect.key)
+        log.error("call %r: the store does not take how %r ended", self.call_id, what)
 
 
 def _action(fields: Mapping[str, Any] | None) -> Action | None:

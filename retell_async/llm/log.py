@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from hashlib import blake2b
 from typing import Any, NoReturn, cast
 
 import anyio
 
 from retell_async._core.json import well_formed
+from retell_async._core.masking import mask_text
 from retell_async._logs import Log
 
-__all__ = ["as_json", "is_ending", "is_json", "is_stray", "log", "object_of", "parsed", "stated_of", "text_of"]
+__all__ = ["as_json", "is_ending", "is_json", "is_stray", "log", "named", "object_of", "parsed", "stated_of", "text_of"]
 
 log = Log("retell_async.llm")
 
@@ -37,6 +39,17 @@ def is_ending(error: BaseException) -> bool:
     if isinstance(error, asyncio.CancelledError) and (task := asyncio.current_task()) is not None and task.cancelling():
         return True
     return not is_stray(error)
+
+
+def named(key: str) -> str:
+    """The key of a side effect as logs and errors have it: masked, and for ``name(arguments)``, as tools have it, the name and a hash.
+
+    Arguments are what the user of the phone said. The hash tells those of one call apart, and is too short to try out what they were.
+    """
+    name, bracket, arguments = key.partition("(")
+    if not (bracket and arguments.endswith(")")):
+        return mask_text(key)
+    return f"{mask_text(name)}(#{blake2b(arguments.encode('utf-8', 'replace'), digest_size=3).hexdigest()})"
 
 
 def text_of(value: object) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +11,15 @@ import attrs
 
 from retell_async import ConfigurationError
 
+from .functions import gives_late
+
 if TYPE_CHECKING:
     from retell_async.types import CallResponse
 
     from .session import Session
     from .turn import Turn
 
-__all__ = ["FAILURE", "Limits", "Settings", "SilentPickup", "gives_late", "is_any"]
+__all__ = ["FAILURE", "Limits", "Settings", "SilentPickup"]
 
 
 FAILURE = "Sorry, something went wrong on my side. Could you say that again?"
@@ -73,19 +73,6 @@ class SilentPickup:
         message: Any = self.message
         if not isinstance(message, str) or not message.strip():
             raise ConfigurationError("a silent pickup needs a message to say")
-
-
-def is_any(function: Any, *kinds: Callable[[Any], bool]) -> bool:
-    """Whether what an application gives is a function of one of these kinds, also as an object that can be called, or in a partial."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    called = function if inspect.isroutine(function) else getattr(cast("object", type(function)), "__call__", None)  # noqa: B004 - of an object
-    return any(kind(function) or kind(called) for kind in kinds)
-
-
-def gives_late(function: Any) -> bool:
-    """Whether it is one that waits or yields, so that it gives no value at once."""
-    return is_any(function, inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
 
 
 def _pattern(value: Any) -> re.Pattern[str] | None:

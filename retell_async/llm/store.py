@@ -13,7 +13,7 @@ import attrs
 from retell_async._core.attempt import Done, attempt
 from retell_async._core.masking import mask_text, masked_traceback
 
-from .log import as_json, is_json, log
+from .log import as_json, is_json, log, named
 
 __all__ = ["MemoryStore", "Outcome", "Records", "Store", "finish"]
 
@@ -85,7 +85,7 @@ async def finish(store: Store, call_id: str, key: str, outcome: Outcome | None) 
         if outcome is None or is_json(outcome.result):
             raise
         await store.finish(call_id, key, attrs.evolve(outcome, result=as_json(outcome.result)))
-        _log_text(call_id, f"the result of {key!r} ({type(outcome.result).__name__})")
+        _log_text(call_id, f"the result of {named(key)!r} ({type(outcome.result).__name__})")
 
 
 def _log_text(call_id: str, what: str) -> None:
@@ -246,7 +246,7 @@ def _plain(record: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     return {
         **record,
         "state": {str(key): plain(f"session.state[{key!r}]", value) for key, value in record["state"].items()},
-        "effects": [{**each, "result": plain(f"the result of {each['key']!r}", each["result"])} for each in record["effects"]],
+        "effects": [{**each, "result": plain(f"the result of {named(each['key'])!r}", each["result"])} for each in record["effects"]],
     }
 
 

@@ -14,6 +14,7 @@ from retell_async._instrumentation import TurnActivity
 
 from .chat.transcripts import REMINDER, ChatMessage, chat_messages, last_said
 from .effects import Effect, Errors, carried_out, errors_of
+from .functions import has_yield
 from .protocol import Action, Kind
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Turn:
         told in the system message, which stands in front: many endpoints take it nowhere else. With `transcript_with_tool_calls`, tool calls
         are there as such, each with its result behind it.
 
-        :param system: the text that the system message begins with. Without it there is one only if there are side effects to tell.
+        :param system: what the system message begins with. Without it there is one only if there are side effects to tell.
         :param reminder: a user's message at the end of a reminder, for models that answer nothing to their own words.
         """
         return chat_messages(
@@ -202,7 +203,7 @@ class Turn:
         :param retry_on: errors that say that nothing was done: after them a later turn may try again.
         :raises SideEffectUnknownError: it was begun, elsewhere or before, and nobody knows how it ended.
         :raises SideEffectFailedError: it failed in another process.
-        :raises TypeError: the key is no text, or `fn` no function.
+        :raises TypeError: the key is no text, or `fn` no function, or one with a yield.
         :raises ValueError: it is done and takes an action, and this turn has another one already.
         :raises RuntimeError: it was not begun yet, and the call is over; or it is called inside of `fn`, and would wait for itself.
         """
@@ -213,6 +214,8 @@ class Turn:
             raise TypeError("once takes a function, such as `lambda: book(slot)`, and calls it if it is the first")
         if not isinstance(cast("object", key), str):
             raise TypeError(f"the key of a side effect is a text, and not {type(key).__name__}")
+        if has_yield(given):
+            raise TypeError("the function that once is given has a yield, so nothing of it would run: let it return its result")
         kinds = errors_of(retry_on)
         if when not in {"now", "spoken"}:
             raise ValueError(f"when is 'now' or 'spoken', and not {when!r}")

@@ -223,6 +223,78 @@ def test_an_effect_that_does_not_end_is_cut_off_and_unknown(caplog: pytest.LogCa
     assert "may have happened or not" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ('pay({"card": "4111111111111111", "name": "Ann Smith", "phone": "+14155550123"})', "'pay(#9212c0)'"),
+        ("pay:+14155550123 key_0123456789abcdef0123456789", "'pay:+141******23 ***'"),
+        ("pay:(415) 555-0123", "'pay:(415********23'"),
+        ("book:2026-11-25T10:00", "'book:2026-11-25T10:00'"),
+    ],
+)
+@pytest.mark.parametrize("way", ["cut off", "the store is down", "the store is slow", "no JSON", "waits for itself"])
+def test_what_a_caller_said_is_in_no_log_as_the_key_of_a_side_effect(
+    key: str, shown: str, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Store(llm.MemoryStore):
+        async def finish(self, call_id: str, key: str, outcome: llm.Outcome | None) -> None:
+            if way == "the store is down":
+                raise OSError("down")
+            if way == "the store is slow":
+                await anyio.sleep_forever()
+            if outcome is not None:
+                json.dumps(outcome.result)
+
+    async def answer(turn: llm.Turn) -> Turns:
+        async def pay() -> object:
+            if way == "cut off":
+                await anyio.sleep_forever()
+            if way == "waits for itself":
+                await turn.once(key, pay)
+            return {1, 2} if way == "no JSON" else "paid"
+
+        await turn.once(key, pay)
+        yield "Paid."
+
+    async def main() -> None:
+        async with talking(application(answer, store=Store(), finish_within=5)) as talk:
+            line = await talk.greeted()
+            line.ask(1, user("Pay."))
+            await anyio.sleep(1)
+            await line.hang_up()
+
+    run(main)
+    assert shown in caplog.text
+    assert not any(said in caplog.text for said in ("4111", "Ann", "5550123", "555-0123", "key_"))
+
+
+@pytest.mark.parametrize("error", [llm.SideEffectUnknownError, partial(llm.SideEffectFailedError, error="declined")])
+def test_an_error_of_a_side_effect_has_the_whole_key_beside_its_message(error: Callable[[str], Any]) -> None:
+    key = 'pay({"name": "Ann Smith"})'
+    raised = error(key)
+    assert raised.key == key
+    assert "'pay(#" in str(raised)
+    assert "Ann" not in str(raised)
+
+
+def test_a_function_with_a_yield_is_refused_before_anything_is_begun() -> None:
+    async def book(slot: str = "nine") -> Turns:
+        yield slot
+
+    async def answer(turn: llm.Turn) -> Turns:
+        with pytest.raises(TypeError, match="has a yield, so nothing of it would run"):
+            await turn.once("book", cast("Any", book))
+        with pytest.raises(TypeError, match="book has a yield, so nothing of it has run"):
+            await turn.once("later", lambda: book("ten"))
+        yield str(await turn.once("book", lambda: "booked after all"))
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            assert await talk.connect().answer(1, user("ten")) == "booked after all"
+
+    run(main)
+
+
 def test_what_is_raised_again_does_not_grow() -> None:
     found: list[tuple[int, BaseException | None]] = []
     times: dict[str, int] = {}
@@ -1189,7 +1261,7 @@ def test_whatever_an_effect_gave_the_messages_can_be_made() -> None:
             await line.answer(2, user("ten"))
 
     run(main)
-    assert "datetime.date(2026, 11, 26): 'free'" in seen[1][-1]["content"]
+    assert "datetime.date(2026, 11, 26): 'free'" in seen[1][0]["content"]
 
 
 def test_the_memory_forgets() -> None:

@@ -7,8 +7,9 @@ import asyncio
 import functools
 import logging
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import anyio
@@ -252,6 +253,14 @@ class Unwritten(Exception):
 async def of_none(turn: llm.Turn) -> None: ...
 
 
+def yields() -> Iterator[str]:
+    yield "booked"
+
+
+async def yields_late(slot: str) -> AsyncIterator[str]:
+    yield slot
+
+
 def raised(error: BaseException) -> Any:
     raise error
 
@@ -282,6 +291,9 @@ MISTAKES: dict[str, Callable[[llm.Turn], Any]] = {
     "some other time": lambda turn: turn.once("a", lambda: None, when=cast("Any", "later")),
     "an effect's error that cannot be written": lambda turn: turn.once("a", lambda: raised(Unwritten())),
     "a side effect's key": lambda turn: turn.once(cast("Any", ("book", "ten")), lambda: None),
+    "an effect with a yield": lambda turn: turn.once("a", yields),
+    "an effect with a late yield": lambda turn: turn.once("a", partial(yields_late, "ten")),
+    "an effect that gives what has a yield": lambda turn: turn.once("a", lambda: yields_late("ten")),
     "a state that is no dict": lambda turn: setattr(turn.session, "state", ["met"]),
     "its own task, cancelled": lambda turn: cancel_itself(),
     "the end of a generator": lambda turn: raised(GeneratorExit()),

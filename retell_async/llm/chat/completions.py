@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
@@ -21,8 +22,8 @@ from retell_async._core.masking import Hidden, mask_start, mask_text, masked_tra
 from retell_async._engine.settings import check_key
 
 from ..effects import Errors, errors_of
+from ..functions import gives_late, has_yield, result_of
 from ..log import is_json, log, object_of, stated_of, text_of
-from ..settings import gives_late, is_any
 from ..streams import closing
 from .transcripts import ChatMessage
 
@@ -80,7 +81,7 @@ class Tool:
     def __attrs_post_init__(self) -> None:
         if not self.name or not callable(self.function):
             raise ConfigurationError("a tool needs a name, and a function to call")
-        if is_any(self.function, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+        if has_yield(self.function):
             raise ConfigurationError(
                 f"the function of the tool {self.name!r} has a yield, so nothing of it would run: let it return its result"
             )
@@ -236,8 +237,7 @@ class ChatCompletions:
                     raise CompletionError(f"there is no tool {self._shown(call.name)!r}")
                 if given is None:
                     raise CompletionError("the arguments are not a JSON object")
-                result = tool.function(turn, **given)
-                content = text_of(await result if inspect.isawaitable(result) else result)
+                content = text_of(await result_of(partial(tool.function, turn, **given)))
             except (Exception, SystemExit) as error:
                 turn.tool_result(noted, _failed(error), successful=False)
                 raise

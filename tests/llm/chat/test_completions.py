@@ -272,13 +272,15 @@ def test_tools_are_called_and_their_results_told() -> None:
         ("book", '{"slot": NaN}', "not a JSON object"),
         pytest.param("book", '{"slot": ' + "[" * 10_000, "not a JSON object", id="deep"),
         ("book", '{"wrong": 1}', "failed: TypeError"),
+        ("list", "{}", "failed: TypeError: yields has a yield, so nothing of it has run"),
     ],
 )
 def test_a_tool_that_fails_is_told_to_the_model(name: str, arguments: str, told: str) -> None:
     endpoint = Endpoint(called(name, arguments), [delta(content="Sorry.")])
+    tools = [*TOOLS, llm.Tool("list", "", {}, lambda turn, **_: yields(turn))]
 
     async def main() -> None:
-        async with talking(application(endpoint, tools=TOOLS)) as talk:
+        async with talking(application(endpoint, tools=tools)) as talk:
             line = talk.connect()
             assert await line.answer(1, user("a")) == "Sorry."
             assert [result.successful for result in line.of(ToolCallResult)] == [False]
