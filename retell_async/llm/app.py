@@ -42,8 +42,8 @@ class App:
     :param begin_message: what the agent says first, or what makes it from the `Session`, whose `call` is known then. ``None`` waits for the
         user to speak. An `Agent` class may have `on_enter` instead.
     :param failure_message: said when the agent's code raises, or gives nothing for too long; or what makes it from the `Turn`.
-    :param timeout: seconds within which the next text of a turn must come. `Turn.timeout` changes it for one turn.
-    :param filler: said when a turn has no text after `filler_after` seconds, one after the other; never before the agent has spoken.
+    :param timeout: seconds within which the next words of a turn must come. `Turn.timeout` changes it for one turn.
+    :param filler: said when a turn has no words after `filler_after` seconds, one after the other; never before the agent has spoken.
     :param silent_pickup: what the agent does when both sides wait for the other to speak.
     :param goodbye_pattern: a regular expression, upper and lower case alike, for texts with which the agent takes leave: as
         `Turn.goodbye` has it, silence of `goodbye_after` seconds then ends the call.

@@ -178,7 +178,7 @@ class Session:
         """Speak now, whoever is speaking. The turn that is being answered is cancelled, also if that is the one that calls this.
 
         A newer request stops what is still to come of it, and nothing comes of it where there is no connection. An async iterator that
-        raises, or gives nothing for `timeout` seconds, ends with the failure message.
+        raises, or gives no words for `timeout` seconds, ends with the failure message.
 
         :param uninterruptible: whether the user cannot interrupt it; one who is speaking would at once.
         :raises ValueError: more than one action is given, or one that cannot be carried out.
@@ -300,6 +300,7 @@ class Session:
         if self._conversation.respond(turn.id, text, complete=False, uninterruptible=turn.uninterruptible):
             turn.text += text
             if text.strip():
+                turn.active_at = anyio.current_time()
                 turn.note()
             self._wake()
             self._note_spoken(turn)
@@ -620,7 +621,7 @@ class Session:
         while (now := anyio.current_time()) < (until := turn.active_at + turn.timeout):
             if now >= filled_at:
                 filled_at = math.inf
-                if not turn.text:
+                if not turn.text.strip():
                     filler = settings.filler[self._stats.fillers % len(settings.filler)]
                     if self._conversation.respond(turn.id, f"{filler.rstrip()} ", complete=False):
                         turn.filler = filler
@@ -711,7 +712,8 @@ class Session:
                 scope.cancel()
             self._wake()
             await self._breathe()
-            patience.deadline = anyio.current_time() + self.settings.timeout
+            if text.strip():
+                patience.deadline = anyio.current_time() + self.settings.timeout
 
         with scope:
             with anyio.move_on_after(self.settings.timeout) as patience:

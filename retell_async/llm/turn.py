@@ -74,7 +74,7 @@ class Turn:
 
     @property
     def timeout(self) -> float:
-        """Seconds within which the next text must come, else the turn ends with the failure message. May be changed at any time.
+        """Seconds within which the next words must come, else the turn ends with the failure message. May be changed at any time.
 
         :raises ValueError: it is set to what is no number above 0.
         """
@@ -103,8 +103,8 @@ class Turn:
         """The conversation as chat messages, as OpenAI's and similar endpoints take them.
 
         What the agent was to say but was interrupted in is cut to what was spoken. Side effects of turns that were not heard to the end are
-        told in the system message, which stands in front: many endpoints take it nowhere else. With `transcript_with_tool_calls`, tool calls
-        are there as such, each with its result behind it.
+        told in the system message, which stands in front: many endpoints take it nowhere else. With `transcript_with_tool_calls`, tool
+        calls are there as such, each with its result behind it.
 
         :param system: what the system message begins with. Without it there is one only if there are side effects to tell.
         :param reminder: a user's message at the end of a reminder, for models that answer nothing to their own words.
@@ -118,8 +118,6 @@ class Turn:
 
     async def say(self, text: str) -> None:
         """Say a text, or the next part of one, as ``yield`` does."""
-        if text:
-            self.active_at = anyio.current_time()
         await self.session.say(self, text)
 
     def end_call(self) -> None:

@@ -492,6 +492,43 @@ def test_a_timeout_that_is_lowered_while_it_waits_counts(timeout: float, filler:
     run(main)
 
 
+async def blank(seconds: float) -> Turns:
+    while True:
+        yield "\n"
+        await anyio.sleep(seconds)
+
+
+def test_white_space_is_no_word_of_an_answer_and_ends_no_wait_for_one() -> None:
+    app = application(lambda turn: blank(0.5), timeout=2, filler="Let me see.", filler_after=1.2)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            line = await talk.greeted()
+            begun = anyio.current_time()
+            line.ask(1, agent("Hello."), user("a"))
+            assert (await line.complete(1)).split() == ["Let", "me", "see.", *FAILURE.split()]
+            assert line.times[-1] - begun == pytest.approx(2)
+
+    run(main)
+    assert (app.stats.timed_out, app.stats.fillers) == (1, 1)
+
+
+def test_white_space_is_no_word_of_an_interruption() -> None:
+    app = application(echo, timeout=2)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            line = await talk.greeted()
+            begun = anyio.current_time()
+            app.sessions["call_1"].interrupt(blank(0.5))
+            last = await line.until(lambda answer: isinstance(answer, AgentInterrupt) and answer.content_complete)
+            assert isinstance(last, AgentInterrupt)
+            assert last.content == FAILURE
+            assert line.times[-1] - begun == pytest.approx(2)
+
+    run(main)
+
+
 def test_fillers_take_turns() -> None:
     async def answer(turn: llm.Turn) -> Turns:
         await anyio.sleep(2)
