@@ -15,6 +15,8 @@ from retell_async import RetellError
 from retell_async._core.json import loads
 from retell_async._core.model import Many, Model, One, Spec, adopter, model
 
+from .log import parsed
+
 if TYPE_CHECKING:
     from retell_async.types import CallResponse, Utterance, UtteranceOrToolCall
 
@@ -298,7 +300,7 @@ def parse_request(text: str) -> Request:
 
     :raises ProtocolError: it is none.
     """
-    data = _object(text)
+    data = _object(text, loads)
     kind = _kind(data, "interaction_type", _REQUESTS)
     if kind is None or kind.__base__ is _WithTranscript:
         _clean_transcripts(data, needed=kind is not None)
@@ -308,9 +310,11 @@ def parse_request(text: str) -> Request:
 def parse_answer(text: str) -> Answer:
     """A message from a server. One that does not say what it is counts as a response, as Retell has it.
 
+    ``NaN`` and ``Infinity``, which Python's `json.dumps` writes and JSON does not have, make it none: Retell would not read the frame.
+
     :raises ProtocolError: it is none.
     """
-    data = _object(text)
+    data = _object(text, parsed)
     kind = _kind(data, "response_type", _ANSWERS, default="response")
     if kind is None:
         return adopter(UnknownAnswer)(data)
@@ -344,9 +348,9 @@ def dump(message: Message) -> str:
     return json.dumps(message.to_dict(), separators=(",", ":"), allow_nan=False)
 
 
-def _object(text: str) -> dict[str, Any]:
+def _object(text: str, read: Callable[[str], Any]) -> dict[str, Any]:
     try:
-        data = loads(text)
+        data = read(text)
     except ValueError:
         raise ProtocolError("the frame is not JSON") from None
     except RecursionError:

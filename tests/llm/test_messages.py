@@ -225,6 +225,12 @@ def test_half_an_emoji_comes_in_and_goes_out() -> None:
     assert frame.isascii()
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_what_json_does_not_have_is_no_answer(number: str) -> None:
+    with pytest.raises(ProtocolError, match="not JSON"):
+        parse_answer(f'{{"response_type": "metadata", "metadata": {{"score": {number}}}}}')
+
+
 @pytest.mark.parametrize("metadata", [object(), float("nan"), {1, 2}])
 def test_what_json_does_not_have_is_not_written(metadata: object) -> None:
     with pytest.raises((TypeError, ValueError)):
