@@ -66,7 +66,7 @@ RULES: dict[Rule, str] = {
     "completed": "every answer that is still wanted is completed in time",
     "complete-once": "nothing comes for an answer after its last part",
     "said-once": "no part of an answer says all of it again that was said before",
-    "in-words": "what the caller says is answered in words, or by an action",
+    "in-words": "what the caller says is answered in words, or by an action, be it by an interruption",
     "one-action": "an answer has one action at most, with a number or digits that there are",
     "pong": "pings are answered in time, under `response_type`",
     "tool-calls": "tool calls have ids of their own and a JSON object as arguments, and results belong to them",
@@ -168,6 +168,11 @@ class _Answer:
     ponged_at: float | None = None
     """When its WebSocket library had read that message, and what is behind the library should have."""
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether there are words or an action in it."""
+        return bool(self.text.strip() or self.actions)
+
     def outdate(self, at: float, by: int) -> None:
         if self.outdated_at is None:
             self.wanted, self.outdated_at, self.outdated_by = False, at, by
@@ -227,12 +232,15 @@ class Judge:
     _effects: Counter[str] = attrs.field(factory=Counter[str])
     _calls: Counter[str] = attrs.field(factory=Counter[str])
     _repeated: set[str] = attrs.field(factory=set[str])
+    _silent: tuple[_Answer, Finding] | None = None
+    """The last answer if it had no words, and what is to be said of that if no interruption has them."""
     _connected: bool = False
     _greets: bool = True
     """Whether a begin message is to be completed before anything else is said: once a call, as far as is documented."""
 
     def opened(self, at: float) -> None:
         """A connection was opened, for which a begin message is wanted."""
+        self._end_silence()
         self._connected, self._seen["to-the-end"] = True, 1
         self._frames, self._pings, self._watches_pings, self._echoes = 0, [], False, False
         unanswered = {id: answer for id, answer in self._answers.items() if answer.wanted and not answer.complete and id != 0}
@@ -244,6 +252,7 @@ class Judge:
         self.messages += 1
         match message:
             case ResponseRequired() | ReminderRequired():
+                self._end_silence()
                 for answer in (*self._answers.values(), *self._interruptions.values()):
                     if not (answer.to == "interruption" and answer.protected):
                         answer.outdate(at, self.messages)
@@ -326,6 +335,7 @@ class Judge:
         if unsaid:
             missing.append(Finding("to-the-end", at, f"it ended the call when the caller had {unsaid} more to say"))
         self._missing_pongs(at)
+        self._end_silence()
         verdicts: list[Verdict] = []
         for rule in RULES:
             more = [finding for finding in missing if finding.rule == rule]
@@ -384,8 +394,16 @@ class Judge:
                 self._find(_rule_of(id), at, f"{answer.what(id)} took {at - answer.asked_at:.0f} s to its end")
             if answer.to == "response":
                 self._seen["in-words"] += 1
-                if not answer.text.strip() and not answer.actions:
-                    self._find("in-words", at, f"{answer.what(id)} was empty: the caller hears silence")
+                if not answer.is_heard:
+                    self._silent = answer, Finding("in-words", at, f"{answer.what(id)} was empty: the caller hears silence")
+
+    def _end_silence(self) -> None:
+        """The caller goes on, so an answer without words stays without, unless they came in an interruption since it was asked for."""
+        if self._silent is None:
+            return
+        (answer, found), self._silent = self._silent, None
+        if not any(other.is_heard and other.asked_at >= answer.asked_at for other in self._interruptions.values()):
+            self._find(found.rule, found.at, found.what)
 
     def _interrupted(self, interrupt: AgentInterrupt, at: float) -> None:
         id = interrupt.interrupt_id

@@ -398,6 +398,39 @@ def test_an_answer_without_words(content: str, more: Json, found: int) -> None:
     call.ask(1)
     call.respond(1, content, **more)
     assert call.broken() == ({"in-words": 1} if found else {})
+    assert call.seen("in-words") == 1
+
+
+INTERRUPTED = {"words": (INTERRUPTION, 0), "spaces": ({**INTERRUPTION, "content": " "}, 1)}
+INTERRUPTED["an action"] = {**INTERRUPTION, "content": "", "end_call": True}, 0
+
+
+@pytest.mark.parametrize("interrupted", INTERRUPTED)
+@pytest.mark.parametrize("first", ["the answer", "the interruption"])
+def test_an_answer_without_words_that_come_in_an_interruption(interrupted: str, first: str) -> None:
+    interruption, found = INTERRUPTED[interrupted]
+    call = begun()
+    call.ask(1)
+    if first == "the interruption":
+        call.say(interruption, after=0.1)
+    call.respond(1, "", after=0.1)
+    if first == "the answer":
+        call.say(interruption, after=0.1)
+    call.ask(2)
+    call.respond(2, "Yes.")
+    assert call.broken() == ({"in-words": 1} if found else {})
+
+
+def test_words_of_an_interruption_are_no_answer_to_what_is_asked_after_it() -> None:
+    call = begun()
+    call.say(INTERRUPTION)
+    call.now += 1
+    call.ask(1)
+    call.respond(1, "")
+    call.ask(2)
+    call.say({**INTERRUPTION, "interrupt_id": 2})
+    call.respond(2, "Yes.")
+    assert call.broken() == {"in-words": 1}
 
 
 @pytest.mark.parametrize(
