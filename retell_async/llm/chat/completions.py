@@ -7,13 +7,14 @@ import inspect
 import io
 import json
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
 import anyio
+import anyio.lowlevel
 import attrs
 
 from retell_async import ConfigurationError, RetellError
@@ -29,6 +30,7 @@ from .transcripts import ChatMessage
 
 if TYPE_CHECKING:
     import httpx
+    import httpx2
 
     from ..turn import Turn
 
@@ -36,7 +38,16 @@ __all__ = ["ChatCompletions", "CompletionError", "Tool"]
 
 T = TypeVar("T")
 
+# What is taken of an endpoint that sends without end: more would hold up all other calls of the process, or fill its memory.
 _LONGEST_REASON = 300
+"""Characters that are shown of a reason."""
+_LONGEST_ERROR = 64 * 1024
+"""Bytes that are read of an answer that is an error."""
+_LONGEST_EVENT = 1024 * 1024
+"""Characters that a line may have, and the lines of an event together."""
+_LONGEST_PIECE = 8 * 1024
+"""Bytes of a body that are looked at in one go, and that decompressing it gives in one."""
+
 _CALLED = ("tool_calls", "function_call")
 _WHOLE = ("stop", "length", *_CALLED)
 """What an endpoint gives as the `finish_reason` of an answer of which all came that it has."""
@@ -108,8 +119,8 @@ class ChatCompletions:
     :param system: the system message, or what makes it from the `Turn`.
     :param tools: what the model may call. Calls and results are in Retell's transcript too.
     :param rounds: how often the model may call tools in one turn.
-    :param http_client: for settings of the connection; by default one of this package's own, which opens as many as there are answers under
-        way, and which `aclose` closes.
+    :param http_client: of httpx or httpx2, for settings of the connection; by default one of this package's own, which opens as many as
+        there are answers under way, and which `aclose` closes.
     :param body: further fields of the request, such as ``temperature``.
     :raises ConfigurationError: a setting cannot work.
     """
@@ -123,7 +134,7 @@ class ChatCompletions:
         system: str | Callable[[Turn], str] | None = None,
         tools: Sequence[Tool] = (),
         rounds: int = 5,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | None = None,
         **body: Any,
     ) -> None:
         self._key = Hidden(api_key)
@@ -149,8 +160,10 @@ class ChatCompletions:
         if not isinstance(most, int) or isinstance(most, bool) or most < 0:
             raise ConfigurationError(f"rounds must be a whole number of 0 or more, and is {most!r}")
         self._rounds = rounds
-        self._own: httpx.AsyncClient | None = None
-        self._given = http_client
+        if "messages" in body:
+            raise ConfigurationError("messages are made of each turn: what the model is told first is given as system")
+        self._is_given = http_client is not None
+        self._client = _own_client() if http_client is None else _checked(http_client)
         self._body: dict[str, Any] = {"model": model, "stream": True, **body}
         if tools:
             self._body["tools"] = [
@@ -185,30 +198,26 @@ class ChatCompletions:
 
     async def aclose(self) -> None:
         """Close the connections, unless they are those of a client that was given."""
-        client, self._own = self._own, None
-        if client is not None:
+        if not self._is_given:
+            client, self._client = self._client, _own_client()  # it may serve again, as in an application's next lifespan
             await client.aclose()
 
     async def _complete(self, messages: list[ChatMessage], answer: _Answer, *, last: bool) -> AsyncGenerator[str]:
         import httpx
 
-        from retell_async import DefaultAsyncHttpxClient
         from retell_async._http.way import REPEATABLE
 
-        if self._given is None and self._own is None:
-            # As many connections as there are answers under way: the application says how many calls there may be.
-            self._own = DefaultAsyncHttpxClient(timeout=httpx.Timeout(60.0, connect=5.0), limits=httpx.Limits(max_connections=None))
-        client = cast("httpx.AsyncClient", self._given or self._own)
         body = {**self._body, "messages": well_formed(messages), **({"tool_choice": "none"} if last and self._tools else {})}
         key = self._key.value
         auth = None if key is None else _bearer(key)
         del key
         problem = ""
         try:
-            async with client.stream("POST", self._url, json=body, auth=auth, headers=_HEADERS, extensions={REPEATABLE: True}) as response:
+            async with self._client.stream(
+                "POST", self._url, json=body, auth=auth, headers=_HEADERS, extensions={REPEATABLE: True}
+            ) as response:
                 if not response.is_success:
-                    await response.aread()
-                    reason = f"the chat endpoint answers with {response.status_code}: {self._shown(_reason(response))}"
+                    reason = f"the chat endpoint answers with {response.status_code}: {self._shown(await _reason(response))}"
                     raise CompletionError(reason, response.status_code)
                 async with closing(_parts(response, self._shown)) as parts:
                     while (part := await _next(parts, _REST_WITHIN if answer.is_ended else None)) is not None:
@@ -252,6 +261,28 @@ class ChatCompletions:
             what = f"failed\n{masked_traceback(error)}" if called else f"was not called: {mask_text(stated_of(error))}"
             log.error("call %r: the tool %r %s", turn.session.call_id, self._shown(call.name), what)
             return _failed(error)
+
+
+def _own_client() -> httpx.AsyncClient:
+    # Made with the agent: what it imports takes longer than the first caller, and all others of the process, should wait.
+    import httpx
+
+    from retell_async import DefaultAsyncHttpxClient
+
+    # As many connections as there are answers under way: the application says how many calls there may be.
+    return DefaultAsyncHttpxClient(timeout=httpx.Timeout(60.0, connect=5.0), limits=httpx.Limits(max_connections=None))
+
+
+def _checked(given: object) -> httpx.AsyncClient:
+    """:raises ConfigurationError: it is no client that awaits."""
+    import httpx
+
+    from retell_async._http.httpx2 import Httpx2Client, is_httpx2
+
+    client = Httpx2Client(cast("Any", given)) if is_httpx2(given) else given
+    if not isinstance(client, httpx.AsyncClient):
+        raise ConfigurationError(f"http_client must be an httpx.AsyncClient, and is a {type(given).__name__}")
+    return client
 
 
 def _failed(error: BaseException) -> str:
@@ -462,12 +493,13 @@ async def _parts(response: httpx.Response, shown: Callable[[str], str]) -> Async
                 continue
             came = True
             if data == "[DONE]":
-                with anyio.move_on_after(_END_WITHIN), suppress(httpx.HTTPError):
+                with anyio.move_on_after(_END_WITHIN), suppress(httpx.HTTPError, CompletionError):
                     async for _ in lines:
                         pass
                 return
             # An event may have several lines, and not all endpoints put an empty one between two events.
             held = f"{held}\n{data}" if held else data
+            _check_length(held)
             part = object_of(held)
             if part is not None:
                 held = ""
@@ -480,40 +512,70 @@ async def _parts(response: httpx.Response, shown: Callable[[str], str]) -> Async
 async def _lines(response: httpx.Response) -> AsyncGenerator[str]:
     # Not by `aiter_lines`, whose generators stand in each other and are not closed with it.
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")("replace"), translate=True)
-    decompress = _decompressor(response.headers.get("content-encoding", "").strip().lower())
     rest = ""
-    async with closing(cast("AsyncIterable[bytes]", response.stream)) as chunks:
-        async for chunk in chunks:
-            *lines, rest = (rest + decoder.decode(decompress(chunk))).split("\n")
+    async with closing(_pieces(response)) as pieces:
+        async for piece in pieces:
+            *lines, rest = (rest + decoder.decode(piece)).split("\n")
             for line in lines:
                 yield line
+            _check_length(rest)
     yield rest
 
 
-def _decompressor(encoding: str) -> Callable[[bytes], bytes]:
+def _check_length(event: str) -> None:
+    if len(event) > _LONGEST_EVENT:
+        raise CompletionError(f"the chat endpoint sends a line or an event of more than {_LONGEST_EVENT} characters")
+
+
+async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes]:
+    """A body, decompressed, after each piece of which other calls have their turn."""
+    pieces_of = _decompressor(response.headers.get("content-encoding", "").strip().lower())
+    async with closing(cast("AsyncIterable[bytes]", response.stream)) as chunks:
+        async for chunk in chunks:
+            for piece in pieces_of(chunk):
+                yield piece
+                await anyio.lowlevel.checkpoint()
+
+
+def _decompressor(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
     """What undoes an encoding, though none was asked for: some proxies compress whatever passes."""
     if encoding in {"", "identity"}:
-        return bytes
+        return _cut
     if encoding not in {"gzip", "x-gzip", "deflate"}:
         raise CompletionError("the chat endpoint answers in an encoding that it was not asked for")
     compressed = zlib.decompressobj(zlib.MAX_WBITS | 32)
 
-    def decompress(data: bytes) -> bytes:
-        try:
-            return compressed.decompress(data)
-        except zlib.error:
-            raise CompletionError("the chat endpoint's answer is not compressed as it says") from None
+    def decompress(data: bytes) -> Iterator[bytes]:
+        piece = None
+        while piece is None or len(piece) == _LONGEST_PIECE:  # else there is nothing left of it
+            try:
+                piece = compressed.decompress(data, _LONGEST_PIECE)
+            except zlib.error:
+                raise CompletionError("the chat endpoint's answer is not compressed as it says") from None
+            yield piece
+            data = compressed.unconsumed_tail
 
     return decompress
 
 
-def _reason(response: httpx.Response) -> str:
-    """What an answer that is an error says of it."""
-    try:
-        said = response.json()
-    except ValueError:
-        return response.reason_phrase
-    return _stated(said.get("error", said)) if isinstance(said, dict) else ""  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+def _cut(data: bytes) -> Iterator[bytes]:
+    for at in range(0, len(data), _LONGEST_PIECE):
+        yield data[at : at + _LONGEST_PIECE]
+
+
+async def _reason(response: httpx.Response) -> str:
+    """What an answer that is an error says of it, if it says it in what is read."""
+    import httpx
+
+    body = b""
+    with suppress(httpx.HTTPError, CompletionError):  # the status is known, whatever becomes of the rest
+        async with closing(_pieces(response)) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) > _LONGEST_ERROR:
+                    break
+    said = object_of(body.decode("utf-8-sig", "replace"))
+    return response.reason_phrase if said is None else _stated(said.get("error", said))
 
 
 def _stated(error: Any) -> str:

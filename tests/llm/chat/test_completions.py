@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 import traceback
 import zlib
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +14,9 @@ from functools import partial
 from typing import Any, cast
 
 import anyio
+import anyio.lowlevel
 import httpx
+import httpx2
 import pytest
 
 from retell_async import ConfigurationError, llm
@@ -594,6 +598,100 @@ def test_an_endpoint_that_fails_is_a_failed_turn(answer: Any, says: str, caplog:
     assert KEY[:8] not in caplog.text
 
 
+class Hostile(httpx.AsyncByteStream):
+    """Sends one chunk again and again."""
+
+    def __init__(self, chunk: bytes, times: int = 10_000) -> None:
+        self.chunk, self.times, self.sent = chunk, times, 0
+
+    def __aiter__(self) -> Hostile:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self.sent == self.times:
+            raise StopAsyncIteration
+        self.sent += 1
+        return self.chunk
+
+
+SPACES, LETTERS = (gzip.compress(byte * 50_000_000, 1) for byte in (b" ", b"x"))
+
+
+@pytest.mark.parametrize(
+    ("status", "chunk", "headers", "says", "most"),
+    [
+        (500, b" " * 10_000, {}, "answers with 500: Internal Server Error", 7),
+        (500, SPACES, {"content-encoding": "gzip"}, "answers with 500: Internal Server Error", 1),
+        (500, b"?", {"content-encoding": "br"}, "answers with 500: Internal Server Error", 0),
+        (200, b"data: " + b"x" * 10_000, {}, "a line or an event of more than 1048576 characters", 105),
+        (200, b'data: {"a": "' + b"x" * 10_000 + b"\n", {}, "a line or an event of more than 1048576 characters", 105),
+        (200, LETTERS, {"content-encoding": "gzip"}, "a line or an event of more than 1048576 characters", 1),
+    ],
+)
+def test_no_more_is_taken_of_an_endpoint_than_its_answer_may_have(
+    status: int, chunk: bytes, headers: Json, says: str, most: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = Hostile(chunk)
+
+    async def main() -> None:
+        async with talking(application(Endpoint(httpx.Response(status, headers=headers, stream=stream)))) as talk:
+            assert await talk.connect().answer(1, user("a")) == FAILURE
+
+    run(main)
+    assert says in caplog.text
+    assert stream.sent <= most
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_others_have_their_turns_while_much_of_a_body_is_looked_at(encoding: str) -> None:
+    turns = 0
+    blank = b"\n" * 1_000_000
+    body = Hostile(gzip.compress(blank) if encoding == "gzip" else blank, 1)
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async def main() -> None:
+        answer = httpx.Response(200, headers={"content-encoding": encoding}, stream=body)
+        async with talking(application(Endpoint(answer))) as talk, anyio.create_task_group() as others:
+            line = talk.connect()
+            await line.complete(0)
+            others.start_soon(take_turns)
+            assert await line.answer(1, user("a")) == FAILURE
+            others.cancel_scope.cancel()
+
+    run(main)
+    assert turns > 100
+
+
+def test_what_decompresses_to_many_times_as_much_comes_whole() -> None:
+    words = "no " * 30_000
+    part = {"choices": [{"index": 0, "delta": {"content": words}, "finish_reason": "stop"}]}
+    chunk = gzip.compress(f"data: {json.dumps(part)}\n\ndata: [DONE]\n\n".encode())
+    assert len(chunk) < 1000
+
+    async def main() -> None:
+        answer = httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Hostile(chunk, 1))
+        async with talking(application(Endpoint(answer))) as talk:
+            assert await talk.connect().answer(1, user("a")) == words
+
+    run(main)
+
+
+def test_what_comes_after_the_end_costs_no_answer() -> None:
+    end = b'data: {"choices": [{"delta": {"content": "No."}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+    stream = Hostile(end + b"x" * 10_000)
+
+    async def main() -> None:
+        async with talking(application(Endpoint(httpx.Response(200, stream=stream)))) as talk:
+            assert await talk.connect().answer(1, user("a")) == "No."
+
+    run(main)
+
+
 ENDS: list[list[Any]] = [
     [finish("error")],
     [finish("error"), EOF],
@@ -794,6 +892,27 @@ def test_its_own_client_has_a_connection_for_each_answer(monkeypatch: pytest.Mon
     assert asked == [None]
 
 
+def test_its_own_client_is_there_before_the_first_caller() -> None:
+    program = """
+import sys
+from retell_async import llm
+assert "httpx" not in sys.modules
+llm.ChatCompletions("http://127.0.0.1:9/v1", model="m1")
+assert {"httpx", "retell_async._http.transport"} <= set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("client", [httpx.AsyncClient, httpx2.AsyncClient])
+def test_a_client_that_was_given_is_not_closed(client: Any) -> None:
+    async def main() -> None:
+        async with client() as given:
+            await llm.ChatCompletions("https://chat.test/v1", model="m1", http_client=given).aclose()
+            assert not given.is_closed
+
+    run(main)
+
+
 def test_its_own_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         completions = llm.ChatCompletions("http://127.0.0.1:9/v1", model="m1")
@@ -834,6 +953,9 @@ async def yields_late(turn: Any) -> AsyncIterator[str]:
         lambda: llm.ChatCompletions("https://chat.test", model="m1", system=cast("Any", 1)),
         lambda: llm.ChatCompletions("https://chat.test", model="m1", system=cast("Any", book)),
         lambda: llm.ChatCompletions("https://chat.test", model="m1", stop={"\n"}),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", messages=[]),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", http_client=cast("Any", httpx.Client())),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", http_client=cast("Any", httpx.AsyncClient)),
         lambda: llm.ChatCompletions("https://chat.test", model="m1", tools=cast("Any", [{"type": "function", "function": {}}])),
         lambda: llm.ChatCompletions("https://chat.test", model="m1", tools=[llm.Tool("book", "", {"enum": {1}}, book)]),
         lambda: llm.Tool("book", "", {}, book, retry_on=cast("Any", "ConnectionError")),
