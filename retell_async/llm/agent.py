@@ -12,8 +12,7 @@ import anyio
 
 from retell_async import ConfigurationError
 
-from .functions import gives_late, has_yield, is_any
-from .streams import closing
+from .functions import closing, gives_late, has_yield, is_any
 
 if TYPE_CHECKING:
     from .protocol import Updated

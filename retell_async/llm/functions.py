@@ -1,13 +1,15 @@
-"""Functions that an application gives: what of them can be told before they are called, and what they give."""
+"""Functions that an application gives: what is told of them before they are called, what they give, and closing what gives bit by bit."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from typing import Any, Generic, TypeVar, cast
 
-__all__ = ["gives_late", "has_yield", "is_any", "result_of"]
+__all__ = ["closing", "gives_late", "has_yield", "is_any", "result_of"]
+
+T = TypeVar("T")
 
 
 def is_any(function: Any, *kinds: Callable[[Any], bool]) -> bool:
@@ -38,3 +40,18 @@ async def result_of(function: Callable[[], Any]) -> Any:
 def gives_late(function: Any) -> bool:
     """Whether it is one that waits or yields, so that it gives no value at once."""
     return has_yield(function) or is_any(function, inspect.iscoroutinefunction)
+
+
+class closing(Generic[T]):  # noqa: N801 - as those of contextlib, of which none lets an error of a frozen class through
+    """An iterator over it, closed at the end if it can be: left to itself, a generator is closed some day."""
+
+    def __init__(self, iterable: AsyncIterable[T]) -> None:
+        self._iterator = iterable.__aiter__()
+
+    async def __aenter__(self) -> AsyncIterator[T]:
+        return self._iterator
+
+    async def __aexit__(self, *_: object) -> None:
+        iterator: Any = self._iterator
+        if hasattr(iterator, "aclose") and inspect.isawaitable(closed := iterator.aclose()):
+            await closed

@@ -23,9 +23,8 @@ from retell_async._core.masking import Hidden, mask_start, mask_text, masked_tra
 from retell_async._engine.settings import check_key
 
 from ..effects import Errors, errors_of
-from ..functions import gives_late, has_yield, result_of
+from ..functions import closing, gives_late, has_yield, result_of
 from ..log import is_json, log, object_of, stated_of, text_of
-from ..streams import closing
 from .transcripts import ChatMessage
 
 if TYPE_CHECKING:
