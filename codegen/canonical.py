@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from . import marks
-from .document import METHODS, Invalid, Json, Refused, pointer
+from .document import IN_A_COPY, METHODS, Json, Refused, pointer
 
 PROSE = frozenset({"description", "summary", "example", "examples", "externalDocs", "contact", "license", "termsOfService", "tags", "xml"})
 KEPT_EXTENSIONS = frozenset({marks.REVISION, marks.SDK_RESOURCE, marks.SDK_METHOD})
@@ -42,7 +42,7 @@ def _path_item(path: str, item: Json) -> Json:
 
     for keyword in ("$ref", "servers"):
         if keyword in item:
-            raise Invalid(pointer("paths", path, keyword), f"{keyword} of a whole path cannot be expressed")
+            raise Refused(pointer("paths", path, keyword), f"{keyword} of a whole path cannot be expressed", IN_A_COPY)
     kept: Json = {}
     if "parameters" in item:
         kept["parameters"] = _kept(sorted(item["parameters"], key=place), "parameters")

@@ -31,24 +31,17 @@ METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 class Refused(Exception):
     """The document cannot be expressed, or is none: says where, and why, and what to do about it."""
 
-    def __init__(self, pointer: str, reason: str) -> None:
+    def __init__(self, pointer: str, reason: str, otherwise: str = "lay an action over it in openapi/overlay.yaml") -> None:
         super().__init__(visible(f"{pointer or '(document)'}: {reason}"))
         self.pointer = pointer
         self.reason = reason
-
-    @property
-    def remedy(self) -> str:
+        is_said = any(word in reason for word in ("overlay", "surface", "SPEC="))
+        self.remedy = "" if is_said else f"have it corrected in the document, or {otherwise}" if pointer else "give another document"
         """What to do, where the reason does not say it."""
-        said = any(word in self.reason for word in ("overlay", "surface", "SPEC="))
-        return "" if said else f"have it corrected in the document, or {self._ELSE}" if self.pointer else "give another document"
-
-    _ELSE = "lay an action over it in openapi/overlay.yaml"
 
 
-class Invalid(Refused):
-    """It is not even a document that something could be laid over."""
-
-    _ELSE = "correct a copy and give that, SPEC=<path>"
+IN_A_COPY = "correct a copy and give that, SPEC=<path>"
+"""What else to do about what is not even a document that something could be laid over."""
 
 
 class _Constructor(SafeConstructor):

@@ -10,8 +10,9 @@ import ast
 import keyword
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Set as AbstractSet
+from collections.abc import Set as AbstractSet
 from pathlib import Path
+from symtable import symtable
 
 PACKAGE = Path(__file__).parent.parent / "retell_async"
 _LONGEST = 200  # bytes: with what is put around it, file systems take so many
@@ -32,25 +33,15 @@ def aside(name: str, taken: AbstractSet[str]) -> str:
 
 def members(module: str, name: str) -> frozenset[str]:
     """What a class of the package has: attributes of the class, and of its instances."""
-    tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"))
-    (found,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    source = (PACKAGE / module).read_text(encoding="utf-8")
+    (found,) = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == name)
+    (scope,) = (scope for scope in symtable(source, module, "exec").get_children() if scope.get_name() == name)
     own = (
         node.attr
         for node in ast.walk(found)
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self"
     )
-    return frozenset([*_bound(found.body), *own])
-
-
-def _bound(body: Iterable[ast.stmt]) -> Iterator[str]:
-    for node in body:
-        match node:
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                yield name
-            case ast.If():
-                yield from _bound([*node.body, *node.orelse])
-            case _:
-                yield from (inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store))
+    return frozenset([*(symbol.get_name() for symbol in scope.get_symbols() if symbol.is_assigned()), *own])
 
 
 def _of_templates(*names: str) -> frozenset[str]:

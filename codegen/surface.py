@@ -12,12 +12,13 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import attrs
 
 from . import marks
-from .document import Json, Refused, by_key, operation_key, operations, pointer, resolved
+from .document import Json, Refused, by_key, load_file, operation_key, operations, pointer, resolved
 from .operation import body, properties
 from .passes.lift import pascal, singular
 from .passes.names import module_name
@@ -30,21 +31,7 @@ Asks = Literal["money", "deletion"]
 _HTTP = {"post": "create", "put": "update", "patch": "update", "delete": "delete"}
 _KEYS = (f"ra-{'0' * 32}", f"ra-{'0' * 32}-{'0' * 50}")
 """Keys as `retell_async/_engine/idempotency.py` makes them: alone, and with the trace that a request belongs to."""
-_READING = frozenset({"list", "get", "search", "count", "describe", "check", "preview", "validate"})
-_ONLY_READING = frozenset({"list", "get", "search", "count"})
-"""Of these the words that a POST may be believed: that it checks or shows something first may have been paid for."""
-_ACTING = frozenset(
-    {"accept", "activate", "add", "answer", "apply", "approve", "assign", "block", "buy", "call", "cancel", "charge", "claim", "clone"}
-    | {"close", "consume", "debit", "deposit", "enroll", "forward", "grant", "notify", "redeem", "remind", "resend", "reserve", "restore"}
-    | {"revert", "spend", "verify", "withdraw"}
-    | {"complete", "confirm", "convert", "copy", "create", "delete", "deploy", "dial", "disable", "drop", "duplicate", "enable", "end"}
-    | {"execute", "export", "generate", "hang", "hangup", "import", "invite", "join", "kill", "launch", "merge", "move", "order", "pause"}
-    | {"pay", "place", "play", "port", "provision", "publish", "purchase", "redial", "refund", "register", "reject", "release", "remove"}
-    | {"renew", "replace", "reset", "restart", "resume", "retry", "revoke", "ring", "rotate", "run", "schedule", "send", "set", "start"}
-    | {"stop", "submit", "subscribe", "sync", "terminate", "transfer", "trigger", "update", "upload", "upsert"}
-)
-_DONE = frozenset({"verification", "otp", "payment", "redemption", "withdrawal", "refill", "topup"})
-"""What is sent, paid or used up by who asks for it."""
+_VERBS = {kind: frozenset(words) for kind, words in load_file(Path(__file__).with_name("verbs.yaml")).items()}
 
 
 @attrs.frozen
@@ -218,7 +205,7 @@ def _renamed(key: str, said: Json) -> dict[str, str]:
 
 def _effect(key: str) -> Effect:
     method, _, segments = _parts(key)
-    reads = method == "get" or segments[0].split("-")[0] in _READING
+    reads = method == "get" or segments[0].split("-")[0] in _VERBS["reading"]
     return "delete" if method == "delete" else "read" if reads else "write"
 
 
@@ -285,11 +272,9 @@ def _repeat(key: str, operation: Json) -> Repeat:
     method, _, segments = _parts(key)
     said = [_split(segment) for segment in segments if not segment.startswith("{")]
     words = [*chain(*said)]
-    acts = not (_ACTING | _DONE).isdisjoint(
-        [*(words[1:] if words[:1] and words[0] in _READING else words), *_split(str(operation.get("operationId")))[:1]]
-    )
-    reads = method in ("get", "head", "options") or (method == "post" and len(said) == 1 and not _ONLY_READING.isdisjoint(words[:1]))
-    return "unsafe" if acts or not reads else "safe"
+    acts = {*words, *_split(str(operation.get("operationId")))[:1]} & (_VERBS["acting"] | _VERBS["done"])
+    is_believed = len(said) == 1 and not _VERBS["only_reading"].isdisjoint(words[:1])
+    return "safe" if not acts and (method in ("get", "head", "options") or (method == "post" and is_believed)) else "unsafe"
 
 
 def _split(name: str) -> list[str]:
@@ -355,7 +340,7 @@ def _taught(surface: Json) -> tuple[dict[str, tuple[str, bool]], set[str], froze
     """
     nouns: dict[str, set[tuple[str, bool]]] = {}
     resources: set[str] = set()
-    verbs = _READING | _ACTING
+    verbs = _VERBS["reading"] | _VERBS["acting"]
     for key, said in surface.items():
         verb, *noun = _parts(key)[2][0].split("-")
         method = Method(*str(said["methods"][0]).split("."))

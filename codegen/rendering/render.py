@@ -65,12 +65,8 @@ def render(views: Views, package: Path, names: Json | None = None) -> None:
         write("resources_init", f"{folder}/__init__", sync=sync)
         for resource in views.resources:
             write("resource", f"{folder}/{resource.name}", view=resource, sync=sync)
-    types = official(names or {}, views)
-    write("types_init", "types/__init__", view=types)
-    for module in types.modules:
-        write("types_params", f"types/{module.module}", view=module)
-    for answer, name in types.answers:
-        write("types_answer", f"types/{answer}", name=name)
+    for template, module, said in official(names or {}, views):
+        write(template, f"types/{module}", view=said)
     _tidy(package)
 
 

@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValida
 from openapi_spec_validator.schemas import schema_v30, schema_v31
 from openapi_spec_validator.validation.exceptions import DuplicateOperationIDError, UnresolvableParameterError
 
-from ..document import Invalid, Json, Refused, all_schemas, at, load, operations, pointer, pruned, refuse_rings, roots, values
+from ..document import IN_A_COPY, Json, Refused, all_schemas, at, load, operations, pointer, pruned, refuse_rings, roots, values
 
 _PATH = re.compile(r"(?:/(?!/|(?:\.|%2[Ee]){1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@%-]|{[\w.~$-]+})*)+")
 """What may stand in the path of a URL (RFC 3986), but for what leads elsewhere, and places for parameters."""
@@ -29,7 +29,7 @@ def parse(fetched: bytes, name: str) -> Json:
     try:
         return _checked(fetched, name)
     except Refused as refused:
-        raise Invalid(refused.pointer, refused.reason) from refused
+        raise Refused(refused.pointer, refused.reason, IN_A_COPY) from refused
 
 
 def _checked(fetched: bytes, name: str) -> Json:

@@ -11,7 +11,7 @@ import json
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -24,15 +24,7 @@ REPLACED = (*(f"openapi/{name}" for name in KEPT), "CHANGELOG.md", *(f"retell_as
 """What an update replaces, relative to the root of the project."""
 _FOLDER = ".spec-update-"
 _MADE = "made.json"
-"""What an update puts in place, as `contents` has it, beside what is kept: by that it is known again."""
-
-
-class _WorkedOn(Refused):
-    """An update was cut off, and work went on."""
-
-    @property
-    def remedy(self) -> str:
-        return f"what was there before is in {self.pointer}/old: take from it what you miss, then delete {self.pointer}"
+"""What an update puts in place, as `contents` has each, beside what is kept: by that it is known again."""
 
 
 @contextmanager
@@ -45,22 +37,17 @@ def workshop(root: Path) -> Iterator[Path]:
         _settle(root, folder)
 
 
-def contents(root: Path) -> set[tuple[str, str]]:
-    """The files that are replaced, each with a hash of what it holds."""
-    return {found for name in REPLACED for found in _held(root, name)}
-
-
-def _held(root: Path, name: str) -> set[tuple[str, str]]:
-    """The same of one that is replaced: a file, or a folder."""
-    files = (file for file in (root / name, *(root / name).rglob("*.*")) if file.is_file() and file.suffix != ".pyc")
-    return {(file.relative_to(root).as_posix(), sha256(file.read_bytes()).hexdigest()) for file in files}
+def contents(root: Path, names: Iterable[str] = REPLACED) -> dict[str, str]:
+    """The files that are replaced, or those of some of them, each with a hash of what it holds."""
+    files = (file for name in names for file in (root / name, *(root / name).rglob("*.*")) if file.is_file() and file.suffix != ".pyc")
+    return {file.relative_to(root).as_posix(): sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def swap(made: Path, root: Path, kept: Path) -> None:
     """Put what was made in place of what is there; if that fails on the way, all is put back. Signals have to wait."""
     with _undisturbed():
         kept.mkdir(parents=True, exist_ok=True)
-        (kept / _MADE).write_text(json.dumps(sorted(contents(made))), encoding="utf-8")
+        (kept / _MADE).write_text(json.dumps({name: contents(made, [name]) for name in REPLACED}), encoding="utf-8")
         try:
             for name in REPLACED:
                 (kept / name).parent.mkdir(parents=True, exist_ok=True)
@@ -83,9 +70,10 @@ def recover(root: Path) -> list[str]:
         if not (folder / "old").exists():
             told.append(f"{folder.name} is of an update that goes on, or was cut off before it changed anything: delete it if none goes on")
         elif changed := _changed(root, folder):
-            raise _WorkedOn(
-                folder.name, f"an update was cut off, and {', '.join(changed)} is neither what was there before nor what it put there"
-            )
+            reason = f"an update was cut off, and {', '.join(changed)} is neither what was there before nor what it put there"
+            refused = Refused(folder.name, reason)
+            refused.remedy = f"what was there before is in {folder.name}/old: take from it what you miss, then delete {folder.name}"
+            raise refused
         elif _settle(root, folder):
             told.append("an update was cut off while it put its files in place: what was there before is back")
     return told
@@ -106,10 +94,11 @@ def _is_half_done(folder: Path) -> bool:
 def _changed(root: Path, folder: Path) -> list[str]:
     """What would be put back in place of somebody's work."""
     kept = folder / "old"
-    names = [name for name in REPLACED if (kept / name).exists() and (root / name).exists()] if _is_half_done(folder) else []
-    made = {(name, said) for name, said in json.loads((kept / _MADE).read_text(encoding="utf-8"))} if names else set[tuple[str, str]]()
-    put = {name: {one for one in made if one[0] == name or one[0].startswith(f"{name}/")} for name in names}
-    return [name for name in names if _held(root, name) not in (_held(kept, name), put[name])]
+    if not _is_half_done(folder):
+        return []
+    put = json.loads((kept / _MADE).read_text(encoding="utf-8"))
+    there = [name for name in REPLACED if (kept / name).exists() and (root / name).exists()]
+    return [name for name in there if contents(root, [name]) not in (contents(kept, [name]), put[name])]
 
 
 def _put_back(root: Path, kept: Path) -> None:

@@ -110,7 +110,7 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
         generated = generate_pinned(made / "retell_async", made / "openapi", whole)
         (made / "openapi" / "names.yaml").write_text(dump(generated.prepared[marks.NAMES]), encoding="utf-8")
         try_out(made)
-        if edited := sorted(name for name, _ in there ^ contents(root)):
+        if edited := sorted(name for name, _ in there.items() ^ contents(root).items()):
             raise Refused("", f"{edited[0]} was changed while this update was made: begin anew, SPEC= as before")
         if write:
             swap(made, root, folder / "old")

@@ -110,4 +110,4 @@ def test_what_was_cut_off_before_is_told_and_what_is_done_is_cleaned_up(root: Pa
 def test_every_edit_is_seen(root: Path) -> None:
     before = contents(root)
     (root / "retell_async" / "raw" / "a.py").write_text("other")
-    assert {name for name, _ in before ^ contents(root)} == {str(Path("retell_async/raw/a.py"))}
+    assert {name for name, _ in before.items() ^ contents(root).items()} == {str(Path("retell_async/raw/a.py"))}
