@@ -15,14 +15,6 @@ import attrs
 from . import marks
 from .document import Json, Refused, by_key, load_file, pointer, visible
 
-_UNITS = {
-    "ms": "milliseconds",
-    "s": "seconds",
-    "USD cents": "cents (USD)",
-    "ms since epoch": "milliseconds since the epoch",
-    "local minutes": "minutes since midnight, local time",
-    "count": "",
-}
 _BOUNDS = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "items"))
 
 EVERYWHERE = "*"
@@ -91,10 +83,10 @@ def about(schema: Json) -> str:
 
 
 def _parts(schema: Json, note: Json) -> Iterator[str]:
-    words, unit = schema.get(marks.WORDS), note.get("unit", "")
+    words = schema.get(marks.WORDS)
     noted: Any = note.get("range")
     yield " ".join(str(words or "").split())
-    yield str(_UNITS.get(unit, unit))
+    yield note.get("unit", "")
     yield "" if words else note.get("note", "")
     yield "" if noted is None or _is_range(noted) else _value(noted)
     low, high = noted if noted is not None and _is_range(noted) else (None, None)

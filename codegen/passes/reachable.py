@@ -16,10 +16,10 @@ def run(document: Json) -> None:
     for holder in (*document["paths"].values(), components):
         holder.pop("parameters", None)
     components.pop("requestBodies", None)
-    reached = set[str]().union(*used(document).values())
+    needed = set[str]().union(*used(document).values())
     schemas = components.get("schemas", {})
-    document[marks.UNREACHABLE] = sorted(set(schemas) - reached)
-    components["schemas"] = {name: schema for name, schema in schemas.items() if name in reached}
+    document[marks.UNREACHABLE] = sorted(set(schemas) - needed)
+    components["schemas"] = {name: schema for name, schema in schemas.items() if name in needed}
 
 
 def _write_out(document: Json, operation: Json, shared: Iterable[Json], where: str) -> None:
@@ -53,9 +53,8 @@ def used(document: Json) -> dict[str, set[str]]:
     held: dict[str, set[str]] = {marks.REQUEST: set(), marks.RESPONSE: set()}
     roots = [(where, holder[key]) for operation in by_key(document).values() for where, holder, key in operation_roots(operation, "")]
     for where, schema in [*roots, ("/responses", document.get(marks.ERROR_BODY) or {})]:
-        for name in refs(schema):
-            follow(document, name, held[marks.RESPONSE if where.startswith("/responses") else marks.REQUEST])
-    return held
+        held[marks.RESPONSE if where.startswith("/responses") else marks.REQUEST].update(refs(schema))
+    return {mark: reached(document, names) for mark, names in held.items()}
 
 
 def refs(schema: Json) -> Iterator[str]:
@@ -65,10 +64,12 @@ def refs(schema: Json) -> Iterator[str]:
             yield name
 
 
-def follow(document: Json, name: str, reached: set[str]) -> None:
-    """Add to what is reached a component, and all that it refers to."""
-    waiting = [name]
+def reached(document: Json, names: Iterable[str]) -> set[str]:
+    """The names of some components, and of all that they refer to."""
+    found: set[str] = set()
+    waiting = [*names]
     while waiting:
-        if (name := waiting.pop()) not in reached:
-            reached.add(name)
+        if (name := waiting.pop()) not in found:
+            found.add(name)
             waiting.extend(refs(component(document, name)))
+    return found

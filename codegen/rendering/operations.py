@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import chain
 
 import attrs
@@ -12,7 +13,7 @@ from ..document import Json, Refused, is_object, pointer, ref_name, resolved, wa
 from ..operation import answer, called, listing, properties
 from ..parser import ListProperty, ModelProperty, Parsed, Property, fields, wire
 from ..passes.names import module_name, python_name
-from ..passes.reachable import follow
+from ..passes.reachable import reached
 from ..reserved import KEYWORDS, PACKAGE, RAW_KEYWORDS, aside, is_name
 from ..surface import Entry
 from ..words import about
@@ -159,7 +160,8 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     items = [one for one in alternatives(listed) if isinstance(one, ListProperty)] if listed and kind != "object" else []
     multipart = [one.body_type for one in endpoint.bodies] == ["files"]
     files = [field.wire for field in in_body if multipart and "FileTypes" in names([field.type])]
-    inside = {name: document["components"]["schemas"][name].get("properties", {}) for name in _reached(document, body) - {body}}
+    held = reached(document, [body] if body else [])
+    inside = {name: document["components"]["schemas"][name].get("properties", {}) for name in held - {body}}
     misplaced = [field.wire for field in chain(*taking.values()) if "FileTypes" in names([field.type]) and field.wire not in files]
     misplaced += [
         f"{name}.{one}"
@@ -184,7 +186,7 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         multipart=multipart,
         files=files,
         json=[name for name in whole if multipart and name not in files],
-        aliases=[] if multipart or body is None else _aliases(document, body),
+        aliases=[] if multipart else _aliases(document, held),
         returns=f"{returns} | None" if nullable and returns != "Any" and not returns.endswith(" | None") else returns,
         nullable=nullable,
         spec=spec(*answers.values()) if len(answers) == 1 else None,
@@ -205,15 +207,7 @@ def _body(document: Json, said: Json, where: str) -> str | None:
     return None
 
 
-def _aliases(document: Json, body: str) -> list[str]:
+def _aliases(document: Json, held: Iterable[str]) -> list[str]:
     """Other names for the fields of a body and of all that is in it."""
-    wires = {wire for name in _reached(document, body) for wire in document["components"]["schemas"][name].get("properties", ())}
+    wires = {wire for name in held for wire in document["components"]["schemas"][name].get("properties", ())}
     return sorted({other for wire in wires if (other := alias(wire)) is not None} - wires)
-
-
-def _reached(document: Json, body: str | None) -> set[str]:
-    """The names of a body and of all that is in it."""
-    reached: set[str] = set()
-    if body is not None:
-        follow(document, body, reached)
-    return reached

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from typing import Any
@@ -34,14 +35,14 @@ def parse(fetched: bytes, name: str) -> Json:
 
 def _checked(fetched: bytes, name: str) -> Json:
     try:
-        document = load(fetched.decode("utf-8"), name)
+        read = load(fetched.decode("utf-8"), name)
     except UnicodeDecodeError as error:
         raise Refused("", f"{name} is not text in UTF-8: {error.reason} at byte {error.start}") from error
-    version = str(document.get("openapi", ""))
+    version = str(read.get("openapi", ""))
     if (checks := _VERSIONS.get(version[:3])) is None:
         raise Refused("/openapi", f"an OpenAPI 3.0 or 3.1 document is needed, {name} says {version or 'nothing'}")
-    _readable(document)
-    document = {str(key): _with_texts(value) for key, value in document.items()}
+    _readable(read)
+    document: Json = json.loads(json.dumps(read))  # with texts for keys, since YAML reads ``200:`` as a number
     for path in paths if isinstance(paths := document.get("paths"), dict) else ():
         if not _PATH.fullmatch(str(path)):
             raise Refused(
@@ -59,13 +60,6 @@ def _checked(fetched: bytes, name: str) -> Json:
         if not isinstance(wrong, _HARMLESS):
             raise Refused(_placed(document, wrong), f"{wrong.message:.300}")
     return document
-
-
-def _with_texts(value: Any) -> Any:
-    """The same with texts for keys, since YAML reads ``200:`` as a number."""
-    if isinstance(value, dict):
-        return {str(key): _with_texts(item) for key, item in value.items()}
-    return [*map(_with_texts, value)] if isinstance(value, list) else value
 
 
 def _in_both(key: str, value: Any) -> bool:
@@ -95,7 +89,7 @@ def _readable(document: Json) -> None:
     for number, (where, value) in enumerate(values(document)):
         if number > _MOST:
             raise Refused(where, f"there are more than {_MOST} values up to here: aliases of YAML that hold aliases make them")
-        for place, said in [(where + pointer(key), str(key)) for key in value] if isinstance(value, dict) else [(where, value)]:
+        for place, said in [(where + pointer(key), key) for key in value] if isinstance(value, dict) else [(where, value)]:
             is_text = isinstance(said, str) and (said.isascii() or not any("\ud800" <= char <= "\udfff" for char in said))
             if not (is_text or isinstance(said, list | int | None) or (isinstance(said, float) and math.isfinite(said))):
                 raise Refused(place, f"{said!r} is no value of JSON")

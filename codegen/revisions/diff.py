@@ -14,37 +14,23 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Set as AbstractSet
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import Any, Literal
 
 import attrs
 
 from .. import marks
-from ..document import SCALARS, TIGHTER, Json, by_key, is_object, ref_name, resolved, to_ref
+from ..document import SCALARS, TIGHTER, Json, by_key, is_object, load_file, ref_name, resolved, to_ref
 from ..operation import Fields, Listing, answer, body, keywords, listing, properties
 from ..passes.names import python_name
 from ..prepare import prepare
 from ..reserved import KEYWORDS, aside
 from ..surface import Entry, entries
 
-Subject = Literal[
-    "repeat",
-    "server",
-    "authentication",
-    "operation",
-    "list",
-    "keyword",
-    "field",
-    "member",
-    "value",
-    "type",
-    "bound",
-    "default",
-    "class",
-    "document",
-]
-Action = Literal["removed", "renamed", "required", "changed", "optional", "deprecated", "added"]
+SENTENCES = load_file(Path(__file__).with_name("sentences.yaml"))
+"""By what a change is about, in the order of the account, and by what happened to it: what release notes say."""
 
-_SUBJECTS: tuple[Subject, ...] = get_args(Subject)
+Action = Literal["removed", "renamed", "required", "changed", "optional", "deprecated", "added"]
 
 _SWITCHES = ("exclusiveMinimum", "exclusiveMaximum", "uniqueItems")
 _LISTINGS: dict[Listing, str] = {"object": "one object", "array": "a bare array", "pages": "pages"}
@@ -63,7 +49,7 @@ class Change:
     """One change, wherever it shows."""
 
     impact: Impact
-    subject: Subject
+    subject: str
     action: Action
     what: str
     """What changed, as the API calls it, and how."""
@@ -125,14 +111,21 @@ class Revision:
         """Where an operation is found: ``client.<resource>.<method>``."""
         return [f"client.{method}" for method in self.entries[key].methods]
 
+    def signs(self, key: str) -> tuple[str, str, str]:
+        """By what an operation is known again elsewhere, the surest first: its id, its names, what it takes and the class of its answer."""
+        operation = self.operations[key]
+        answered = ref_name(answer(operation) or {}) or key  # none is like one that answers with nothing that has a name
+        form = [key.partition(" ")[0], answered, *sorted(keywords(self.prepared, operation))]
+        return operation["operationId"], " ".join(self.names(key)), " ".join(form)
+
 
 def difference(old: Revision, new: Revision) -> list[Change]:
     """All changes from one revision to another, the worst first."""
     found = _Difference(old, new)
     found.run()
     merged = [Change(*key, tuple(sorted(names)), tuple(sorted(about))) for key, (names, about) in found.changes.items()]
-    impacts = list(Impact)
-    return sorted(merged, key=lambda one: (impacts.index(one.impact), _SUBJECTS.index(one.subject), one.action, one.what))
+    impacts, subjects = list(Impact), list(SENTENCES)
+    return sorted(merged, key=lambda one: (impacts.index(one.impact), subjects.index(one.subject), one.action, one.what))
 
 
 def renamed(old: Revision, new: Revision) -> dict[str, str]:
@@ -140,36 +133,26 @@ def renamed(old: Revision, new: Revision) -> dict[str, str]:
     names = {str(method): key for key, entry in new.entries.items() for method in entry.methods}
     took = {key: names.get(str(entry.methods[0]), key) for key, entry in old.entries.items() if key in new.entries}
     found = {key: other for key, other in took.items() if key != other and other not in old.entries}  # though it is still there
-    for sign in (
-        lambda _revision, _key, operation: operation["operationId"],
-        lambda revision, key, _operation: tuple(revision.names(key)),
-        _form,
-    ):
+    for sign in range(3):
         olds = _alone(sign, old, new.operations.keys() | found.keys())
         news = _alone(sign, new, old.operations.keys() | {*found.values()})
         found |= {olds[said]: news[said] for said in olds.keys() & news.keys()}
     return found
 
 
-def _alone(sign: Callable[[Revision, str, Json], Any], revision: Revision, without: AbstractSet[str]) -> dict[Any, str]:
-    """Operations by what is made of them, where that is made of one alone."""
-    keys: dict[Any, list[str]] = defaultdict(list)
-    for key, operation in revision.operations.items():
-        if key not in without:
-            keys[sign(revision, key, operation)].append(key)
+def _alone(sign: int, revision: Revision, without: AbstractSet[str]) -> dict[str, str]:
+    """Operations by one of their signs, where one alone has it."""
+    keys: dict[str, list[str]] = defaultdict(list)
+    for key in revision.operations.keys() - without:
+        keys[revision.signs(key)[sign]].append(key)
     return {said: some[0] for said, some in keys.items() if len(some) == 1}
-
-
-def _form(revision: Revision, key: str, operation: Json) -> Any:
-    """What an operation takes, and the class of its answer; no other one is like one that answers with nothing that has a name."""
-    return key.partition(" ")[0], tuple(sorted(keywords(revision.prepared, operation))), ref_name(answer(operation) or {}) or key
 
 
 @attrs.define
 class _Difference:
     old: Revision
     new: Revision
-    changes: dict[tuple[Impact, Subject, Action, str], tuple[set[str], set[str]]] = attrs.field(
+    changes: dict[tuple[Impact, str, Action, str], tuple[set[str], set[str]]] = attrs.field(
         factory=lambda: defaultdict(lambda: (set(), set()))
     )
     _about: list[str] = attrs.field(factory=list)
@@ -202,12 +185,12 @@ class _Difference:
         if unused := set(was[marks.UNREACHABLE]) ^ set(now[marks.UNREACHABLE]):
             self._add(Impact.INTERNAL, "document", "changed", f"schemas that no operation needs: {', '.join(sorted(unused))}", ())
 
-    def _changed(self, impact: Impact, subject: Subject, what: str, sides: Iterable[object], names: Iterable[str]) -> None:
+    def _changed(self, impact: Impact, subject: str, what: str, sides: Iterable[object], names: Iterable[str]) -> None:
         before, after = sides
         if before != after:
             self._add(impact, subject, "changed", f"{what}{before} → {after}", names)
 
-    def _add(self, impact: Impact, subject: Subject, action: Action, what: str, names: Iterable[str]) -> None:
+    def _add(self, impact: Impact, subject: str, action: Action, what: str, names: Iterable[str]) -> None:
         shows, about = self.changes[impact, subject, action, what]
         shows.update(names)
         about.update(self._about)
@@ -268,7 +251,7 @@ class _Difference:
             old, new = one, other
         self._schemas(old, new, calls, "the answer", sent=False)
 
-    def _fields(self, olds: Fields, news: Fields, names: Callable[[str], list[str]], subject: Subject, *, sent: bool) -> None:
+    def _fields(self, olds: Fields, news: Fields, names: Callable[[str], list[str]], subject: str, *, sent: bool) -> None:
         for name in olds.keys() - news.keys():
             self._add(Impact.BREAKING, subject, "removed", name, names(name))
         for name in news.keys() - olds.keys():
@@ -329,7 +312,7 @@ class _Difference:
             narrower = after is not None and (keyword not in TIGHTER or before is None or TIGHTER[keyword](before, after) == after)
             silent = keyword == "default" and (before is None or after is None)  # nothing tells that it was another
             impact = _impact(breaks=narrower, shows=sent and keyword != "format" and not silent)
-            subject: Subject = "default" if keyword == "default" else "bound"
+            subject = "default" if keyword == "default" else "bound"
             self._add(impact, subject, "changed", f"{what}: {keyword} {_said(before)} → {_said(after)}", names)
 
     def _members(self, olds: list[Json], news: list[Json], names: Iterable[str], what: str, *, sent: bool) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 
 import attrs
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..document import load_file, visible
-from .diff import Change, Impact
+from ..document import visible
+from .diff import SENTENCES, Change, Impact
 
 STATUS = {Impact.BREAKING: 4, Impact.ADDITIVE: 3, Impact.INTERNAL: 0}
 """What a robot is told: 0 also where nothing changed. 1 and 2 are for refusals and wrong usage."""
@@ -76,7 +75,6 @@ def markdown(changes: Sequence[Change], left_out: Mapping[str, str] | None = Non
 
 
 _CLIENT = "the client"
-_SENTENCES = load_file(Path(__file__).with_name("sentences.yaml"))
 _OF_FIELDS = frozenset({"member", "value", "type", "bound", "default"})
 _OTHER = ("{names}: {what}", "Look at what you send and read there.")
 
@@ -96,8 +94,7 @@ def as_json(changes: Sequence[Change]) -> str:
 
 
 def _line(change: Change) -> str:
-    same = "field" if change.subject == "keyword" and change.action != "changed" else change.subject
-    said, todo = _SENTENCES.get(same, {}).get(change.action, _OTHER)
+    said, todo = SENTENCES[change.subject].get(change.action, _OTHER)
     what = change.what.partition(": ")[2] or change.what if change.subject in _OF_FIELDS else change.what
     text = said.format(names=", ".join(_shortened([_code(name) for name in change.names])), what=_code(what))
     return f"{text}. {todo}".rstrip() if change.impact is Impact.BREAKING else f"{text}."

@@ -30,7 +30,7 @@ from .small import STRING, document, object_, operation
         ({"minItems": 1, "maxItems": 2}, "1 to 2 items."),
         ({"deprecated": True}, "Deprecated."),
         ({"deprecated": True, "x-note": {"deprecated_for": "other"}}, "Deprecated: use other."),
-        ({"x-note": {"unit": "ms", "range": [0, None]}}, "Milliseconds. At least 0."),
+        ({"x-note": {"unit": "milliseconds", "range": [0, None]}}, "Milliseconds. At least 0."),
         ({"x-note": {"note": "snake_case first, said so"}}, "snake_case first, said so."),
         ({"x-note": {"note": "ours"}, "x-words": "said  in\nwords"}, "Said in words."),
         ({"default": {"a": [1, None]}}, "Default: a: at least 1."),
