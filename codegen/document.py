@@ -22,6 +22,7 @@ SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "boo
 """Types of values that hold no others, and what they are in Python."""
 TIGHTER: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("minimum", "minLength", "minItems", "minProperties"), max),
+    **dict.fromkeys(("exclusiveMinimum", "exclusiveMaximum", "uniqueItems"), max),  # true or false
     **dict.fromkeys(("maximum", "maxLength", "maxItems", "maxProperties"), min),
 }
 """Bounds, and which of two is the tighter one."""

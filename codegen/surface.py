@@ -122,7 +122,6 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 method = other
             if method in taken and _shape(taken[method]) == _shape(key):
                 method = attrs.evolve(method, name=f"{method.name}{_suffix(key)}")
-            _refuse_hidden(method, key, pointer("paths", key.partition(" ")[2]))
             methods = (method,)
         repeat: Repeat = said.get("repeat", _repeat(key, operation))
         if repeat == "idempotency_key":
@@ -144,9 +143,12 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
             renamed=_renamed(meant, said),
             tool=None if version else said.get("tool"),
         )
-        for method in found[key].methods:
+        where = pointer("surface", key) if key in surface else pointer("paths", key.partition(" ")[2])
+        for method in methods:
+            free = Method(aside(method.resource, RESOURCES), aside(method.name, METHODS))
+            if free != method:  # the client or its resources have that themselves: nobody could call it
+                raise Refused(where, f"client.{method} is taken: name it in openapi/surface.yaml, such as {key}: {{methods: [{free}]}}")
             if method in taken:
-                where = pointer("surface", key) if key in surface else pointer("paths", key.partition(" ")[2])
                 raise Refused(where, f"{method} is {taken[method]} already: name it in the surface")
             if method.name in by_hand.get(method.resource, ()):
                 reason = f"client.{method} is written by hand in retell_async/_helpers: give one another name"
@@ -187,11 +189,10 @@ def _operations(surface: Json) -> Json:
 
 def _said(key: str, name: str) -> Method:
     """A method as the surface names it."""
-    method = Method(*name.partition(".")[::2])
-    if any(not is_name(part) or part.startswith("_") for part in (method.resource, method.name)):
+    resource, _, method = name.partition(".")
+    if any(not is_name(part) or part.startswith("_") for part in (resource, method)):
         raise Refused(pointer("surface", key), f"{name} is no name of a method: <resource>.<method> is needed")
-    _refuse_hidden(method, key, pointer("surface", key))
-    return method
+    return Method(resource, method)
 
 
 def _renamed(key: str, said: Json) -> dict[str, str]:
@@ -216,13 +217,6 @@ def _asks(meant: str, key: str, said: Json) -> dict[str, Asks]:
     if unknown := {*asks.values()} - {*get_args(Asks)}:
         raise Refused(pointer("surface", meant), f"asks: {min(map(str, unknown))} is neither money nor deletion")
     return asks
-
-
-def _refuse_hidden(method: Method, key: str, where: str) -> None:
-    """Refuse a method whose name the client or its resources have themselves: nobody could call it."""
-    free = Method(aside(method.resource, RESOURCES), aside(method.name, METHODS))
-    if free != method:
-        raise Refused(where, f"client.{method} is taken: name it in openapi/surface.yaml, such as {key}: {{methods: [{free}]}}")
 
 
 def _takes_key(document: Json, operation: Json) -> bool:

@@ -143,8 +143,6 @@ def _keyword(document: Json, key: str, left: Any, right: Any, where: str) -> Any
         raise _Contradiction(f"{left} and {right}")
     if key in TIGHTER:
         return TIGHTER[key](left, right)
-    if key in ("exclusiveMinimum", "exclusiveMaximum", "uniqueItems"):
-        return left or right
     if key in _ANNOTATIONS or key.startswith("x-") or key == "nullable":
         return right
     raise Refused(where, f"{key} says two things and cannot be merged")

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from .. import marks
-from ..document import Json, Refused, all_schemas, at, children, pointer, rewrite, roots, to_ref
+from ..document import TIGHTER, Json, Refused, all_schemas, at, children, pointer, rewrite, roots, to_ref
 
 _UNSUPPORTED = frozenset(
     {"patternProperties", "prefixItems", "if", "then", "else", "dependentSchemas", "contains", "unevaluatedProperties"}
@@ -116,8 +116,8 @@ def _bounds(schema: Json) -> None:
         schema[strict] = schema[bound] == value
     if schema.get("contentMediaType") == "application/octet-stream" and schema.get("type", "string") == "string":
         schema |= {"type": "string", "format": "binary"}
-    for keyword in ("contentMediaType", "contentEncoding"):
-        schema.pop(keyword, None)
+    for keyword in ("contentMediaType", "contentEncoding", *(keyword for keyword in TIGHTER if schema.get(keyword) is False)):
+        schema.pop(keyword, None)  # a bound that is false says nothing
 
 
 def _one_type(schema: Json) -> None:

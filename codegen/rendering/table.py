@@ -97,10 +97,8 @@ class _Schemas:
         plain: Json = {key: schema[key] for key in _KEPT if key in schema}
         for bound in ("minimum", "maximum"):  # which OpenAPI 3.0 has exclude itself by a mark beside it
             exclusive = f"exclusive{bound.capitalize()}"
-            if isinstance(marked := plain.get(exclusive), bool):
-                del plain[exclusive]
-                if marked and bound in plain:
-                    plain[exclusive] = plain.pop(bound)
+            if plain.pop(exclusive, False) and bound in plain:
+                plain[exclusive] = plain.pop(bound)
         if "properties" in schema:
             taken = {name: field for name, field in schema["properties"].items() if not field.get("readOnly")}
             plain["properties"] = {name: {**self._plain(field), **_described(about(field))} for name, field in taken.items()}

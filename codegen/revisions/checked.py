@@ -43,7 +43,9 @@ def _checked(fetched: bytes, name: str) -> Json:
         raise Refused("/openapi", f"an OpenAPI 3.0 or 3.1 document is needed, {name} says {version or 'nothing'}")
     _readable(read)
     document: Json = json.loads(json.dumps(read))  # with texts for keys, since YAML reads ``200:`` as a number
-    for path in paths if isinstance(paths := document.get("paths"), dict) else ():
+    if not isinstance(document.get("paths"), dict):
+        raise Refused("/paths", "is missing or no object")
+    for path in document["paths"]:
         if not _PATH.fullmatch(str(path)):
             raise Refused(
                 pointer("paths", path),

@@ -32,7 +32,6 @@ SENTENCES = load_file(Path(__file__).with_name("sentences.yaml"))
 
 Action = Literal["removed", "renamed", "required", "changed", "optional", "deprecated", "added"]
 
-_SWITCHES = ("exclusiveMinimum", "exclusiveMaximum", "uniqueItems")
 _LISTINGS: dict[Listing, str] = {"object": "one object", "array": "a bare array", "pages": "pages"}
 
 
@@ -238,11 +237,11 @@ class _Difference:
             self._add(_impact(breaks=False, shows=sent), "keyword", "changed", f"{limit} no longer", names)
 
     def _answers(self, old: Json | None, new: Json | None, names: list[str]) -> None:
-        if old is None and new is None:
-            return
         calls = [f"{name}()" for name in names]
         if old is None or new is None:
-            self._add(_impact(breaks=new is None), "type", "changed", f"the answer: {'nothing' if old is None else 'a body'} before", calls)
+            if old is not new:
+                said = f"the answer: {'nothing' if old is None else 'a body'} before"
+                self._add(_impact(breaks=new is None), "type", "changed", said, calls)
             return
         (before, one), (after, other) = listing(self.old.prepared, old), listing(self.new.prepared, new)
         if before != after:
@@ -303,10 +302,8 @@ class _Difference:
             self._add(impact, "value", "removed", f"{what}: {', '.join(sorted(map(_said, less)))}", names)
 
     def _bounds(self, was: Json, now: Json, names: Iterable[str], what: str, *, sent: bool) -> None:
-        for keyword in (*TIGHTER, *_SWITCHES, "multipleOf", "pattern", "format", "default"):
+        for keyword in (*TIGHTER, "multipleOf", "pattern", "format", "default"):
             before, after = was.get(keyword), now.get(keyword)
-            if keyword in _SWITCHES:  # of which "false" says nothing
-                before, after = before or None, after or None
             if before == after or "binary" in (before, after):  # a file instead of a text, or the other way round, is another kind
                 continue
             narrower = after is not None and (keyword not in TIGHTER or before is None or TIGHTER[keyword](before, after) == after)
