@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from functools import lru_cache
 from io import StringIO
@@ -233,37 +233,29 @@ def roots(document: Json) -> Iterator[tuple[str, Json, str]]:
     components = document.get("components", {})
     for name in components.get("schemas", {}):
         yield pointer("components", "schemas", name), components["schemas"], name
-    for name, parameter in components.get("parameters", {}).items():
-        if "schema" in parameter:
-            yield pointer("components", "parameters", name, "schema"), parameter, "schema"
+    yield from _held(components.get("parameters", {}).items(), "/components/parameters")
     for kind in ("responses", "requestBodies"):
         for name, holder in components.get(kind, {}).items():
-            yield from _contents(holder, pointer("components", kind, name))
+            yield from _held(holder.get("content", {}).items(), pointer("components", kind, name, "content"))
     for method, path, operation in operations(document):
         yield from operation_roots(operation, pointer("paths", path, method))
     for path, item in document.get("paths", {}).items():
-        yield from _parameters(item, pointer("paths", path))
+        yield from _held(enumerate(item.get("parameters", ())), pointer("paths", path, "parameters"))
 
 
 def operation_roots(operation: Json, where: str) -> Iterator[tuple[str, Json, str]]:
     """As `roots`, of one operation."""
-    yield from _parameters(operation, where)
-    if "requestBody" in operation:
-        yield from _contents(operation["requestBody"], f"{where}/requestBody")
+    yield from _held(enumerate(operation.get("parameters", ())), f"{where}/parameters")
+    yield from _held(operation.get("requestBody", {}).get("content", {}).items(), f"{where}/requestBody/content")
     for status, response in operation.get("responses", {}).items():
-        yield from _contents(response, f"{where}/responses/{status}")
+        yield from _held(response.get("content", {}).items(), f"{where}/responses/{status}/content")
 
 
-def _parameters(holder: Json, where: str) -> Iterator[tuple[str, Json, str]]:
-    for index, parameter in enumerate(holder.get("parameters", ())):
-        if "schema" in parameter:
-            yield f"{where}/parameters/{index}/schema", parameter, "schema"
-
-
-def _contents(holder: Json, where: str) -> Iterator[tuple[str, Json, str]]:
-    for kind, content in holder.get("content", {}).items():
-        if "schema" in content:
-            yield f"{where}{pointer('content', kind, 'schema')}", content, "schema"
+def _held(holders: Iterable[tuple[str | int, Json]], where: str) -> Iterator[tuple[str, Json, str]]:
+    """As `roots`, of parameters by place, or of contents by kind."""
+    for name, holder in holders:
+        if "schema" in holder:
+            yield where + pointer(name, "schema"), holder, "schema"
 
 
 def walk(schema: Json, where: str = "") -> Iterator[tuple[str, Json]]:

@@ -71,8 +71,9 @@ def lay(prepared: Json, words: Json) -> Missing:
         operation[marks.WORDS] = said.get("text")
         missing.operations.extend([] if said.get("text") else [key])
         for parameter in operation["parameters"]:
-            parameter[marks.WORDS] = said.get("parameters", {}).get(parameter["name"], common.get(parameter["name"]))
-            missing.requests.extend([f"{key} {parameter['name']}"] if parameter[marks.WORDS] is None else ())
+            own = said.get("parameters", {}).get(parameter["name"], common.get(parameter["name"]))
+            parameter["schema"][marks.WORDS] = own
+            missing.requests.extend([f"{key} {parameter['name']}"] if own is None else ())
     missing.stale.extend(sorted(words["operations"].keys() - dict(known).keys()))
     return missing
 

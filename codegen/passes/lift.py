@@ -40,14 +40,16 @@ class _Lift:
         self.taken = frozenset(self.schemas)
         self.known: Json = document.get(marks.NAMES) or {}
         self.named: Json = {place: name for place, name in self.known.items() if place.endswith("()")}  # of `names`
-        self.lifted: dict[str, str] = {}
+        for schema in self.schemas.values():
+            schema.pop(marks.BASE, None)
+        # what each component says, before anything inside it is lifted
+        self.said = {name: fingerprint(schema) for name, schema in self.schemas.items()}
         # property -> what is said there -> the named owners that say it
         self.says: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
 
     def run(self) -> None:
         self._survey()
         for name in sorted(self.schemas):
-            self.schemas[name].pop(marks.BASE, None)
             self._inside(self.schemas[name], name)
         for method, path, operation in list(operations(self.document)):
             if not isinstance(identifier := operation.get("operationId"), str):
@@ -147,23 +149,19 @@ class _Lift:
         schema.pop(marks.BASE, None)
         said, had = fingerprint({key: value for key, value in schema.items() if key != marks.NAME}), self.known.get(place)
         name = schema.pop(marks.NAME, None) or had or name
-        if self._says(name) not in (None, said):
+        if self.said.get(name, said) != said:
             if name == had and name in self.taken:
                 where = pointer("components", "schemas", name)
                 raise Refused(where, f"the class {name} is another one already, of {place}: give one of them x-name in the overlay")
             name = owner + name
-        if self._says(name) not in (None, said):
+        if self.said.get(name, said) != said:
             where = pointer("components", "schemas", name)
             raise Refused(where, f"two schemas want the name {name}: give one of them x-name in the overlay")
         if name not in self.schemas:
-            self.schemas[name], self.lifted[name] = schema, said
+            self.schemas[name], self.said[name] = schema, said
             self._inside(schema, name)
         self.named[place] = name
         return to_ref(name) | beside
-
-    def _says(self, name: str) -> str | None:
-        """What a component says, before anything inside it was lifted; ``None`` if there is none of this name."""
-        return self.lifted.get(name) or (fingerprint(self.schemas[name]) if name in self.schemas else None)
 
 
 def _said(schema: Json) -> str:

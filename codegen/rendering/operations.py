@@ -115,11 +115,7 @@ class Operation:
 def operation(document: Json, read: Parsed, method: str, path: str, said: Json, entry: Entry) -> Operation:
     """What there is to say of an operation."""
     where = pointer("paths", path, method)
-    words: dict[tuple[str, str], str] = {}
-    for parameter in said["parameters"]:
-        schema = parameter["schema"]
-        note = {**schema.get(marks.NOTE, {}), **parameter.get(marks.NOTE, {})}
-        words[parameter["in"], parameter["name"]] = about({**schema, marks.NOTE: note, marks.WORDS: parameter.get(marks.WORDS)})
+    words = {(parameter["in"], parameter["name"]): about(parameter["schema"]) for parameter in said["parameters"]}
     body = _body(document, said, where)
     endpoint = read.endpoint(method, path)
 

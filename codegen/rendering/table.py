@@ -37,11 +37,7 @@ def _operation(operation: Operation, arguments: Json) -> Json:
     entry = operation.entry
     return {
         "methods": [str(method) for method in entry.methods],
-        "tool": entry.tool,
-        "effect": entry.effect,
-        "repeat": entry.repeat,
-        "asks": dict(entry.asks),
-        "open_world": entry.open_world,
+        **{name: getattr(entry, name) for name in ("tool", "effect", "repeat", "asks", "open_world")},
         "lists": "pages" if operation.paging else "array" if operation.returns.startswith("list[") else None,
         "answers": operation.item or operation.returns,
         "about": about(operation.said),
@@ -62,9 +58,7 @@ class _Schemas:
 
     def arguments(self, operation: Operation) -> dict[str, Json]:
         """What an operation takes, by name."""
-        said: dict[str, Json] = {}
-        for parameter in operation.said["parameters"]:
-            said[parameter["name"]] = {**parameter["schema"], marks.WORDS: parameter.get(marks.WORDS)}
+        said: dict[str, Json] = {parameter["name"]: parameter["schema"] for parameter in operation.said["parameters"]}
         if operation.body is not None:
             said |= component(self._document, operation.body).get("properties", {})
         taken = [field for field in operation.taken if field.wire in said]

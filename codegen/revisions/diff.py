@@ -155,8 +155,8 @@ class _Difference:
         factory=lambda: defaultdict(lambda: (set(), set()))
     )
     _about: list[str] = attrs.field(factory=list)
-    _seen: set[tuple[str, str, bool]] = attrs.field(factory=set)
-    _classes: dict[str, str] = attrs.field(factory=dict)
+    _seen: dict[tuple[str, str, bool], None] = attrs.field(factory=dict)
+    """Classes as they were called and as they are called, sent or answered, in the order in which they were met."""
 
     def run(self) -> None:
         olds, news = self.old.operations, self.new.operations
@@ -334,18 +334,15 @@ class _Difference:
             self._add(Impact.ADDITIVE, "member", "added", f"{what}: {_told(new)}", names)
 
     def _match(self, old: Json, news: list[Json], *, alone: bool) -> Json | None:
-        for new in news:
-            if alone or ref_name(new) == ref_name(old):
-                return new
         values = set(old.get(marks.VALUES, ()))
-        return next((new for new in news if values & set(new.get(marks.VALUES, ()))), None)
+        same = (new for new in news if alone or ref_name(new) == ref_name(old))
+        return next(same, None) or next((new for new in news if values & set(new.get(marks.VALUES, ()))), None)
 
     def _objects(self, old: Json, new: Json, *, sent: bool) -> None:
         before, after = ref_name(old) or "", ref_name(new) or ""
         if (before, after, sent) in self._seen:
             return
-        self._seen.add((before, after, sent))
-        self._classes.setdefault(before, after)
+        self._seen[before, after, sent] = None
         was, now = properties(self.old.prepared, old, sent=sent), properties(self.new.prepared, new, sent=sent)
 
         def names(name: str) -> list[str]:
@@ -359,8 +356,9 @@ class _Difference:
 
     def _class_names(self) -> None:
         come = self.new.classes - self.old.classes
+        now_called = {before: after for before, after, _ in reversed(self._seen)}  # where it was met first
         for name in sorted(self.old.classes - self.new.classes):
-            if (now := self._classes.get(name, "")) in come:
+            if (now := now_called.get(name, "")) in come:
                 self._add(Impact.BREAKING, "class", "renamed", f"{name} → {now}", (f"types.{name} → types.{now}",))
                 come.discard(now)
             else:

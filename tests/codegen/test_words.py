@@ -64,7 +64,7 @@ def test_words_come_to_what_they_are_about_and_what_is_missing_is_named(tmp_path
             two="A: {z: Another.}\nGone: {x: y}",
         )
     )
-    parameters = [{"name": name, "in": "query", "schema": STRING} for name in "qr"]
+    parameters = [{"name": name, "in": "query", "schema": {**STRING}} for name in "qr"]
     made: Any = document(
         {"/a": {"get": operation("a", parameters=parameters)}, "/b": {"get": operation("b", parameters=[])}},
         {"A": object_(x={}, y={}, z={}, w={}) | {"x-response": True}},
@@ -79,7 +79,7 @@ def test_words_come_to_what_they_are_about_and_what_is_missing_is_named(tmp_path
         "w": None,
     }
     assert made["paths"]["/a"]["get"]["x-words"] == "Gets it."
-    assert parameters[0]["x-words"] == "Which."
+    assert parameters[0]["schema"]["x-words"] == "Which."
     assert missing.operations == ["GET /b"]
     assert "A.w" in missing.responses
     assert {"Gone.x", "GET /gone"} <= set(missing.stale)
