@@ -157,14 +157,10 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     multipart = [one.body_type for one in endpoint.bodies] == ["files"]
     files = [field.wire for field in in_body if multipart and "FileTypes" in names([field.type])]
     held = reached(document, [body] if body else [])
-    inside = {name: document["components"]["schemas"][name].get("properties", {}) for name in held - {body}}
     misplaced = [field.wire for field in chain(*taking.values()) if "FileTypes" in names([field.type]) and field.wire not in files]
-    misplaced += [
-        f"{name}.{one}"
-        for name, some in inside.items()
-        for one, field in some.items()
-        if any(schema.get("format") == "binary" for _, schema in walk(field))
-    ]
+    for name in held - {body}:
+        inside = document["components"]["schemas"][name].get("properties", {}).items()
+        misplaced += [f"{name}.{one}" for one, field in inside if any(inner.get("format") == "binary" for _, inner in walk(field))]
     if misplaced:
         raise Refused(where, f"{misplaced[0]} is a file, which only a field of a form can be")
     whole = [name for name in taken if any(isinstance(one, ListProperty | ModelProperty) for one in alternatives(props[name]))]

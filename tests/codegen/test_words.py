@@ -64,7 +64,7 @@ def test_words_come_to_what_they_are_about_and_what_is_missing_is_named(tmp_path
             two="A: {z: Another.}\nGone: {x: y}",
         )
     )
-    parameters = [{"name": name, "in": "query", "schema": {**STRING}} for name in "qr"]
+    parameters: list[Any] = [{"name": name, "in": "query", "schema": {**STRING}} for name in "qr"]
     made: Any = document(
         {"/a": {"get": operation("a", parameters=parameters)}, "/b": {"get": operation("b", parameters=[])}},
         {"A": object_(x={}, y={}, z={}, w={}) | {"x-response": True}},
