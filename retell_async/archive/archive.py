@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from retell_async.webhooks import Event, FunctionCall, LeasedStore, Router
 
 from .._core.errors import ConfigurationError
+from .._core.files import check_apart, of_database
 from .._core.json import loads
 from .database import Database
 from .deliveries import Deliveries
@@ -327,10 +328,13 @@ class Archive:
 
         :param table: ``calls``, ``chats``, ``utterances``, ``tool_calls``, ``costs``, ``latencies``, ``sessions``, ``deliveries``, or
             ``records``: one for each call and chat with all that belongs to it, as JSON lines.
-        :param out: a file, which is written anew, or a text stream; Parquet needs a file.
+        :param out: a file, which is written anew, whole or not at all, or a text stream; Parquet needs a file.
         :param format: ``csv``, ``jsonl``, or ``parquet``, which needs the extra ``[parquet]``.
-        :raises ConfigurationError: there is no such table or format, they do not go together, or a moment has no time zone.
+        :raises ConfigurationError: there is no such table or format, they do not go together, a moment has no time zone, or the file is the
+            archive itself.
         """
+        if isinstance(out, Path) and self.database.path is not None:
+            check_apart(out, of_database(self.database.path))
         async with self.database.read() as connection:
             return await export(connection, table, format, out, _asked(since, until, agent_id))
 

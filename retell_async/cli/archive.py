@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -18,6 +19,7 @@ from ..archive import Archive, Format, Table
 from ..archive.database import clearly
 from ..archive.queries.views import VIEWS
 from ..archive.rows import Kind
+from .files import WRITTEN, named
 from .operations.command import Group, profile_of, profile_options
 from .operations.sending import carried_out, confirm
 from .times import moment, plain
@@ -27,7 +29,6 @@ __all__ = ["archive"]
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-_WRITTEN = click.Path(dir_okay=False, path_type=Path)
 _KINDS: tuple[Kind, ...] = ("call", "chat")
 
 
@@ -152,17 +153,13 @@ def search(
 @click.argument("table", type=click.Choice(get_args(Table)))
 @_period
 @click.option("--format", "kind", type=click.Choice(get_args(Format)), help="By default csv, and jsonl for records.")
-@click.option("--out", type=_WRITTEN, help="Where to write it; by default it is printed.")
+@click.option("--out", type=WRITTEN, help="Where to write it; by default it is printed.")
 def export(database: str, table: Any, since: str | None, until: str | None, agent_id: str | None, kind: Any, out: Path | None) -> None:
     """Write a table out. Numbers of people are in it in full."""
     asked: dict[str, Any] = {"since": _moment(since), "until": _moment(until), "agent_id": agent_id}
     format_: Format = kind or ("jsonl" if table == "records" else "csv")
-    try:
+    with named(out) if out is not None else nullcontext():
         count = _run(database, lambda opened: opened.export(table, out or sys.stdout, format=format_, **asked))
-    except OSError as error:
-        if out is None:
-            raise
-        raise click.FileError(str(out), error.strerror) from None
     if out is not None:
         click.echo(f"{count:,} rows: {out}", err=True)
 

@@ -18,19 +18,21 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import anyio
 import click
 from anyio import to_thread
 
 from .._core.errors import APIError, ConfigurationError
+from .._core.files import check_apart, of_database
 from .._core.masking import mask, mask_address, mask_text
 from ..campaigns.contact import Contact
 from ..campaigns.contacts import Table, numbers_of, read_contacts
 from ..campaigns.plan import Plan, estimate, local, plan as make_plan
 from ..campaigns.settings import Settings, moment as moment_of, read_settings
 from . import display
+from .files import WRITTEN, written
 from .operations.command import Group, profile_of, profile_options
 from .operations.sending import carried_out
 
@@ -47,7 +49,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 _CALLS_LOOKED_AT = 200
 _NUMBERS_LOOKED_AT = 10
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_WRITTEN = click.Path(dir_okay=False, path_type=Path)
 _OFTEN = 1.0  # seconds from one look at a campaign to the next, at a terminal
 _SELDOM = 30.0  # the same in a log
 _SHARE = 50.0  # it is asked so seldom when it ends that this takes a fiftieth of the time
@@ -108,18 +109,22 @@ def _settings(rules_file: Path | None, said: dict[str, Any]) -> Settings:
     return read_settings(rules_file, {name: value for name, value in said.items() if value not in {None, ()}})
 
 
+def _lists(settings: Settings, do_not_call: Sequence[Path]) -> list[Path]:
+    """The lists that are named of those who are not called, as far as they are there."""
+    opt_outs = None if settings.opt_outs is None else Path(settings.opt_outs)
+    return [*do_not_call, *map(Path, settings.do_not_call), *([opt_outs] if opt_outs is not None and opt_outs.exists() else [])]
+
+
 def _never(settings: Settings, do_not_call: Sequence[Path]) -> frozenset[str]:
     """The numbers that are not called, by the lists that are named."""
-    opt_outs = None if settings.opt_outs is None else Path(settings.opt_outs)
-    lists = [*do_not_call, *map(Path, settings.do_not_call), *([opt_outs] if opt_outs is not None and opt_outs.exists() else [])]
-    return frozenset[str]().union(*(numbers_of(each, settings.region) for each in lists))
+    return frozenset[str]().union(*(numbers_of(each, settings.region) for each in _lists(settings, do_not_call)))
 
 
 @campaign.command()
 @click.argument("contacts", type=_FILE)
 @_rules
 @click.option("--at", "moment", metavar="TIME", help=f"Plan as if it began then: 2026-11-26T09:00. Now by default. {_BY}")
-@click.option("--out", type=_WRITTEN, help="Write the plan of every contact there, as CSV.")
+@click.option("--out", type=WRITTEN, help="Write the plan of every contact there, as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary and all that is refused as JSON.")
 @click.option("--show", default=10, show_default=True, metavar="N", help="Print so many calls and refused lines.")
 @profile_options
@@ -144,6 +149,8 @@ def plan(
     these calls would be over; and what they would cost, by the last calls of the agent, if an API key is set and the agent has had calls.
     """
     settings = _settings(rules_file, said)
+    if out is not None:
+        check_apart(out, [contacts, *([] if rules_file is None else [rules_file]), *_lists(settings, do_not_call)])
     now = time.time() if moment is None else moment_of(moment, settings.rules.zone, "--at", begins=True)
     is_asked = sandbox or profile or os.environ.get("RETELL_API_KEY")
     known, why = anyio.run(_account, settings, profile_of(profile, sandbox)) if is_asked else ({}, "RETELL_API_KEY is not set")
@@ -507,9 +514,9 @@ def retry(database: Path | str, ends: tuple[str, ...]) -> None:
 
 @campaign.command()
 @click.argument("database", type=_address)
-@click.option("--out", type=_WRITTEN, help="Where to write it; by default it is printed.")
+@click.option("--out", type=WRITTEN, help="Where to write it; by default it is printed.")
 @click.option("--format", "kind", type=click.Choice(["csv", "json"]), default="csv", show_default=True, help="What to write.")
-@click.option("--html", type=_WRITTEN, help="Write a page for people there, with charts and masked numbers, in place of the attempts.")
+@click.option("--html", type=WRITTEN, help="Write a page for people there, with charts and masked numbers, in place of the attempts.")
 def report(database: Path | str, out: Path | None, kind: str, html: Path | None) -> None:
     """Write all attempts: who was called when from which number, what came of it, and what it cost; or a page with charts of them.
 
@@ -517,14 +524,19 @@ def report(database: Path | str, out: Path | None, kind: str, html: Path | None)
     this attempt ended: the call's disconnection_reason, not_placed or unknown, empty as long as it goes on; text is what the API said when
     it refused it. contact_end is how the contact ended, the same on all of its rows, and empty as long as it goes on.
     """
+    read = [] if isinstance(database, str) else of_database(database)
+    for path in (html, out):
+        if path is not None:
+            check_apart(path, read)
+            read.append(path)
     opened = _opened(database)
     if html is not None:
-        with _written(html) as file:
+        with written(html) as file:
             file.write(opened.report())
         if out is None:
             return
     rows = [{column: _utc(row[name]) if name in _TIMES else row[name] for column, name in _COLUMNS.items()} for row in opened.attempts()]
-    with _written(out) as file:
+    with written(out) as file:
         if kind == "json":
             file.write(json.dumps(rows, indent=2) + "\n")
         else:
@@ -553,18 +565,6 @@ _COLUMNS = {
 
 def _utc(moment: float | None) -> str | None:
     return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
-
-
-@contextmanager
-def _written(path: Path | None) -> Generator[IO[str]]:
-    """What is written to a file, or printed where none is named."""
-    try:
-        with click.open_file("-" if path is None else str(path), "w", encoding="utf-8") as file:
-            yield file
-    except OSError as error:
-        if path is None:
-            raise
-        raise click.FileError(str(path), error.strerror) from None
 
 
 async def _account(settings: Settings, profile: Profile) -> tuple[dict[str, Any], str]:
@@ -646,7 +646,7 @@ def _summary(found: Plan, why: str) -> dict[str, Any]:
 
 
 def _write(found: Plan, out: Path) -> None:
-    with _written(out) as file:
+    with written(out) as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["id", "number", "utc", "local", "from_number", "line", "refused", "why"])
         for call in found.calls:

@@ -12,11 +12,14 @@ import anyio
 import click
 
 from .._core.errors import ConfigurationError
+from .._core.files import check_apart
 from ..config import Config, Plan, Pulled, report
 from ..config.backups import files_at, is_taken_along
 from ..config.config import check_share
 from ..config.folder import read_folder
-from ..config.state import replace_file
+from ..config.kinds import FOLDERS
+from ..config.state import FILE, replace_file
+from .files import WRITTEN, written
 from .operations.command import Group
 from .operations.sending import carried_out, confirm
 from .profiles import DEFAULT, Profile
@@ -127,9 +130,7 @@ def _show(plan: Plan) -> None:
 @config.command()
 @_NAMES
 @_overwrite("Take the account's, whatever the file says.")
-@click.option(
-    "--keys", type=click.Path(dir_okay=False, path_type=Path), help="Add the keys that were found there to a file, for `set -a; . FILE`."
-)
+@click.option("--keys", type=WRITTEN, help="Add the keys that were found there to a file, for `set -a; . FILE`.")
 @click.pass_context
 def pull(ctx: click.Context, names: Sequence[str], overwrite: Collection[str], keys: Path | None) -> None:
     """Write what the account has into the files: all, or objects by name or id.
@@ -181,14 +182,19 @@ def _write_keys(path: Path, secrets: Mapping[str, str]) -> None:
 @_NAMES
 @_overwrite("The file counts, whatever was changed in the account.")
 @_delete
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the plan's digest, for `apply --plan FILE`.")
+@click.option("--out", type=WRITTEN, help="Write the plan's digest, for `apply --plan FILE`.")
 @click.pass_context
 def plan(ctx: click.Context, names: Sequence[str], overwrite: Collection[str], delete: Collection[str], out: Path | None) -> None:
     """Show what `apply` would change. Exit status 0: nothing, 2: something, 1: it cannot be applied."""
+    if out is not None:
+        folder: Path = ctx.obj[0]
+        read = (path for name in (*FOLDERS, "environments") for path in (folder / name).rglob("*"))
+        check_apart(out, [folder / FILE, *read])
     made = _run(ctx, lambda opened: opened.plan(names, overwrite=overwrite, delete=delete))
     _show(made)
     if out is not None:
-        out.write_text(f"{made.digest}\n", encoding="utf-8")
+        with written(out) as file:
+            file.write(f"{made.digest}\n")
     ctx.exit(made.status)
 
 
@@ -314,7 +320,7 @@ async def _restored(opened: Config, name: str, version: int, yes: bool) -> Pulle
 
 
 @config.command()
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to; in .backups unless given.")
+@click.option("--out", type=WRITTEN, help="Where to; in .backups unless given.")
 @click.pass_context
 def backup(ctx: click.Context, out: Path | None) -> None:
     """Write all that the account has into one file. There are keys in it: only you may read it."""

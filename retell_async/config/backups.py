@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 from posixpath import normpath
 
 from .._core.errors import ConfigurationError
+from .._core.files import BESIDE
 from .kinds import FOLDERS
 from .naming import Snapshot
-from .state import BESIDE, FILE, replace_file
+from .state import FILE, replace_file
 from .values import pieces
 
 __all__ = ["BACKUPS", "back_up", "files_at", "is_taken_along", "tell_git"]

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import attrs
 
 from .._core.errors import ConfigurationError
+from .._core.files import replacing
 from .kinds import Json, is_name, natural
 
-__all__ = ["BESIDE", "FILE", "Base", "Bound", "Pending", "State", "digest", "environments_of", "read_state", "replace_file", "write_state"]
+__all__ = ["FILE", "Base", "Bound", "Pending", "State", "digest", "environments_of", "read_state", "replace_file", "write_state"]
 
 FILE = "retell.state.json"
-BESIDE = ".retell.*.tmp"
-"""A file on its way into the place of another: a run that is killed leaves it."""
 _VERSION = 1
 
 Base: TypeAlias = "tuple[str | None, str | None]"
@@ -132,25 +130,9 @@ def replace_file(path: Path, content: bytes, mode: int | None = None) -> None:
 
     :param mode: the permissions, whatever they were.
     """
-    path = path.resolve()
-    if path.exists() and not path.is_file():  # a pipe, or the terminal
-        path.write_bytes(content)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if mode is None and path.exists():
-        mode = path.stat().st_mode & 0o777
-    beside = path.with_name(BESIDE.replace("*", f"{os.getpid()}"))
-    beside.unlink(missing_ok=True)
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if mode is not None:
-            beside.chmod(mode)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    path.resolve().parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, mode) as beside:
+        beside.write_bytes(content)
 
 
 def _read(root: Path) -> Json:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -102,3 +103,37 @@ def test_what_is_wrong_is_one_line(arguments: tuple[str, ...], error: str, tmp_p
     assert error in output
     assert output.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("end", ["", "-wal"])
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+async def test_an_archive_is_not_overwritten_by_what_it_exports(tmp_path: Path, end: str, format: str) -> None:
+    from anyio import to_thread
+
+    file = tmp_path / "calls.db"
+    await fill(file)
+    code, output = await to_thread.run_sync(lambda: run("export", str(file), "calls", "--format", format, "--out", f"{file}{end}"))
+    assert (code, "it would be overwritten, and it is read here" in output) == (1, True)
+    async with Archive(file) as archive:
+        assert await archive.record("call_1") is not None
+
+
+@pytest.mark.asyncio
+async def test_an_export_stays_where_the_next_one_breaks_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, folder = tmp_path / "calls.db", tmp_path / "out"
+    folder.mkdir()
+    out = folder / "calls.csv"
+    await fill(file)
+
+    def breaks(rows: object, of: object) -> None:
+        raise OSError("no space left")
+
+    async with Archive(file) as archive:
+        await archive.export("calls", out)
+        before = out.read_text()
+        monkeypatch.setattr("retell_async.archive.queries.export._Csv.write", breaks)
+        with pytest.raises(OSError, match="no space left"):
+            await archive.export("calls", out)
+    assert out.read_text() == before
+    assert os.listdir(folder) == ["calls.csv"]

@@ -337,3 +337,14 @@ def test_status_says_which_caps_hold_calls_back(folder: Path, monkeypatch: pytes
 
 def _people() -> list[Contact]:
     return [Contact(id=str(person), number=f"+1212555{person:04}", zones=("America/New_York",)) for person in range(2)]
+
+
+@pytest.mark.parametrize("name", ["contacts.csv", "rules.toml", "never.txt", "opted-out.txt"])
+def test_what_a_plan_is_made_of_is_not_overwritten(folder: Path, name: str) -> None:
+    Path("rules.toml").write_text(f'{RULES}opt_outs = "opted-out.txt"\n')
+    for each in ("never.txt", "opted-out.txt"):
+        Path(each).write_text("+12125550199\n")
+    before = Path(name).read_text()
+    done = plan("--do-not-call", "never.txt", "--out", name)
+    assert (done.exit_code, done.output.startswith(f"Error: {name}: it would be overwritten, and it is read here")) == (1, True)
+    assert Path(name).read_text() == before

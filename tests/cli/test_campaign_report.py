@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result as Done
 
+from retell_async import ConfigurationError
 from retell_async.campaigns import Campaign, Contact, Number, Result, Rules, Settings
 from retell_async.campaigns.durable.database import Database
 from retell_async.campaigns.durable.store import Intent, Store
@@ -77,3 +78,30 @@ def test_a_number_is_not_called_any_more(folder: Path) -> None:
 def test_a_file_that_cannot_be_written_is_one_line(folder: Path, option: str) -> None:
     done = report(option, "nowhere/spring")
     assert (done.exit_code, done.output) == (1, "Error: Could not open file 'nowhere/spring': No such file or directory\n")
+
+
+@pytest.mark.parametrize("name", ["spring.db", "spring.db-wal", "spring.db-run", "link.db"])
+@pytest.mark.parametrize("option", ["--html", "--out"])
+def test_the_campaign_is_not_overwritten_by_its_report(folder: Path, option: str, name: str) -> None:
+    Path("link.db").symlink_to("spring.db")
+    before = Path("spring.db").read_bytes()
+    done = report(option, name)
+    assert (done.exit_code, done.output.startswith(f"Error: {name}: it would be overwritten, and it is read here (spring.db")) == (1, True)
+    assert Path("spring.db").read_bytes() == before
+    assert len(Campaign("spring.db").attempts()) == 3
+
+
+def test_a_page_and_the_attempts_are_two_files(folder: Path) -> None:
+    assert report("--html", "spring.out", "--out", "spring.out").exit_code == 1
+    assert not Path("spring.out").exists()
+
+
+def test_a_page_stays_where_the_next_one_cannot_be_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("spring.html").write_text("yesterday's")
+
+    def fails(campaign: Campaign) -> str:
+        raise ConfigurationError("the database did not do it")
+
+    monkeypatch.setattr(Campaign, "report", fails)
+    assert report("--html", "spring.html").exit_code == 1
+    assert Path("spring.html").read_text() == "yesterday's"

@@ -297,3 +297,13 @@ def test_a_version_below_0_is_refused_before_anything_is_sent(local: LocalRetell
     code, output = run("rollback", "agents/appointments", "--version", "-1")
     assert (code, "'--version': -1 is not in the range x>=0" in output) == (1, True)
     assert not local.requests()
+
+
+@pytest.mark.parametrize("name", ["retell/agents/appointments.yaml", "retell/retell.state.json"])
+def test_a_plan_does_not_overwrite_what_it_is_made_of(local: LocalRetell, name: str) -> None:
+    run("pull")
+    before = Path(name).read_text()
+    code, output = run("plan", "--out", name)
+    assert (code, output.startswith(f"Error: {name}: it would be overwritten, and it is read here")) == (1, True)
+    assert Path(name).read_text() == before
+    assert [run("plan", "--out", "retell/plan")[0] for _ in range(2)] == [0, 0]

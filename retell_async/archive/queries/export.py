@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol, TypeAlias, get_args
 
@@ -13,6 +14,7 @@ from anyio import to_thread
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._core.errors import ConfigurationError
+from ..._core.files import replacing
 from ..rows import dumped
 from ..schema import conversations, costs, inbox, latencies, sessions, tool_calls, utterances
 from .records import JSON_COLUMNS, OWN, records
@@ -37,6 +39,9 @@ _OF: Mapping[str, sa.Table] = {
 }
 
 
+_Out: TypeAlias = Path | IO[str]
+
+
 class _Sink(Protocol):
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None: ...
     def close(self) -> None: ...
@@ -46,7 +51,7 @@ async def export(connection: AsyncConnection, table: Table, format: Format, out:
     """Write a table out; how many rows there are.
 
     :param table: ``records`` has one for each call and chat with all that belongs to it, and is JSON lines.
-    :param out: a file, which is written anew, or a text stream; Parquet needs a file.
+    :param out: a file, which is written anew, whole or not at all, or a text stream; Parquet needs a file.
     :raises ConfigurationError: there is no such table or format, or the table does not go with the format.
     :raises ModuleNotFoundError: Parquet needs the extra ``[parquet]``.
     """
@@ -55,32 +60,33 @@ async def export(connection: AsyncConnection, table: Table, format: Format, out:
     if table == "records":
         if format != "jsonl":
             raise ConfigurationError("records hold lists: they are written as jsonl")
-        return await _written(_records(connection, asked), lambda: _Lines(out))
+        return await _written(_records(connection, asked), out, _Lines)
     columns = _columns(table)
     query = _query(table, columns, asked)
 
-    def sink() -> _Sink:
+    def sink(place: _Out) -> _Sink:
         match format:
             case "csv":
-                return _Csv(out, [column.name for column in columns])
+                return _Csv(place, [column.name for column in columns])
             case "jsonl":
-                return _Lines(out)
+                return _Lines(place)
             case "parquet":
-                if not isinstance(out, Path):
+                if not isinstance(place, Path):
                     raise ConfigurationError("Parquet is written to a file, not to a stream")
-                return _Parquet(out, columns)
+                return _Parquet(place, columns)
 
-    return await _written(_batches(connection, query), sink)
+    return await _written(_batches(connection, query), out, sink)
 
 
-async def _written(batches: AsyncIterator[Sequence[Mapping[str, Any]]], make: Callable[[], _Sink]) -> int:
-    sink, count = await to_thread.run_sync(make), 0
-    try:
-        async for rows in batches:
-            await to_thread.run_sync(sink.write, rows)
-            count += len(rows)
-    finally:
-        await to_thread.run_sync(sink.close)
+async def _written(batches: AsyncIterator[Sequence[Mapping[str, Any]]], out: _Out, make: Callable[[_Out], _Sink]) -> int:
+    with replacing(out) if isinstance(out, Path) else nullcontext(out) as place:
+        sink, count = await to_thread.run_sync(make, place), 0
+        try:
+            async for rows in batches:
+                await to_thread.run_sync(sink.write, rows)
+                count += len(rows)
+        finally:
+            await to_thread.run_sync(sink.close)
     return count
 
 

@@ -12,6 +12,8 @@ import click
 
 from ..._client import AsyncRetell
 from ..._core.errors import ConfigurationError
+from ..._core.files import check_apart
+from ..files import WRITTEN, written
 from ..operations import sending as work, table
 from ..operations.command import Group, profile_of, profile_options
 from ..operations.output import print_table
@@ -42,7 +44,7 @@ def test() -> None:
 @click.option("--flow", "flow_id", metavar="ID", help="Or this conversation flow.")
 @click.option("--engine-version", type=int, metavar="N", help="In this version; by default the agent's, or the latest.")
 @click.option("--case", "only", multiple=True, metavar="NAME", help="Only this test case; may be repeated.")
-@click.option("--junit", "report", type=click.Path(dir_okay=False, path_type=Path), help="Write the results as JUnit XML.")
+@click.option("--junit", "report", type=WRITTEN, help="Write the results as JUnit XML.")
 @click.option("--regressions", is_flag=True, help="Fail only for what passed in the batch before, or is new.")
 @click.option("--within", default=1800.0, show_default=True, metavar="SECONDS", help="Wait so long at most.")
 @click.option("--yes", is_flag=True, help="Do not ask: runs cost what their models cost.")
@@ -74,6 +76,8 @@ def run(
         raise click.UsageError("one of --agent, --llm and --flow says what is tested")
     known = profile_of(profile, sandbox)
     cases = read_cases(files) if files else []
+    if report is not None:
+        check_apart(report, [case.file for case in cases])
     if files and (unknown := [name for name in only if name not in {case.name for case in cases}]):
         raise click.UsageError(f"--case {unknown[0]!r} is in none of the files")
     given = {"agent_id": agent_id, "llm_id": llm_id, "conversation_flow_id": flow_id, "version": engine_version}
@@ -83,10 +87,8 @@ def run(
     ask("test run", known, about.asked({}), {**engine, "test_cases": [name for name, _ in wanted]}, yes=yes)
     found = work.run(about, {}, _run, known, about, engine, [case for _, case in wanted], there, within)
     if report is not None:
-        try:
-            report.write_text(junit(engine[_NAMES[engine["type"]]], found, time.monotonic() - begun), encoding="utf-8")
-        except OSError as error:
-            raise click.FileError(str(report), error.strerror) from None
+        with written(report) as file:
+            file.write(junit(engine[_NAMES[engine["type"]]], found, time.monotonic() - begun))
     _print(found, before)
     worse = {*compared(found, before).worse, *compared(found, before).new}
     if wrong := [one for one in found if one.verdict != "pass" and (not regressions or not before or one.name in worse)]:

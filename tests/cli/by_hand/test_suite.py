@@ -98,6 +98,14 @@ def test_junit() -> None:
     assert cases[2].findtext("system-out") == "user: Hi"
 
 
+def test_the_results_do_not_overwrite_a_test_case(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account(monkeypatch)
+    before = (folder / "a.json").read_text()
+    done = account.run("test", "run", str(folder), "--agent", account.made.agent_id, "--yes", "--junit", str(folder / "a.json"))
+    assert (done.exit_code, "it would be overwritten, and it is read here" in done.stderr) == (1, True)
+    assert (folder / "a.json").read_text() == before
+
+
 def test_a_run_writes_the_cases_and_says_what_came_of_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     account = Account(monkeypatch)
     report = folder / "report.xml"
