@@ -228,7 +228,7 @@ def _postgres(address: str) -> AsyncEngine:
         url = sa.make_url(address)
     except (exc.ArgumentError, ValueError):  # of a port that is no number
         raise ConfigurationError("the address of the database is none: postgresql://user@host/name is one") from None
-    if url.get_backend_name() not in {"postgresql", "postgres"}:
+    if url.get_backend_name().lower() not in {"postgresql", "postgres"}:
         raise ConfigurationError(f"an archive is kept in a file of SQLite or in Postgres, not in {url.get_backend_name()}")
     query = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items() if name not in _OF_SQLALCHEMY}
     if query.pop("channel_binding", None) == "require":

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import wraps
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar, get_args
 
@@ -31,7 +30,7 @@ from ..forecast import ends_about
 from ..report import Record, page
 from ..settings import Settings
 from ..zones import all_e164
-from .database import Database
+from .database import Database, is_damaged
 from .optouts import OptOuts
 from .placing import Placing
 from .store import WAITS, Intent, LeaseLost, Status, Store, Superseded
@@ -290,11 +289,13 @@ class Campaign:
         :raises APIError: the account does not say how many calls it may have, for another reason than an outage, which is waited for. A
             refused key or account is raised where that cannot pause the campaign, since somebody has paused or cancelled it, or it is done.
         :raises ConfigurationError: it is cancelled, another process runs it from a file, a later version took it over, something else
-            uses DBOS in this process, or it was stopped while the database did not answer.
+            uses DBOS in this process, it was stopped while the database did not answer, or the database is damaged.
         """
         if not is_asyncio(running_loop()):
             raise ConfigurationError("a campaign runs under asyncio: DBOS, on which it stands, knows no other")
-        import_module(f"{__package__}.workflow")  # who lacks DBOS is told so before anything else
+        from .workflow import check_environment  # who lacks DBOS is told so before anything else
+
+        check_environment()
         if not 1 <= lease < math.inf:
             raise ConfigurationError(f"lease must be 1 second or more, not {lease!r}")
         stop = stop or anyio.Event()
@@ -312,6 +313,9 @@ class Campaign:
         finally:
             self._database.calm()
         if wrong is not None:
+            damages = ExceptionGroup("", [wrong]).subgroup(is_damaged)  # all that ask at the same time are told so
+            if damages is not None:
+                raise self._database.damage(first_of(damages)) from None
             raise wrong
         if state is None:
             raise ConfigurationError(f"{self._database.shown}: the database does not answer: the campaign goes on with the next run")

@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from .answering import Patience
 
-__all__ = ["Database", "is_passing", "why"]
+__all__ = ["Database", "is_damaged", "is_passing", "why"]
 
 _THREADS = 50  # connections for threads that use it at once
 _PATIENCE = 60.0  # seconds for which one who writes a file waits for another, and for which an answer of Postgres is waited for
@@ -59,6 +59,8 @@ class Database:
                 raise ConfigurationError(f"{self.shown}: it cannot be reached: {why(error)}") from None
             return
         self.path = path = Path(address)
+        if str(address) == ":memory:":
+            raise ConfigurationError("a campaign in memory would be gone with the process: name a file")
         if not make and not path.is_file():
             raise ConfigurationError(f"{path}: there is no such file")
         if not path.parent.is_dir():
@@ -128,9 +130,17 @@ class Database:
         try:
             yield
         except (exc.DBAPIError, exc.TimeoutError) as error:
+            if is_damaged(error):
+                raise self.damage(error) from None
             if not is_passing(error):
                 raise
             raise ConfigurationError(f"{self.shown}: {_SAID.get(said := why(error), f'the database did not do it: {said}')}") from None
+
+    def damage(self, error: Exception) -> ConfigurationError:
+        """What is said of a database that is damaged."""
+        said = why(error)
+        told = f"it is damaged ({said}), which does not mend itself: save what can be read of it, as with `.recover` of sqlite3"
+        return ConfigurationError(f"{self.shown}: {_SAID.get(said, told)}")
 
 
 _SAID = {
@@ -139,13 +149,23 @@ _SAID = {
 }
 
 
+_DAMAGED_SQLITE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DAMAGED_POSTGRES = {"XX001", "XX002"}  # data_corrupted, index_corrupted
+
+
+def is_damaged(error: BaseException | None) -> bool:
+    """Whether what the database has stored is broken, so that it never does what it did not do."""
+    said = error.orig if isinstance(error, exc.DBAPIError) else None
+    return getattr(said, "sqlite_errorcode", 0) & 0xFF in _DAMAGED_SQLITE or getattr(said, "sqlstate", None) in _DAMAGED_POSTGRES
+
+
 def is_passing(error: BaseException | None) -> bool:
-    """Whether the database may do later what it did not do: it is not what was asked that is wrong."""
+    """Whether the database may do later what it did not do: neither what was asked is wrong nor what is stored."""
     is_asked_wrong = isinstance(error, (exc.IntegrityError, exc.ProgrammingError, exc.DataError))
-    return isinstance(error, (exc.DBAPIError, exc.TimeoutError)) and not is_asked_wrong
+    return isinstance(error, (exc.DBAPIError, exc.TimeoutError)) and not is_asked_wrong and not is_damaged(error)
 
 
-def why(error: exc.DBAPIError | exc.TimeoutError) -> str:
+def why(error: Exception) -> str:
     """What the database said, in a line."""
     return mask_text(str(getattr(error, "orig", error)).strip().partition("\n")[0])
 
@@ -157,8 +177,10 @@ def _postgres(address: str, synchronous_commit: str, patience: Patience) -> sa.E
         raise ConfigurationError("the address of the database is none: postgresql://user@host/name is one") from None
     if "@" in (url.host or ""):
         raise ConfigurationError("the address of the database has an @ in its user or password: write it as %40")
-    if url.get_backend_name() not in {"postgresql", "postgres"}:
+    if url.get_backend_name().lower() not in {"postgresql", "postgres"}:
         raise ConfigurationError(f"a campaign is kept in a file of SQLite or in Postgres, not in {url.get_backend_name()}")
+    if "context" in url.query:  # which is no option of Postgres, and SQLAlchemy takes it for its own
+        raise ConfigurationError("the address of the database has an option that is none: context: leave it out")
     from psycopg.conninfo import make_conninfo
 
     from .answering import Connection

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
@@ -15,7 +16,7 @@ from anyio import to_thread
 
 from ..._core.errors import ConfigurationError
 from . import format as formats
-from .database import is_passing
+from .database import is_damaged, is_passing
 from .worker import patiently
 
 try:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from .store import Begun
 
-__all__ = ["enqueue", "executor", "mend", "remedy", "serving", "version"]
+__all__ = ["check_environment", "enqueue", "executor", "mend", "remedy", "serving", "version"]
 
 T = TypeVar("T")
 
@@ -80,6 +81,17 @@ async def _carried_out(key: str) -> None:
 
     tasks.start_soon(carry_out)  # in a task that ends with the run, as those of DBOS do not
     await over
+
+
+def check_environment() -> None:
+    """See to it that DBOS is what a campaign makes of it, whatever its variables say: others than this one have no say.
+
+    :raises ConfigurationError: it would follow DBOS Cloud.
+    """
+    if os.environ.get("DBOS__CLOUD") == "true":
+        raise ConfigurationError(
+            "DBOS__CLOUD is set, and DBOS Cloud names its workers itself, which a campaign does too: unset it"
+        )
 
 
 def version() -> str:
@@ -134,7 +146,7 @@ def _is_news(record: logging.LogRecord) -> bool:
     """Whether a line of DBOS says what nothing else says: a database that fails is told of by `patiently`, and what leaves is meant to."""
     error = record.exc_info[1] if record.exc_info else sys.exc_info()[1]  # in a thread that handles one, whose line may be a text
     is_told = isinstance(error, (asyncio.CancelledError, psycopg.OperationalError))  # the latter where DBOS is notified
-    return not (is_told or is_passing(error))
+    return not (is_told or is_passing(error) or is_damaged(error))
 
 
 def _configure(engine: sa.Engine, name: str) -> None:

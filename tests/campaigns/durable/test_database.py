@@ -1,18 +1,24 @@
-"""The address of a database of Postgres, and how long its answers are waited for."""
+"""The address of a database, how long the answers of Postgres are waited for, and what is damaged."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+import anyio
 import psycopg
 import pytest
+from sqlalchemy import exc
 
 from retell_async import ConfigurationError
-from retell_async.campaigns import Campaign
+from retell_async.campaigns import Campaign, Contact, Number, Rules, Settings
 from retell_async.campaigns.durable import answering
 from retell_async.campaigns.durable.answering import Patience
-from retell_async.campaigns.durable.database import Database
+from retell_async.campaigns.durable.database import Database, is_passing
+from retell_async.testing import LocalRetell
 
 ADDRESS = "postgresql://calls:secret@127.0.0.1:1/spring"
 
@@ -24,6 +30,7 @@ ADDRESS = "postgresql://calls:secret@127.0.0.1:1/spring"
         ("pgbouncer=true", 'the address is not understood: invalid connection option "pgbouncer": leave it out'),
         ("autocommit=true", 'the address is not understood: invalid connection option "autocommit": leave it out'),
         ("connect_timeout=soon", "the address is not understood: bad value for connect_timeout: 'soon': leave it out"),
+        ("context=there", "the address of the database has an option that is none: context: leave it out"),
         ("plugin=audit", "the address of the database has an option that is none: "),
         ("host=one&host=two&port=1", "the address of the database has an option that is none: "),
     ],
@@ -36,7 +43,7 @@ def test_an_option_that_is_none_is_one_clear_error(option: str, said: str) -> No
     assert error.value.__cause__ is None
 
 
-@pytest.mark.parametrize("driver", ["postgres", "postgresql+psycopg2", "postgresql+asyncpg", "postgresql+none"])
+@pytest.mark.parametrize("driver", ["postgres", "POSTGRESQL", "postgresql+psycopg2", "postgresql+asyncpg", "postgresql+none"])
 def test_any_driver_is_that_of_the_campaign(driver: str) -> None:
     with pytest.raises(ConfigurationError, match="it cannot be reached: "):
         Database(ADDRESS.replace("postgresql", driver))
@@ -121,3 +128,61 @@ def test_one_that_answers_is_asked_by_all_who_leave(monkeypatch: pytest.MonkeyPa
     assert waited(silent, clock, 30) == 2.5
     other.send(1)
     next(patience.within(asking()))
+
+
+def test_a_campaign_in_memory_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="a campaign in memory would be gone with the process: name a file"):
+        Campaign.make(":memory:", "spring", Settings(rules=Rules(numbers=[Number("+14155550100")])), [])
+
+
+def damage(path: Path, *, header: bool = False) -> None:
+    """Put other bytes where the tables are, as a bad disk does, or at the very beginning, as another file in its place."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        roots = connection.execute("SELECT rootpage FROM sqlite_master WHERE name LIKE 'retell%' AND name <> 'retell_campaign'").fetchall()
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+    with path.open("r+b") as file:
+        for (page,) in [(1,)] if header else roots:
+            file.seek((page - 1) * size)
+            file.write(b"\xa5" * size)
+
+
+@pytest.mark.asyncio
+async def test_a_run_ends_where_its_file_is_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    local = LocalRetell()
+    made = local.create_fixtures()
+    path = tmp_path / "spring.db"
+    people = [Contact(id=str(person), number=f"+1212555{person:04}", zones=("America/New_York",)) for person in range(3)]
+    campaign = Campaign.make(path, "spring", Settings(rules=Rules(numbers=[Number(made.phone_number)])), people)
+    damage(path)
+    with anyio.fail_after(20), pytest.raises(ConfigurationError) as error:
+        async with local.client() as client:
+            await campaign.run(client)
+    assert str(error.value).startswith(f"{path}: it is damaged (database disk image is malformed), which does not mend itself: ")
+    assert "it is asked until it does" not in caplog.text
+
+
+def test_what_is_damaged_is_one_error_for_who_asks(tmp_path: Path) -> None:
+    path = tmp_path / "spring.db"
+    campaign = Campaign.make(path, "spring", Settings(rules=Rules(numbers=[Number("+14155550100")])), [])
+    damage(path)
+    with pytest.raises(ConfigurationError, match="it is damaged"):
+        campaign.state()
+    damage(path, header=True)
+    with pytest.raises(ConfigurationError, match="it is no database of SQLite"):
+        Campaign(path)
+
+
+@pytest.mark.parametrize("said", [psycopg.errors.DataCorrupted(), psycopg.errors.IndexCorrupted()])
+def test_what_postgres_has_lost_is_not_waited_for(said: psycopg.Error) -> None:
+    assert not is_passing(exc.InternalError("SELECT", {}, said))
+    assert is_passing(exc.OperationalError("SELECT", {}, psycopg.errors.DiskFull()))
+
+
+@pytest.mark.asyncio
+async def test_a_campaign_runs_without_the_cloud_of_dbos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = Campaign.make(tmp_path / "spring.db", "spring", Settings(rules=Rules(numbers=[Number("+14155550100")])), [])
+    monkeypatch.setenv("DBOS__CLOUD", "true")
+    async with LocalRetell().client() as client:
+        with pytest.raises(ConfigurationError, match=r"DBOS__CLOUD is set, .*: unset it"):
+            await campaign.run(client)
