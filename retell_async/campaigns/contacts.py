@@ -31,6 +31,7 @@ _NAMES = {
 _OF_NUMBERS = re.compile(r"(?:.*_)?(?:phone|phone_number|phonenumber|telephone|mobile|cell|cellphone|landline)(?:_?number)?(?:_?\d+)?")
 """What columns are called that have numbers, in lists of address books."""
 _E164 = re.compile(r"\+[1-9]\d{4,14}", re.ASCII)
+_QUOTED = re.compile(r'"[^"]*"?')
 _METADATA = "metadata."
 _TOO_MANY = "\0"
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -127,27 +128,30 @@ class Table:
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
         line = 1
+        is_header = True
         try:
             with self._opened() as file:
-                first = file.readline()
+                first = next((text for text in file if text.strip()), "")
                 file.seek(0)
-                self._delimiter = max(",;\t", key=first.count)
+                self._delimiter = max(",;\t", key=_QUOTED.sub("", first).count)
                 reader = csv.reader(file, delimiter=self._delimiter, strict=True)
                 for cells in reader:
-                    if line == 1:
+                    if is_header and any(cell.strip() for cell in cells):
                         self.columns = [cell.strip() for cell in cells]
                         self._check_header()
-                    yield line, cells
+                        is_header = False
+                    if not is_header:
+                        yield line, cells
                     line = reader.line_num + 1
         except OSError as error:
             raise ConfigurationError(f"{self.path}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise ConfigurationError(f"{self.path}: it is not UTF-8; save it as CSV UTF-8") from None
         except csv.Error as error:
-            raise ConfigurationError(
-                f"{self.path}, line {line}: it cannot be read as CSV ({error}): a quote that is opened there must be closed, and one within"
-                " a text in quotes is written twice"
-            ) from None
+            quotes = "a quote that is opened there must be closed, and one within a text in quotes is written twice"
+            if "field limit" in str(error):
+                quotes = f"a cell has more than {csv.field_size_limit():,} characters, or {quotes}"
+            raise ConfigurationError(f"{self.path}, line {line}: it cannot be read as CSV ({error}): {quotes}") from None
 
     def _opened(self) -> IO[str]:
         return self.path.open(encoding="utf-8-sig", newline="") if self._text is None else io.StringIO(self._text, newline="")
@@ -320,11 +324,10 @@ def add_numbers(path: Path, numbers: Iterable[str], region: str | None = None) -
 def _numbers(path: Path, region: str | None) -> tuple[Table | None, Iterable[tuple[int, str]]]:
     """The table that a file is, if it is one, and each text in it that should be a number, with its line."""
     read = _read(path)
-    lines = read.splitlines()
-    first = lines[0].strip() if lines else ""
+    first = next((line.strip() for line in read.splitlines() if line.strip()), "")
     is_cell = not any(sign in first for sign in ",;\t") and _plain(first.strip('"')) not in _NAMES["number"]
     if is_cell or _E164.fullmatch(first) or _is_number(first, region):
-        return None, ((line, text) for line, text in enumerate(lines, 1) if text.strip())
+        return None, ((line, text) for line, text in enumerate(read.splitlines(), 1) if text.strip())
     table = Table(path, read)
     return table, ((line, text) for line, row in table.rows() for text in table.numbers(row))
 

@@ -22,7 +22,7 @@ from ..archive.rows import Kind
 from .files import WRITTEN, named
 from .operations.command import Group, profile_of, profile_options
 from .operations.sending import carried_out, confirm
-from .times import moment, plain
+from .times import counted, moment, plain
 
 __all__ = ["archive"]
 
@@ -161,7 +161,7 @@ def export(database: str, table: Any, since: str | None, until: str | None, agen
     with named(out) if out is not None else nullcontext():
         count = _run(database, lambda opened: opened.export(table, out or sys.stdout, format=format_, **asked))
     if out is not None:
-        click.echo(f"{count:,} rows: {out}", err=True)
+        click.echo(f"{counted(count, 'row', 'rows')}: {out}", err=True)
 
 
 @archive.command()
@@ -201,7 +201,7 @@ def failed(database: str, as_json: bool) -> None:
 @click.argument("keys", nargs=-1)
 def retry(database: str, keys: tuple[str, ...]) -> None:
     """Let failed events be handled again by the service: those of these KEYS, or all."""
-    _tell(f"{_run(database, lambda opened: opened.retry(*keys)):,} events are handled again")
+    _tell(counted(_run(database, lambda opened: opened.retry(*keys)), "event is handled again", "events are handled again"))
 
 
 @archive.command()
@@ -235,7 +235,7 @@ def forget(database: str, before: str, yes: bool) -> None:
     end = moment(before)
     if not yes:
         confirm(f"All calls and chats that ended before {end:%Y-%m-%d %H:%M} will be gone for good. Forget them?")
-    _tell(f"{_run(database, lambda opened: opened.forget(end)):,} calls and chats forgotten")
+    _tell(counted(_run(database, lambda opened: opened.forget(end)), "call or chat forgotten", "calls and chats forgotten"))
 
 
 def _tell(what: str) -> None:

@@ -24,7 +24,7 @@ import anyio
 import click
 from anyio import to_thread
 
-from .._core.errors import APIError, ConfigurationError
+from .._core.errors import APIError, ConfigurationError, NotFoundError, UnprocessableEntityError
 from .._core.files import check_apart, of_database
 from .._core.masking import mask, mask_address, mask_text
 from ..campaigns.contact import Contact
@@ -35,6 +35,7 @@ from . import display
 from .files import WRITTEN, written
 from .operations.command import Group, profile_of, profile_options
 from .operations.sending import carried_out
+from .times import counted, plain
 
 if TYPE_CHECKING:
     from .._client import AsyncRetell
@@ -54,14 +55,16 @@ _SELDOM = 30.0  # the same in a log
 _SHARE = 50.0  # it is asked so seldom when it ends that this takes a fiftieth of the time
 _ASKED = 0.3  # seconds for which the database is asked how many calls go on, before it is said without that
 _STATE_WITHIN = 1.0  # seconds in which the database says how a campaign stands that somebody leaves
+_UNHEARD = 15.0  # seconds without a word of a process after which none runs a campaign: the lease
 _THREADS_END = 1.0  # seconds that threads have to end
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _RUNNING = "Ctrl-C stops: no more calls, and those that go on are followed to their end."
 _STOPPING = "Stopping: no more calls are placed, {} go on. Ctrl-C again leaves at once."
-_ANY_HOUR = "Nothing says when people may be called: they are called at any hour of their night too. Set --hours or --legal."
+_ANY_HOUR = "People are called at any hour, of their night too, unless --hours or --legal say less."
 _BY = "By the clock of the campaign's zone, UTC if none is set, unless it has an offset."
 _ONLY_THERE = "Only there: zone, per_day, calls_per_day, retries, callback, opt_out, honor_internal_dnc, and what is said of a number."
 _PAUSED = 3  # the exit status of a run that paused by itself
+_NOT_THERE = (NotFoundError, UnprocessableEntityError)  # of an id that the API does not know
 _LIVE = 20  # calls at once that an account may have, where nobody said anything else
 
 
@@ -153,7 +156,11 @@ def plan(
         check_apart(out, [contacts, *([] if rules_file is None else [rules_file]), *_lists(settings, do_not_call)])
     now = time.time() if moment is None else moment_of(moment, settings.rules.zone, "--at", begins=True)
     is_asked = sandbox or profile or os.environ.get("RETELL_API_KEY")
-    known, why = anyio.run(_account, settings, profile_of(profile, sandbox)) if is_asked else ({}, "RETELL_API_KEY is not set")
+    known, why, wrong = (
+        anyio.run(_account, settings, profile_of(profile, sandbox))
+        if is_asked
+        else (dict[str, Any](), "RETELL_API_KEY is not set", list[str]())
+    )
     found = make_plan(
         contacts,
         settings.rules,
@@ -167,12 +174,14 @@ def plan(
     if out is not None:
         _write(found, out)
     if as_json:
-        rest = {"caps": found.caps(settings.rules), "at_any_hour": settings.rules.at_any_hour}
+        rest = {"caps": found.caps(settings.rules), "at_any_hour": settings.rules.at_any_hour, "warnings": wrong}
         click.echo(json.dumps(_summary(found, why) | rest, indent=2))
     else:
         _print(found, why, show)
         for cap in found.caps(settings.rules):
             click.echo(f"Held back by {cap}")
+        for warning in wrong:
+            click.echo(f"Warning: {warning}")
         if settings.rules.at_any_hour:
             click.echo(_ANY_HOUR)
         if out is not None:
@@ -228,18 +237,45 @@ def run(
         if by is None:
             raise
         click.echo(f"How it stands is not known: {error}", err=True)
-        click.echo(f"Go on with: retell-async campaign run {shlex.quote(mask_address(database))}", err=True)
+        click.echo(f"Go on with: {_again(database)}", err=True)
         _leave(128 + by)
     _show(state)
+    if by is None:
+        _tell_of_refusals(opened, state)
     paused_itself = state.status == "paused" and bool(state.note) and not state.held
     if state.status in {"running", "paused"}:
         first = "It paused by itself. Mend what is said above, then go on" if paused_itself else "Go on"
-        again = "run --resume" if state.held else "run"
-        click.echo(f"{first} with: retell-async campaign {again} {shlex.quote(mask_address(database))}", err=True)
+        click.echo(f"{first} with: {_again(database, state)}", err=True)
     if by is not None:
         _leave(128 + by)  # as shells have it
     if paused_itself:
         sys.exit(_PAUSED)
+
+
+def _again(database: Path | str, state: State | None = None) -> str:
+    """The command that goes on with a campaign."""
+    return f"retell-async campaign run {'--resume ' if state is not None and state.held else ''}{shlex.quote(mask_address(database))}"
+
+
+def _tell_of_refusals(campaign: Campaign, state: State) -> None:
+    if state.counts.get("refused"):
+        for line in display.refusals(campaign.refusals()):
+            click.echo(line)
+
+
+def _is_run(campaign: Campaign) -> bool:
+    """Whether a process runs it, as far as that is known."""
+    ago = campaign.heard_ago()
+    return ago is not None and ago < _UNHEARD
+
+
+def _tell_of_process(campaign: Campaign, state: State, database: Path | str) -> None:
+    """Say it where no process runs a campaign that is not over."""
+    if state.status not in {"running", "paused"} or _is_run(campaign):
+        return
+    ago = campaign.heard_ago()
+    heard = "" if ago is None else f", and the last one was heard of {display.span(ago)} ago"
+    click.echo(f"No process runs it{heard}. Go on with: {_again(database, state)}")
 
 
 async def _state_soon(campaign: Campaign) -> State:
@@ -288,8 +324,11 @@ def _make(
         click.echo(_ANY_HOUR, err=True)
     Campaign.make(database, name or _name_of(database), settings, taken(), do_not_call=never)
     lists = len(never) if do_not_call or settings.do_not_call or settings.opt_outs is not None else None
-    listed = "no list of numbers that are not called was named" if lists is None else f"{lists:,} numbers are on lists and not called"
-    click.echo(f"{mask_address(database)}: a campaign was made; {refused:,} lines were refused; {listed}", err=True)
+    listed = "no list of numbers that are not called was named"
+    if lists is not None:
+        listed = counted(lists, "number is on lists and not called", "numbers are on lists and not called")
+    lines = counted(refused, "line was refused", "lines were refused")
+    click.echo(f"{mask_address(database)}: a campaign was made; {lines}; {listed}", err=True)
 
 
 def _name_of(database: Path | str) -> str:
@@ -428,9 +467,10 @@ async def _progress(campaign: Campaign, every: float, stop: anyio.Event, over: a
                 return
             # What is paused is not for long: a run goes on with it, unless somebody holds it.
             shows = shows or last or progress.state.status != "paused" or progress.state.held
-            most = max(most, progress.state.counts.get("live", 0))
+            going_on = progress.state.counts.get("live", 0)
+            is_growing, most = going_on > most, max(most, going_on)
             began = time.monotonic()
-            if most and began >= look and not last:
+            if most and not is_growing and began >= look and not last:  # by the few calls of a beginning it would take for ever
                 ends_at = await to_thread.run_sync(campaign.ends_about, most, abandon_on_cancel=True)
                 look = began + max(_OFTEN, _SHARE * (time.monotonic() - began))  # it reads all that wait
             if shows:
@@ -459,9 +499,13 @@ def status(database: Path | str, as_json: bool) -> None:
     state = opened.state()
     caps = opened.caps() if state.counts.get("waiting") else []
     if as_json:
-        click.echo(json.dumps({"name": state.name, "status": state.status, "note": state.note, "counts": state.counts, "caps": caps}))
+        said = {"name": state.name, "status": state.status, "note": state.note, "counts": state.counts, "caps": caps}
+        refusals = [{"text": text, "contacts": count} for text, count in (opened.refusals() if state.counts.get("refused") else ())]
+        click.echo(json.dumps(said | {"is_run": _is_run(opened), "refusals": refusals}))
     else:
         _show(state, changed=False)
+        _tell_of_refusals(opened, state)
+        _tell_of_process(opened, state, database)
         for cap in caps:
             click.echo(f"Held back by {cap}")
 
@@ -481,7 +525,9 @@ def resume(database: Path | str) -> None:
     """Take a pause back. If no process runs the campaign any more, run it after that; run --resume does both."""
     opened = _opened(database)
     opened.resume()
-    _show(opened.state())
+    state = opened.state()
+    _show(state)
+    _tell_of_process(opened, state, database)
 
 
 @campaign.command()
@@ -508,8 +554,9 @@ def retry(database: Path | str, ends: tuple[str, ...]) -> None:
     """Begin anew with contacts that were not reached, with a new budget of attempts. Run it after that."""
     opened = _opened(database)
     count = opened.retry(cast("Any", ends)) if ends else opened.retry()
-    carried_out(f"{count:,} contacts begin anew.")
-    click.echo(f"{count:,} contacts begin anew")
+    told = counted(count, "contact begins anew", "contacts begin anew")
+    carried_out(f"{told}.")
+    click.echo(told)
 
 
 @campaign.command()
@@ -542,7 +589,10 @@ def report(database: Path | str, out: Path | None, kind: str, html: Path | None)
         else:
             table = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
             table.writeheader()
-            table.writerows(rows)
+            is_read = out is None and sys.stdout.isatty()  # ids are the text of whoever made the table of contacts
+            table.writerows(
+                {name: plain(value) if is_read and isinstance(value, str) else value for name, value in row.items()} for row in rows
+            )
 
 
 _TIMES = {"at", "sent_at"}
@@ -567,17 +617,18 @@ def _utc(moment: float | None) -> str | None:
     return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
 
 
-async def _account(settings: Settings, profile: Profile) -> tuple[dict[str, Any], str]:
-    """What the account says: how many calls it may have at once, and what the agent's cost; and else why it does not."""
+async def _account(settings: Settings, profile: Profile) -> tuple[dict[str, Any], str, list[str]]:
+    """What the account says: how many calls it may have at once, and what the agent's cost; else why it does not; and what it lacks."""
     known: dict[str, Any] = {}
+    wrong: list[str] = []
     try:
         async with profile.client() as client:
             room = await client.concurrency.retrieve()
             if room.concurrency_limit:
                 known["live"] = max(room.concurrency_limit - (room.reserved_inbound_concurrency or 0), 1)
-            agents = await _agents(client, settings)
+            agents = await _agents(client, settings, wrong)
             if not agents:
-                return known, "neither the rules nor their numbers have an agent"
+                return known, "neither the rules nor their numbers have an agent", wrong
             page = await client.call.list(
                 filter_criteria={
                     "agent": [{"agent_id": agent} for agent in agents],
@@ -586,17 +637,31 @@ async def _account(settings: Settings, profile: Profile) -> tuple[dict[str, Any]
                 limit=_CALLS_LOOKED_AT,
             )
     except APIError as error:
-        return known, f"the API did not say: {mask_text(str(error))}"
+        return known, f"the API did not say: {mask_text(str(error))}", wrong
     known["estimate"] = estimate(page.items)
-    return known, "the agent has had too few calls" if known["estimate"] is None else ""
+    return known, "the agent has had too few calls" if known["estimate"] is None else "", wrong
 
 
-async def _agents(client: AsyncRetell, settings: Settings) -> list[str]:
-    """Who speaks: the agent of the rules, or else those of the numbers that call."""
-    if settings.agent is not None:
-        return [settings.agent]
-    numbers = [await client.phone_number.retrieve(number.number) for number in settings.rules.numbers[:_NUMBERS_LOOKED_AT]]
-    return sorted({agent.agent_id for number in numbers for agent in number.outbound_agents or []})
+async def _agents(client: AsyncRetell, settings: Settings, wrong: list[str]) -> list[str]:
+    """Who speaks: the agent of the rules, or else those of the numbers that call.
+
+    :param wrong: gets which of them the account does not have.
+    """
+    agents: set[str] = set()
+    for number in settings.rules.numbers[:_NUMBERS_LOOKED_AT]:
+        try:
+            found = await client.phone_number.retrieve(number.number)
+        except _NOT_THERE as error:
+            wrong.append(f"the account has no number {mask(number.number)}: {mask_text(str(error))}")
+        else:
+            agents.update(agent.agent_id for agent in found.outbound_agents or [])
+    if settings.agent is None:
+        return sorted(agents)
+    try:
+        await client.agent.retrieve(settings.agent)
+    except _NOT_THERE as error:
+        wrong.append(f"the account has no agent {mask_text(settings.agent)}: {mask_text(str(error))}")
+    return [settings.agent]
 
 
 def _print(found: Plan, why: str, show: int) -> None:

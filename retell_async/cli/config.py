@@ -23,7 +23,7 @@ from .files import WRITTEN, written
 from .operations.command import Group
 from .operations.sending import carried_out, confirm
 from .profiles import DEFAULT, Profile
-from .times import plain
+from .times import counted, plain
 
 __all__ = ["config"]
 
@@ -154,7 +154,7 @@ def _told(pulled: Pulled, keys: Path | None) -> None:
         _write_keys(keys, pulled.secrets)
     elif pulled.secrets:
         _say([f"set in the environment: {', '.join(pulled.secrets)} (their values: pull with --keys FILE)"])
-    _say([f"{len(pulled.written)} files written"])
+    _say([counted(len(pulled.written), "file written", "files written")])
 
 
 def _write_keys(path: Path, secrets: Mapping[str, str]) -> None:

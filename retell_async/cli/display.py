@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from ..campaigns.durable.campaign import Progress, State
     from ..campaigns.report import Record
 
-__all__ = ["counts", "line", "screen", "status"]
+__all__ = ["counts", "line", "refusals", "screen", "span", "status"]
 
 _ORDER = ("live", "analyzing", "waiting", "reached", "voicemail", "exhausted", "do_not_call", "dead", "refused", "expired", "unknown")
 _STYLES: Mapping[str, str] = {"live": "cyan", "analyzing": "cyan", "reached": "green", "unknown": "yellow"}
 _DAY = 86400.0
+_REASONS = 3
 
 
 def counts(found: Mapping[str, int]) -> str:
@@ -35,6 +36,14 @@ def status(state: State, *, stopping: bool = False) -> str:
     """
     word = "stopping" if stopping and state.status == "running" else state.status
     return f"{word} ({plain(mask_text(state.note))})" if state.note else word
+
+
+def refusals(found: Sequence[tuple[str, int]]) -> list[str]:
+    """What the API said of contacts that it refused, in lines: what it said most, and of how many more it said something else."""
+    told = [f"Refused {count:,}: {plain(mask_text(text))}" for text, count in found[:_REASONS]]
+    if rest := sum(count for _, count in found[_REASONS:]):
+        told.append(f"Refused {rest:,} with other words, which the report has")
+    return told
 
 
 def line(progress: Progress, ends_at: float | None, now: float, *, zone: tzinfo | None = None, stopping: bool = False) -> str:
@@ -116,7 +125,7 @@ def _next(progress: Progress, now: float, zone: tzinfo | None) -> str:
     at = progress.next_at
     if at is None or at <= now + 1:
         return ""
-    return f"next due {_when(at, now, zone)}, in {_span(at - now)}"
+    return f"next due {_when(at, now, zone)}, in {span(at - now)}"
 
 
 def _when(moment: float, now: float, zone: tzinfo | None) -> str:
@@ -126,7 +135,8 @@ def _when(moment: float, now: float, zone: tzinfo | None) -> str:
     return local.strftime("%a %H:%M" if 0 < moment - now < 6 * _DAY else "%Y-%m-%d %H:%M")
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """So many seconds, for people."""
     minutes, left = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from .._core.errors import ConfigurationError
 
-__all__ = ["moment", "plain"]
+__all__ = ["counted", "moment", "plain"]
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DAYS = {"today": 0, "yesterday": 1}
@@ -34,3 +34,8 @@ def moment(text: str, now: datetime | None = None) -> datetime:
 def plain(text: str) -> str:
     """A text without what would command the terminal."""
     return "".join(char if char.isprintable() else " " for char in text)
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """A number with what there is of it, as a sentence has it."""
+    return f"{count:,} {one if count == 1 else many}"

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import attrs
 
+from .._core.files import check_apart, replacing
 from .log import parsed
 from .simulator.results import Style, as_json, as_junit, as_lines
 from .simulator.scenarios import Lines, Scenario, read_scenarios, scenarios
@@ -42,6 +43,11 @@ def main(arguments: list[str] | None = None, *, program: str = "python -m retell
             raise ValueError("the server's URL is missing")
         if str(asked.json) == str(asked.junit) == "-":
             raise ValueError("--json and --junit cannot both go to the standard output")
+        read = [] if asked.script is None else [asked.script]
+        for path in (asked.json, asked.junit):
+            if path is not None and str(path) != "-":
+                check_apart(path, read)
+                read.append(path)
         metadata = None if asked.metadata is None else _json("--metadata", asked.metadata)
         variables: Any = None if asked.variables is None else _json("--variables", asked.variables)
         if variables is not None and not isinstance(variables, dict):
@@ -72,7 +78,8 @@ def main(arguments: list[str] | None = None, *, program: str = "python -m retell
         )
         for write, path in ((as_json, asked.json), (as_junit, asked.junit)):
             if path is not None and str(path) != "-":
-                path.write_text(write(results), encoding="utf-8")
+                with replacing(path) as beside:
+                    beside.write_text(write(results), encoding="utf-8")
     except KeyboardInterrupt:
         return 130
     except OSError as error:

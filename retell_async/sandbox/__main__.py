@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import sys
 import time
 
@@ -42,7 +43,9 @@ def main(arguments: list[str] | None = None, *, program: str = _PROGRAM) -> int:
         listener, url = listen(asked.host, asked.port)
         sandbox.store.origin.url = url
     except (ValueError, TypeError, OSError, OverflowError, Refused) as error:
-        print(f"The sandbox cannot start: {error}", file=sys.stderr)
+        is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        why = f"port {asked.port} of {asked.host} is in use: --port names another one, 0 a free one" if is_taken else error
+        print(f"The sandbox cannot start: {why}", file=sys.stderr)
         return 1
     key = "any API key" if asked.api_key is None else "the given API key"
     pace = "with a clock that stands still" if asked.still else f"at {asked.speed:g} times real time"

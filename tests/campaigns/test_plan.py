@@ -107,6 +107,10 @@ def test_a_column_that_the_campaign_knows_may_be_required_too(table: Write, name
         ("name,zone\nAnn,\n", "no column is named number"),
         ("number,a,a\n", "'a' is there twice"),
         ('number,first_name\n"+12125550111', "contacts.csv, line 2: it cannot be read as CSV"),
+        (
+            f"number,first_name\n+12125550111,{'x' * 200_000}\n",
+            "line 2: .*: a cell has more than 131,072 characters, or a quote that is opened",
+        ),
         ('number,first_name\n+12125550111,Ann\n+12125550112,"Bo\n+12125550113,Cy\n', "line 3: it cannot be read as CSV"),
         ('number,first_name\n+12125550111,"A\nnn"\n+12125550112,"Bob" Lee\n', "line 4: it cannot be read as CSV"),
         ("sep=;\nnumber;first_name\n+12125550111;Ann\n", "there is sep=;, a line for Excel, which must go"),
@@ -302,3 +306,18 @@ def test_a_plan_shows_no_number(table: Write) -> None:
     found = planned(table("number\n+12125550111\n"))
     assert "2125550111" not in repr(found)
     assert isinstance(found.calls[0], Planned)
+
+
+@pytest.mark.parametrize(
+    "header", ['"number";"name, first, or last";id', "\n \nnumber;name;id", ";;\nnumber;name;id", '"number";"name,\nfirst, or last";id']
+)
+def test_a_header_is_the_first_line_that_is_not_empty(table: Write, header: str) -> None:
+    found = planned(table(f"{header}\n+12125550111;Ann;a\nnone;Bob;b\n"))
+    assert [(call.contact.id, *call.contact.variables.values()) for call in found.calls] == [("a", "Ann")]
+    assert [one.line for one in found.refused] == [header.count("\n") + 3]
+
+
+def test_a_list_of_numbers_may_begin_with_empty_lines(table: Write) -> None:
+    assert numbers_of(table("\n\nphone,name\n+12125550111,Ann\n")) == {"+12125550111"}
+    with pytest.raises(ConfigurationError, match="line 3"):
+        numbers_of(table("\n+12125550111\nnone\n"))

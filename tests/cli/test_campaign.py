@@ -124,6 +124,8 @@ def served(request: httpx.Request) -> httpx.Response:
     if "get-phone-number" in request.url.path:
         agents = [{"agent_id": "agent_1", "weight": 1}] if request.url.path.endswith("00") else None
         return httpx.Response(200, json={"phone_number": "+14155550100", "outbound_agents": agents, "last_modification_timestamp": 1})
+    if "get-agent" in request.url.path:
+        return httpx.Response(200, json={"agent_id": "agent_1"})
     assert json.loads(request.content)["filter_criteria"] == {
         "agent": [{"agent_id": "agent_1"}],
         "direction": {"type": "enum", "op": "in", "value": ["outbound"]},
@@ -174,6 +176,23 @@ def test_a_cost_that_is_not_known_is_called_unknown(account: Any, serve: Any, ar
     done = plan(*arguments)
     assert done.exit_code == 0
     assert f"Cost: unknown ({why}" in done.output
+
+
+@pytest.mark.parametrize("status", [404, 422])
+def test_a_plan_warns_of_an_agent_and_a_number_that_are_not_there(account: Any, status: int) -> None:
+    def serve(request: httpx.Request) -> httpx.Response:
+        if "get-agent" in request.url.path or "get-phone-number" in request.url.path:
+            return httpx.Response(status, json={"status": "error", "message": "Cannot find it"})
+        return httpx.Response(200, json={"items": [], "has_more": False, "concurrency_limit": 3})
+
+    account(serve)
+    done = plan("--agent", "agent_nope")
+    warnings = [line for line in done.output.splitlines() if line.startswith("Warning: ")]
+    assert [warning.partition(": Error code")[0] for warning in warnings] == [
+        "Warning: the account has no number +141******00",
+        "Warning: the account has no agent agent_nope",
+    ]
+    assert [f"Warning: {warning}" for warning in json.loads(plan("--agent", "agent_nope", "--json").output)["warnings"]] == warnings
 
 
 def test_help_and_version() -> None:
@@ -240,10 +259,12 @@ def test_help_loads_no_part() -> None:
 
 def test_rules_that_let_people_be_called_at_night_say_so(folder: Path) -> None:
     Path("rules.toml").write_text('numbers = ["+14155550100"]\n')
-    assert "Nothing says when people may be called" in plan().output
+    said = "People are called at any hour, of their night too, unless --hours or --legal say less."
+    assert said in plan().output
+    assert said in plan("--hours", "mon-sun 0-24").output
     assert json.loads(plan("--json").output)["at_any_hour"]
-    assert "Nothing says" not in plan("--legal", "us").output
-    assert "Nothing says" not in plan("--hours", "9-17").output
+    assert said not in plan("--legal", "us").output
+    assert said not in plan("--hours", "9-17").output
 
 
 def test_a_campaign_is_not_made_without_a_key(folder: Path) -> None:
@@ -300,7 +321,7 @@ def test_a_run_that_paused_by_itself_has_an_exit_status_of_its_own(folder: Path,
     lines = done.output.splitlines()
     assert done.exit_code == (3 if note else 0)
     assert ("It paused by itself. Mend what is said above, then go on with: " if note else "Go on with: ") in lines[-1]
-    listed = "1 numbers are on lists and not called" if note else "no list of numbers that are not called was named"
+    listed = "1 number is on lists and not called" if note else "no list of numbers that are not called was named"
     assert any(line.endswith(f"lines were refused; {listed}") for line in lines)
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result as Done
 
 from retell_async import ConfigurationError
 from retell_async.campaigns import Campaign, Contact, Number, Result, Rules, Settings
 from retell_async.campaigns.durable.database import Database
 from retell_async.campaigns.durable.store import Intent, Store
+from retell_async.campaigns.durable.tables import attempts, workers
+from retell_async.cli.display import refusals
 from retell_async.cli.group import retell_async
 
 NOW = 1_796_061_600.0
@@ -105,3 +110,64 @@ def test_a_page_stays_where_the_next_one_cannot_be_made(folder: Path, monkeypatc
     monkeypatch.setattr(Campaign, "report", fails)
     assert report("--html", "spring.html").exit_code == 1
     assert Path("spring.html").read_text() == "yesterday's"
+
+
+def campaign(*arguments: str) -> Done:
+    return CliRunner().invoke(retell_async, ["campaign", *arguments], catch_exceptions=False)
+
+
+def stored(store: Store, *, refused: Sequence[str] = ()) -> None:
+    """Have the API refuse the calls that are begun, with these words, one after the other."""
+    for begun, text in zip([each for each in store.open_attempts() if each.sent_at is None], refused, strict=True):
+        store.settle(begun.key, Result("not_placed", text=text, for_good=True))
+
+
+def test_what_the_api_said_of_those_it_refused_stands_below_the_status(folder: Path) -> None:
+    stored(Store(Database("spring.db"), clock=lambda: NOW), refused=["no agent agent_nope for +12125550002\x1b[2J"])
+    lines = campaign("status", "spring.db").output.splitlines()
+    assert lines[0] == "spring: running: live 1, reached 1, refused 1"
+    assert lines[1].startswith("Refused 1: no agent agent_nope for +121******02")
+    assert "\x1b" not in lines[1]
+    found = json.loads(campaign("status", "spring.db", "--json").output)
+    assert [one["contacts"] for one in found["refusals"]] == [1]
+
+
+def test_what_was_refused_with_many_words_is_told_in_short() -> None:
+    found = [("one", 7), ("two", 5), ("three", 2), ("four", 1), ("five", 1)]
+    assert refusals(found) == ["Refused 7: one", "Refused 5: two", "Refused 2: three", "Refused 2 with other words, which the report has"]
+
+
+def test_a_campaign_that_no_process_runs_says_so_and_how_to_go_on(folder: Path) -> None:
+    with Database("spring.db").durable.begin() as connection:
+        connection.execute(sa.update(workers).values(beat_at=time.time()))
+    assert "No process" not in campaign("status", "spring.db").output
+    assert json.loads(campaign("status", "spring.db", "--json").output)["is_run"]
+    with Database("spring.db").durable.begin() as connection:
+        connection.execute(sa.update(workers).values(beat_at=time.time() - 600))
+    again = "Go on with: retell-async campaign run spring.db"
+    assert (
+        campaign("status", "spring.db").output.splitlines()[-1] == f"No process runs it, and the last one was heard of 10 min ago. {again}"
+    )
+    assert not json.loads(campaign("status", "spring.db", "--json").output)["is_run"]
+    store = Store(Database("spring.db"))
+    store.leave(1)
+    assert campaign("status", "spring.db").output.splitlines()[-1] == f"No process runs it. {again}"
+    campaign("pause", "spring.db")
+    paused = f"No process runs it. {again.replace('run', 'run --resume')}"
+    assert campaign("status", "spring.db").output.splitlines()[-1] == paused
+    assert campaign("resume", "spring.db").output.splitlines()[-1] == f"No process runs it. {again}"
+    campaign("cancel", "spring.db")
+    assert "No process" not in campaign("status", "spring.db").output
+
+
+def test_a_campaign_that_is_done_is_not_cancelled(folder: Path) -> None:
+    Store(Database("spring.db")).set_status("done")
+    done = campaign("cancel", "spring.db")
+    assert (done.exit_code, done.output) == (1, "Error: the campaign spring is done: it calls nobody, and there is nothing to cancel\n")
+    assert Campaign("spring.db").state().status == "done"
+
+
+def test_a_program_reads_what_is_stored(folder: Path) -> None:
+    with Database("spring.db").durable.begin() as connection:
+        connection.execute(sa.update(attempts).where(attempts.c.contact_id == "0").values(text="\x1b[2J"))
+    assert "\x1b" in report().output  # as a program reads it

@@ -205,6 +205,17 @@ class Campaign:
             return View(connection).caps(rules, self._store.now())
 
     @_clearly
+    def heard_ago(self) -> float | None:
+        """Seconds since a process that runs it was heard of: fewer than its lease while one does; ``None`` if all that did have left."""
+        return self._store.heard_ago()
+
+    @_clearly
+    def refusals(self) -> list[tuple[str, int]]:
+        """What the API said of contacts that ended as ``refused``, each with how many there are, the most first."""
+        with self._database.fast.connect() as connection:
+            return View(connection).refusals()
+
+    @_clearly
     def ends_about(self, live: int) -> float | None:
         """About when the last call is over, as Unix time in seconds, if all goes on as it went; ``None`` if nobody can say.
 
@@ -233,8 +244,12 @@ class Campaign:
 
     @_clearly
     def cancel(self) -> None:
-        """Place no more calls, and never again."""
-        self._store.set_status("cancelled")
+        """Place no more calls, and never again.
+
+        :raises ConfigurationError: it is done, so that nobody is called any more who is not to be `retry`'s.
+        """
+        if not self._store.set_status("cancelled", only_from=("running", "paused", "held", "cancelled")):
+            raise ConfigurationError(f"the campaign {self._store.campaign()[0]} is done: it calls nobody, and there is nothing to cancel")
 
     @_clearly
     def retry(self, ends: Iterable[End] = _AGAIN) -> int:

@@ -332,6 +332,12 @@ class Store:
             is_alive = workers.c.beat_at > self._now(connection) - lease
             return list(connection.execute(sa.select(workers.c.id).where(is_alive)).scalars())
 
+    def heard_ago(self) -> float | None:
+        """Seconds since a worker was heard of; ``None`` if all that there were have left."""
+        with self._reading() as connection:
+            last = connection.execute(sa.select(sa.func.max(workers.c.beat_at))).scalar()
+            return None if last is None else max(self._now(connection) - last, 0.0)
+
     def leave(self, worker: int) -> None:
         """Write that a worker is gone: others take over at once what it left."""
         with self._writing(alone=False) as (connection, _):

@@ -22,6 +22,7 @@ __all__ = ["View"]
 _MINUTE = 60.0
 _BRIEF = 10.0  # seconds over which a pace is taken at least
 _DAYS = 3 * 86400.0  # seconds within which a day lies that has begun, wherever
+_RINGING = 60.0  # seconds that a call takes at most beside those for which it is connected
 _LATELY = 200  # calls that say how long the next ones take
 
 
@@ -78,13 +79,24 @@ class View:
 
     def course(self) -> tuple[float | None, float]:
         """Seconds from the sending of a call to its end, by the last ones, and the share of calls that another one follows."""
-        lasted = sa.select(attempts.c.settled_at - attempts.c.sent_at).where(
+        lasted = sa.select(attempts.c.settled_at - attempts.c.sent_at, attempts.c.duration_ms).where(
             attempts.c.settled_at.is_not(None), attempts.c.call_id.is_not(None)
         )
-        seconds = list(self._connection.execute(lasted.order_by(attempts.c.settled_at.desc()).limit(_LATELY)).scalars())
+        rows = self._connection.execute(lasted.order_by(attempts.c.settled_at.desc()).limit(_LATELY))
+        # One that ended while no process ran was settled long after that.
+        seconds = [min(took, (duration_ms or 0.0) / 1000 + _RINGING) for took, duration_ms in rows]
         settled = self._connection.execute(sa.select(sa.func.count()).where(attempts.c.settled_at.is_not(None))).scalar_one()
         ended = self._connection.execute(sa.select(sa.func.count()).where(contacts.c.end.is_not(None))).scalar_one()
         return sum(seconds) / len(seconds) if seconds else None, 1 - min(ended / settled, 1.0) if ended and settled else 0.0
+
+    def refusals(self) -> list[tuple[str, int]]:
+        """What the API said of contacts that it refused, each with how many there are, the most first."""
+        if not any(column["name"] == attempts.c.text.name for column in sa.inspect(self._connection).get_columns(attempts.name)):
+            return []  # a former version made it
+        count = sa.func.count(sa.distinct(attempts.c.contact_id))
+        query = sa.select(attempts.c.text, count).join(contacts, contacts.c.id == attempts.c.contact_id)
+        query = query.where(contacts.c.end == "refused", attempts.c.text.is_not(None)).group_by(attempts.c.text)
+        return [(text, many) for text, many in self._connection.execute(query.order_by(count.desc(), attempts.c.text))]
 
     def waiting(self) -> Iterator[tuple[Contact, float]]:
         """Contacts that wait, each with the moment before which it is not called, one by one."""

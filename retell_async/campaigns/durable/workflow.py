@@ -89,9 +89,7 @@ def check_environment() -> None:
     :raises ConfigurationError: it would follow DBOS Cloud.
     """
     if os.environ.get("DBOS__CLOUD") == "true":
-        raise ConfigurationError(
-            "DBOS__CLOUD is set, and DBOS Cloud names its workers itself, which a campaign does too: unset it"
-        )
+        raise ConfigurationError("DBOS__CLOUD is set, and DBOS Cloud names its workers itself, which a campaign does too: unset it")
 
 
 def version() -> str:

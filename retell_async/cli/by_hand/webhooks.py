@@ -18,7 +18,7 @@ from ..._core.errors import ConfigurationError, RetellError
 from ..._core.masking import mask_text
 from ..operations.command import Group, profile_of, profile_options
 from ..operations.sending import Failed, retrieved
-from ..times import moment
+from ..times import counted, moment
 from .events import CALL, CHAT, SAMPLES, Event, Kind, Seen, events_of, happened, sample
 
 if TYPE_CHECKING:
@@ -180,9 +180,12 @@ async def _resend(
         for call_id in untimed if never_connected else ():
             await post("call", call_id)
     if untimed and not never_connected:
-        click.echo(
-            f"{len(untimed):,} calls that never connected have no time and were left out: --never-connected takes them too", err=True
+        left_out = counted(
+            len(untimed),
+            "call that never connected has no time and was left out",
+            "calls that never connected have no time and were left out",
         )
+        click.echo(f"{left_out}: --never-connected takes them too", err=True)
     delivery.check()
 
 
@@ -274,6 +277,7 @@ class _Delivery:
     def check(self) -> None:
         """:raises Failed: something was not taken."""
         if self.url is not None:
-            click.echo(f"{self.accepted:,} events taken, {self.refused:,} not", err=True)
+            click.echo(f"{counted(self.accepted, 'event', 'events')} taken, {self.refused:,} not", err=True)
         if self.refused:
-            raise Failed(f"{self.refused:,} events were not taken by the handler: it has to answer with 2xx within {_TIMEOUT:.0f} seconds.")
+            events = counted(self.refused, "event was not taken", "events were not taken")
+            raise Failed(f"{events} by the handler: it has to answer with 2xx within {_TIMEOUT:.0f} seconds.")

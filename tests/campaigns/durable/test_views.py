@@ -57,6 +57,9 @@ def test_what_is_due_what_ended_last_and_how_long_it_takes(make: Campaigns) -> N
         assert sorted((contact.id, moment) for contact, moment in View(connection).waiting()) == [("1", NOW + 101), ("3", NOW)]
         assert sorted(record.key for record in View(connection).records()) == keys
         assert {record.result for record in View(connection).records()} == {"user_hangup", "dial_no_answer", None}
+    desk.at(NOW + 6000).settle(keys[2], "user_hangup", duration_ms=20_000.0)  # which ended while no process ran
+    with desk.store.database.fast.connect() as connection:
+        assert View(connection).course()[0] == (30 + 40 + 80) / 3
 
 
 def test_nothing_is_known_of_what_has_not_begun(make: Campaigns) -> None:

@@ -137,7 +137,7 @@ def test_what_is_not_taken_is_tried_three_times_and_is_an_error(account: Account
     done = account.run("webhooks", "trigger", "call_ended", "--forward-to", URL)
     assert done.exit_code == 1
     assert "500" in done.stdout
-    assert "1 events were not taken" in done.stderr
+    assert "1 event was not taken" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -420,6 +420,18 @@ def test_what_cannot_be_played(arguments: list[str], said: str, capsys: pytest.C
     assert "secret-of-the-url" not in shown
 
 
+@pytest.mark.parametrize("arguments", [("--json", "own.toml"), ("--junit", "./own.toml"), ("--json", "new", "--junit", "new")])
+def test_the_results_do_not_overwrite_the_script_nor_each_other(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written = '[[scenario]]\nname = "own"\nsteps = ["wait", "say At ten.", "wait"]\n'
+    Path("own.toml").write_text(written)
+    assert simulate.main(["ws://h", "--script", "own.toml", *arguments]) == 2
+    assert "it would be overwritten" in capsys.readouterr().err
+    assert Path("own.toml").read_text() == written
+
+
 @pytest.mark.parametrize("written", [b"\xff\xfe", b"scenario = [1]", b"[[scenario"])
 def test_a_script_that_cannot_be_read_is_named(written: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "own.toml"

@@ -155,6 +155,16 @@ def test_the_command_says_why_it_cannot_start(arguments: list[str], capsys: pyte
 
 
 @pytest.mark.soak
+def test_the_command_names_the_port_that_is_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    listener, url = listen("127.0.0.1", 0)
+    port = url.rpartition(":")[2]
+    assert main(["--port", port]) == 1
+    listener.close()
+    said = f"The sandbox cannot start: port {port} of 127.0.0.1 is in use: --port names another one, 0 a free one\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.soak
 def test_a_taken_port_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["--port", str(taken.getsockname()[1])]) == 1
