@@ -191,15 +191,17 @@ class Http:
         return self._request(encoded, self._times(timeout, None), None)
 
     def _request(self, encoded: Encoded, times: Times, files: list[tuple[str, Any]] | None) -> httpx.Request:
-        own = self._own is not None or encoded.redirected == "outside"
-        headers = encoded.headers
-        if own:
+        url = httpx.URL(encoded.url)
+        rest: dict[str, Any] = {"content": encoded.content, "files": files, "extensions": {"timeout": times}}
+        if self._own is not None or encoded.redirected == "outside":
             headers = httpx.Headers(_USUAL_HEADERS)
             headers.update(encoded.headers)
-        build = httpx.Request if own else self._client.build_request
-        request = build(encoded.method, encoded.url, headers=headers, content=encoded.content, files=files, extensions={"timeout": times})
+            return httpx.Request(encoded.method, url, headers=headers, **rest)
+        request = self._client.build_request(encoded.method, url, params=_parameters(url), headers=encoded.headers, **rest)
         if encoded.redirected is not None:
-            request.url = httpx.URL(encoded.url)  # without the parameters that the client adds, which the first request had
+            request.url = url  # without the parameters that the client adds, which the first request had
+        elif url.query and request.url.params == url.params:
+            request.url = request.url.copy_with(query=url.query)  # as it was encoded: none was added
         return request
 
     def _times(self, timeout: float | httpx.Timeout | Omit | None, usual: float | None) -> Times:
@@ -428,6 +430,7 @@ class Http:
         return await client.request(
             encoded.method,
             encoded.url,
+            params=_parameters(request.url),
             headers=encoded.headers,
             content=encoded.content,
             files=files,
@@ -472,6 +475,11 @@ class Http:
         transport = self._transport_of(encoded)
         known = type(transport) in {httpx.AsyncHTTPTransport, httpx.HTTPTransport} or isinstance(transport, OwnTransport)
         return not (known and (departure.is_traced or is_plain(self._client, transport)))
+
+
+def _parameters(url: httpx.URL) -> httpx.QueryParams | None:
+    """The query of a URL, to be given beside it: a client with parameters of its own puts them in the place of a query, and beside these."""
+    return url.params or None
 
 
 def _hint(error: httpx.RequestError, encoded: Encoded) -> str:

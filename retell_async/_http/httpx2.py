@@ -35,6 +35,9 @@ class Httpx2Client(httpx.AsyncClient):
     def is_closed(self) -> bool:
         return self._given.is_closed
 
+    def build_request(self, method: str, url: httpx.URL | str, **settings: Any) -> httpx.Request:
+        return _built(self._given, self.headers["accept-encoding"], method, url, **settings)
+
     async def aclose(self) -> None:
         await self._given.aclose()
         await super().aclose()
@@ -51,6 +54,9 @@ class BlockingHttpx2Client(httpx.Client):
     def is_closed(self) -> bool:
         return self._given.is_closed
 
+    def build_request(self, method: str, url: httpx.URL | str, **settings: Any) -> httpx.Request:
+        return _built(self._given, self.headers["accept-encoding"], method, url, **settings)
+
     def close(self) -> None:
         self._given.close()
         super().close()
@@ -62,7 +68,7 @@ class _Over(httpx.AsyncBaseTransport):
         self._pool, *self._others = _pools(given)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        made = _made(self._given, request, _Content(request))
+        made = _made(request, _Content(request))
         with _as_of_httpx(request, made):
             response = await self._given.send(made, stream=True, follow_redirects=False, **_auth(request))
         return _answer(response, _Body(response, request))
@@ -74,7 +80,7 @@ class _BlockingOver(httpx.BaseTransport):
         self._pool, *self._others = _pools(given)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        made = _made(self._given, request, _BlockingContent(request))
+        made = _made(request, _BlockingContent(request))
         with _as_of_httpx(request, made):
             response = self._given.send(made, stream=True, follow_redirects=False, **_auth(request))
         return _answer(response, _BlockingBody(response, request))
@@ -85,12 +91,43 @@ def _pools(given: Any) -> list[object]:
     return [getattr(transport, "_pool", None) for transport in (given._transport, *given._mounts.values())]
 
 
-def _made(given: httpx2.AsyncClient | httpx2.Client, request: httpx.Request, unread: Any) -> httpx2.Request:
+def _built(
+    given: httpx2.AsyncClient | httpx2.Client,
+    encodings: str,
+    method: str,
+    url: httpx.URL | str,
+    *,
+    params: httpx.QueryParams | None = None,
+    headers: Any = None,
+    content: Any = None,
+    files: Any = None,
+    extensions: Any = None,
+    **_: Any,  # nothing: what httpx itself passes on when somebody has replaced `request`
+) -> httpx.Request:
+    """A request with what the client of httpx2 adds to each: headers, parameters and cookies.
+
+    :param encodings: those that httpx can decode, by which answers come back.
+    """
+    made = given.build_request(
+        method,
+        str(url),
+        params=None if params is None else params.multi_items(),
+        headers={"accept-encoding": encodings, **httpx.Headers(headers)},
+        content=content,
+        extensions=extensions,
+    )
+    added = [(name, value) for name, value in made.headers.multi_items() if files is None or name != "content-length"]
+    return httpx.Request(method, str(made.url), headers=added, content=content, files=files, extensions=dict(made.extensions))
+
+
+def _made(request: httpx.Request, unread: Any) -> httpx2.Request:
+    import httpx2
+
     try:
         content: Any = request.content
     except httpx.RequestNotRead:
         content = unread
-    return given.build_request(
+    return httpx2.Request(
         request.method,
         str(request.url),
         headers=request.headers.multi_items(),

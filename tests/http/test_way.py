@@ -463,6 +463,22 @@ async def test_a_transport_may_be_given_to_the_usual_client() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("kind", [DefaultAsyncHttpxClient, httpx.AsyncClient])
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_parameters_of_a_client_stand_beside_those_of_a_request(
+    kind: type[httpx.AsyncClient], replaced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=str(request.url)))
+    given = kind(transport=transport, params={"tenant": "7"})
+    if replaced:
+        request = given.request
+        monkeypatch.setattr(given, "request", lambda *arguments, **settings: request(*arguments, **settings))
+    async with AsyncRetell(KEY, base_url="http://retell.test", http_client=given, default_query={"d": 1}) as client:
+        assert await client.get("/x?y=1", cast_to=object) == "http://retell.test/x?tenant=7&y=1&d=1"
+        own: Any = await client.get("/x", cast_to=object, options={"params": {"tenant": "8"}})
+        assert dict(httpx.URL(own).params) == {"tenant": "8", "d": "1"}
+
+
 async def test_what_a_subclass_does_itself_is_done() -> None:
     seen: list[str] = []
 

@@ -34,6 +34,12 @@ async def test_what_is_sent_and_answered() -> None:
             assert await response.read() == b'{"agent_id":"b"}'
 
 
+async def test_parameters_of_the_client_stand_beside_those_of_a_request() -> None:
+    async with client(lambda request: httpx2.Response(200, json=str(request.url)), params={"tenant": "7"}) as here:
+        assert await here.get("/x?y=1", cast_to=object) == "http://retell.test/x?tenant=7&y=1"
+        assert await here.get("/x?tenant=8", cast_to=object) == "http://retell.test/x?tenant=8"
+
+
 async def test_a_form() -> None:
     seen: list[bytes] = []
 

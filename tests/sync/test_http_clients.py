@@ -9,8 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextvars import ContextVar
+from functools import partial
 from types import ModuleType
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 import httpcore
 import httpx
@@ -99,6 +101,74 @@ def test_it_is_used_as_it_is_set_up(library: Any) -> None:
     assert str(request.url) == "http://retell.test/get-agent/a?p=1"
     assert {name: request.headers[name] for name in ("x-team", "x-hook", "x-own")} == {"x-team": "a", "x-hook": "1", "x-own": "2"}
     assert library is httpx2 or request.headers["accept-encoding"] == "identity"
+
+
+def test_parameters_of_the_client_stand_beside_those_of_a_request(library: Any) -> None:
+    seen: list[str] = []
+
+    def serve(request: Any) -> Any:
+        seen.append(str(request.url).removeprefix("http://retell.test"))
+        return library.Response(200, json={"knowledge_base_id": "k"})
+
+    class Gateway(library.Client):  # type: ignore[misc]
+        def build_request(self, *arguments: Any, params: Any = None, **settings: Any) -> Any:
+            return super().build_request(*arguments, params={"tenant": "7", **dict(params or {})}, **settings)
+
+    for http_client in (given(library, serve, params={"tenant": "7"}), Gateway(transport=library.MockTransport(serve))):
+        with Retell(KEY, base_url="http://retell.test", http_client=http_client, default_query={"d": "a b"}) as here:
+            here.agent.retrieve("a", version=4)
+            here.agent.retrieve("a", version=4, extra_query={"tenant": "8"})
+            here.get("/x?y=1", cast_to=object)
+            here.knowledge_base.create(knowledge_base_name="a", knowledge_base_files=[("a.txt", b"in it")])
+    by_params, by_request = seen[: len(seen) // 2], seen[len(seen) // 2 :]
+    assert [*map(sorted_query, by_params)] == [*map(sorted_query, by_request)]
+    assert [*map(sorted_query, by_params)] == [
+        ("/get-agent/a", "d=a b&tenant=7&version=4"),
+        ("/get-agent/a", "d=a b&tenant=8&version=4"),
+        ("/x", "d=a b&tenant=7&y=1"),
+        ("/create-knowledge-base", "d=a b&tenant=7"),
+    ]
+
+
+def test_the_same_where_a_tool_has_replaced_how_it_sends(library: Any) -> None:
+    http_client = given(library, lambda request: library.Response(200, json=str(request.url)), params={"tenant": "7"})
+    http_client.request = partial(type(http_client).request, http_client)
+    with Retell(KEY, base_url="http://retell.test", http_client=http_client) as here:
+        assert here.get("/x?y=1", cast_to=object) == "http://retell.test/x?tenant=7&y=1"
+
+
+def sorted_query(url: str) -> tuple[str, str]:
+    """The path and the query of a URL, decoded."""
+    path, _, query = url.partition("?")
+    return path, "&".join(f"{name}={value}" for name, value in sorted(parse_qsl(query, strict_parsing=True)))
+
+
+def test_a_query_goes_out_as_it_was_encoded_where_the_client_adds_nothing_to_it(library: Any) -> None:
+    def serve(request: Any) -> Any:
+        return library.Response(200, json=str(request.url))
+
+    with client(library, serve) as here:
+        assert here.get("/x?signature=a%20b%2F&flag", cast_to=object) == "http://retell.test/x?signature=a%20b%2F&flag"
+
+
+def test_a_redirect_takes_nothing_of_the_client_elsewhere(library: Any) -> None:
+    seen: list[Any] = []
+
+    def serve(request: Any) -> Any:
+        seen.append(request)
+        to = {"/get-agent/a": "/b?x=1", "/b": "http://other.test/c?y=2"}.get(request.url.path)
+        return library.Response(200, json={}) if to is None else library.Response(307, headers={"location": to})
+
+    settings: dict[str, Any] = {"params": {"token": "secret"}, "headers": {"x-own": "secret"}, "cookies": {"session": "secret"}}
+    with client(library, serve, **settings) as here:
+        here.agent.retrieve("a")
+    assert [str(request.url) for request in seen] == [
+        "http://retell.test/get-agent/a?token=secret",
+        "http://retell.test/b?x=1",
+        "http://other.test/c?y=2",
+    ]
+    assert [request.headers.get("x-own") for request in seen] == ["secret", "secret", None]
+    assert "secret" not in str(seen[-1].headers.raw)
 
 
 def test_a_way_of_authenticating(library: Any) -> None:

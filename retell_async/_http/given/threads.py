@@ -72,7 +72,13 @@ class ThreadedClient(httpx.AsyncClient):
         del settings["stream"]
         content = cast("httpx.SyncByteStream", request.stream)
         return given.request(
-            request.method, request.url, headers=request.headers, content=content, extensions=request.extensions, **settings
+            request.method,
+            request.url,
+            params=request.url.params or None,
+            headers=request.headers,
+            content=content,
+            extensions=request.extensions,
+            **settings,
         )
 
     def _transport_for_url(self, url: httpx.URL) -> Any:
