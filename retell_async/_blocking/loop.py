@@ -40,6 +40,9 @@ class Background:
     :param always: call it even where nothing was ever done.
     """
 
+    is_over = staticmethod(sys.is_finalizing)
+    """Whether the interpreter ends and has stopped all other threads: nobody would answer. Held here, as modules lose their names then."""
+
     def __init__(self, close: Callable[[], Awaitable[None]], *, always: bool) -> None:
         self.closed = False
         self._close = close
@@ -61,12 +64,19 @@ class Background:
     def use(self) -> Use:
         """The loop, which does not end before `Use` does.
 
-        :raises RetellError: the client is closed, or the caller is in this very loop.
+        :raises RetellError: the client is closed, the caller is in this very loop, or the interpreter ends.
         """
+        self.refuse_end()
         with self._lock:
             if self.closed:
                 raise RetellError("the client is closed")
             return self._use()
+
+    def refuse_end(self) -> None:
+        if self.is_over():
+            raise RetellError(
+                "the interpreter ends, and the event loop of this Retell with it: send nothing in a `__del__` or a generator that ends then"
+            )
 
     def _use(self) -> Use:
         thread = self._thread
@@ -98,7 +108,13 @@ class Background:
                 thread.join(_FAREWELL)
 
     def close(self) -> None:
-        """Close the client. What is under way in other threads goes on to its end, and the loop ends after it."""
+        """Close the client. What is under way in other threads goes on to its end, and the loop ends after it.
+
+        While the interpreter ends, nothing is left to do: the system closes what is open.
+        """
+        if self.is_over():  # before the lock, which a thread may have held when it was stopped
+            self.closed = True
+            return
         with self._lock:
             if self.closed:
                 return
@@ -128,9 +144,9 @@ class Background:
         self._thread = None
         thread.soon(end)
 
-    def __del__(self, *, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:  # modules lose their names before
+    def __del__(self) -> None:
         thread = self._thread
-        if thread is None or self.closed or is_finalizing():
+        if thread is None or self.closed or self.is_over():
             return
         self._end_soon(thread)
         warnings.warn(
@@ -151,18 +167,22 @@ class Use:
         self._thread = thread
 
     @property
-    def is_inherited(self) -> bool:
-        """Whether the loop is one of the process from which this one was forked."""
-        return self._thread.process is not this_process()
+    def is_gone(self) -> bool:
+        """Whether nothing can be done in the loop: the interpreter ends, or the process was forked from that of the loop."""
+        return self._background.is_over() or self._thread.process is not this_process()
+
+    def _refuse_gone(self) -> None:
+        self._background.refuse_end()
+        if self.is_gone:
+            raise RetellError("this was opened before the process was forked, and belongs to the parent")
 
     def run(self, function: Callable[[*Ts], Awaitable[T]], *arguments: *Ts) -> T:
         """Have this done in the loop, and wait for it. Whoever is interrupted meanwhile has it cancelled.
 
-        :raises RetellError: the loop is inherited.
+        :raises RetellError: the loop is gone.
         """
+        self._refuse_gone()
         thread = self._thread
-        if self.is_inherited:
-            raise RetellError("this was opened before the process was forked, and belongs to the parent")
         job = _Job[T](function, arguments)
         with awake():
             try:
@@ -176,9 +196,9 @@ class Use:
     def finish(self, function: Callable[[], Awaitable[None]]) -> None:
         """Have this done in the loop, and wait for it unless this is the loop's own thread, where garbage may be collected.
 
-        It is not done in another process than that of the loop.
+        It is not done where the loop is gone.
         """
-        if self.is_inherited:
+        if self.is_gone:
             return
         if self._thread.is_here:
             self._thread.soon(function)
@@ -188,16 +208,15 @@ class Use:
     def start(self, function: Callable[[], Awaitable[None]]) -> Callable[[], None]:
         """Have this done in the loop while the thread goes on, and give what cancels it and waits for its end.
 
-        :raises RetellError: the loop is inherited.
+        :raises RetellError: the loop is gone.
         """
-        if self.is_inherited:
-            raise RetellError("this was opened before the process was forked, and belongs to the parent")
+        self._refuse_gone()
         job = _Job[None](function, ())
         with awake():
             done = self._thread.portal.start_task_soon(job.run)
 
         def end() -> None:
-            if not self.is_inherited:
+            if not self.is_gone:
                 with awake():
                     with suppress(RuntimeError):  # the loop has ended
                         self._thread.portal.start_task_soon(job.drop)
@@ -209,7 +228,7 @@ class Use:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if not self.is_inherited:
+        if not self.is_gone:
             self._background.leave()
 
 

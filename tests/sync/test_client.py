@@ -396,7 +396,10 @@ def test_what_is_dropped_at_the_end_of_a_program_needs_no_name_of_its_module_whi
     dropped._thread = object()
     dropped.closed = False
     module = sys.modules[kind.__module__]
-    monkeypatch.setitem(dropped.__del__.__func__.__kwdefaults__, "is_finalizing", lambda: True)
+    if kind is Background:
+        monkeypatch.setattr(Background, "is_over", staticmethod(lambda: True))
+    else:
+        monkeypatch.setitem(dropped.__del__.__func__.__kwdefaults__, "is_finalizing", lambda: True)
     for name in [name for name in vars(module) if not name.startswith("__")]:
         monkeypatch.setattr(module, name, None)
     del dropped

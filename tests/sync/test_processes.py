@@ -222,6 +222,91 @@ def test_a_program_ends_at_once_and_without_a_word(end: str, settings: str) -> N
         assert time.monotonic() - start < 10
 
 
+AT_THE_VERY_END = {
+    "a generator with the client": """
+        def calls():
+            with client_of() as client:
+                yield from client.call.list().items
+        rows = calls(); next(rows)
+    """,
+    "a generator over a streamed answer": """
+        client = client_of()
+        def lines():
+            with client.call.with_streaming_response.list() as response:
+                yield from response.iter_lines()
+        rows = lines(); next(rows)
+    """,
+    "a streamed answer that was entered": """
+        client = client_of()
+        manager = client.call.with_streaming_response.list()
+        manager.__enter__()
+    """,
+    "a generator that the loop goes through": """
+        client = client_of()
+        rows = client.call.ended_since(0); next(rows)
+    """,
+    "a dispatch": """
+        client = client_of()
+        def outcomes():
+            with client.dispatch([{"from_number": "+14155550100", "to_number": "+14155550123"}] * 3, until="placed", keep_free=None, live=1) as found:
+                yield from found
+        rows = outcomes(); next(rows)
+    """,
+    "one that closes it": """
+        class Service:
+            def __init__(self): self.client = client_of(); ask(self.client, "1")
+            def __del__(self): self.client.close()
+        service = Service()
+    """,
+    "one that was given a client, and closes it unused": """
+        class Service:
+            def __init__(self): self.client = client_of(http_client=httpx.Client())
+            def __del__(self): self.client.close()
+        service = Service()
+    """,
+    "one that sends": """
+        class Service:
+            def __init__(self): self.client = client_of(); ask(self.client, "1")
+            def __del__(self, kind=RetellError, ask=ask):
+                try: ask(self.client, "2")
+                except kind as error: assert "the interpreter ends" in str(error)
+                except ImportError: pass  # what is loaded when it is needed cannot be loaded any more
+        service = Service()
+    """,
+    "one that sends first, and views that close": """
+        class Service:
+            def __init__(self): self.client = client_of(); self.view = self.client.with_options(max_retries=1)
+            def __del__(self, kind=RetellError):
+                try: self.client.call.retrieve("2")
+                except (kind, ImportError): pass  # as above
+                self.view.close()
+        service = Service()
+    """,
+    "a thread that has the lock": """
+        client = client_of(); ask(client, "1")
+        class Service:
+            def __del__(self, client=client): client.close()
+        service = Service()
+        def hold():
+            with client._background._lock: time.sleep(60)
+        threading.Thread(target=hold, daemon=True).start(); time.sleep(0.2)
+    """,
+}
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["collected", "kept"])
+@pytest.mark.parametrize("program", AT_THE_VERY_END.values(), ids=AT_THE_VERY_END)
+def test_what_closes_or_sends_while_the_interpreter_ends_waits_for_nobody(program: str, kept: bool) -> None:
+    answer = b'{"thing_id":"1","call_id":"1","items":[{"call_id":"1","call_type":"web_call","call_status":"ended"}],"has_more":false}'
+    with silent() as server:
+        server.respond = lambda _: ok(answer)
+        start = time.monotonic()
+        # What another module keeps is collected later, when that is cleared.
+        text = textwrap.dedent(program) + ("\njson.kept = globals().copy()" if kept else "")
+        assert run(text, server.url) == ""
+        assert time.monotonic() - start < 10
+
+
 AFTER_THE_MAIN_THREAD = {
     "thread": "threading.Thread(target=ask_later).start()",
     "thread, and a loop that runs": "ask(client, '1'); threading.Thread(target=ask_later).start()",
