@@ -334,5 +334,8 @@ def _awaited(http_client: Any) -> Any:
     if http_client is None or isinstance(http_client, Omit):
         return http_client
     from ._http.given.threads import ThreadedClient, is_blocking
+    from ._http.mocks import MockedClient, is_mock
 
-    return ThreadedClient(http_client) if is_blocking(http_client) else http_client
+    if not is_blocking(http_client):
+        return http_client
+    return MockedClient(http_client) if is_mock(http_client) else ThreadedClient(http_client)

@@ -29,6 +29,7 @@ from .httpx2 import Httpx2Client, is_httpx2
 from .instrumented import Methods
 from .logs import masked_logs
 from .loops import this_process
+from .mocks import MockedClient, is_mock
 from .transport import Transport
 from .way import (
     LEAVES,
@@ -145,7 +146,9 @@ class Http:
     """One pool of connections, made here or given by the user, and closed here."""
 
     def __init__(self, given: object | None, *, max_connections: int) -> None:
-        if is_httpx2(given):
+        if is_mock(given) and (is_httpx2(given) or isinstance(given, httpx.AsyncClient)):
+            given = MockedClient(given)
+        elif is_httpx2(given):
             given = Httpx2Client(cast("Any", given))
         if given is not None and not isinstance(given, httpx.AsyncClient):
             raise WrongKindError(f"Invalid `http_client` argument: it must be an httpx.AsyncClient, not {type(given).__name__}")
@@ -478,7 +481,7 @@ class Http:
 
 
 def _parameters(url: httpx.URL) -> httpx.QueryParams | None:
-    """The query of a URL, to be given beside it: a client with parameters of its own puts them in the place of a query, and beside these."""
+    """The query of a URL, to be given beside it: parameters of a client take the place of a query, and stand beside these."""
     return url.params or None
 
 
