@@ -52,6 +52,14 @@ class OfficialSettings:
 
     _version = __version__
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.custom_auth is not OfficialSettings.custom_auth:
+            raise TypeError(
+                f"{cls.__name__}.custom_auth would not be asked: give `http_client=httpx.Client(auth=...)`,"
+                " to an AsyncRetell an httpx.AsyncClient"
+            )
+
     def __copy__(self) -> Self:
         return self.with_options()
 
@@ -94,7 +102,7 @@ class OfficialSettings:
 
     @property
     def custom_auth(self) -> httpx.Auth | None:
-        """There as in the official SDK, and never set."""
+        """There as in the official SDK, and never set: a class that has one of its own is refused."""
         return None
 
     @property

@@ -8,7 +8,7 @@ import inspect
 import logging
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from threading import Barrier
@@ -21,7 +21,7 @@ import retell
 import retell_async
 
 from ...http.test_transport import ok, serving
-from .guide import CALL, Sent, row
+from .guide import CALL, GUIDE, Sent, row
 
 pytestmark = pytest.mark.parallel
 
@@ -121,6 +121,43 @@ def test_classes_of_ones_own() -> None:
         with mine(package) as client:
             client.call.retrieve("call_1")
     assert asked == ["retell Token mine", "Token mine", "Token mine"]
+
+
+def test_a_way_of_authenticating_of_ones_own() -> None:
+    assert "a `custom_auth` of its own is a `TypeError` when it is made: give `http_client=httpx.Client(auth=...)`" in row(
+        "a class of your own may have"
+    )
+
+    class Gate(httpx.Auth):
+        def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+            request.headers["x-gate"] = "1"
+            yield request
+
+    for base in (retell_async.Retell, retell_async.AsyncRetell):
+        with pytest.raises(TypeError, match=r"Mine\.custom_auth would not be asked: give `http_client=httpx\.Client\(auth=\.\.\.\)`"):
+            type("Mine", (base,), {"custom_auth": property(lambda _: Gate())})
+    seen: list[str] = []
+    hooks = {"request": [lambda request: seen.append(request.headers["x-gate"])]}
+    with retell_async.Retell("k", http_client=httpx.Client(transport=answering(), auth=Gate(), event_hooks=hooks)) as client:
+        client.call.retrieve("call_1")
+    assert seen == ["1"]
+
+
+def test_answers_with_little_in_them() -> None:
+    said = row("an answer without the id of what was created")
+    assert "`OutcomeUnknownError`" in said
+    assert "`APIResponseValidationError`" in said
+    assert "mocked with `{}`" in GUIDE
+    there, here = (package.Retell(api_key="k", http_client=httpx.Client(transport=answering({}))) for package in PACKAGES)
+    assert there.call.create_web_call(agent_id="agent_1").call_id is None
+    assert there.agent.list().items is None
+    with pytest.raises(retell_async.OutcomeUnknownError, match="no call_id"):
+        here.call.create_web_call(agent_id="agent_1")
+    with pytest.raises(retell_async.APIResponseValidationError, match="no array of items"):
+        here.agent.list()
+    assert there.call.retrieve("call_1").call_id is here.call.retrieve("call_1").call_id is None
+    there.close()
+    here.close()
 
 
 def test_a_line_for_each_request(caplog: pytest.LogCaptureFixture) -> None:
