@@ -42,7 +42,7 @@ class CircuitBreaker:
         if not isinstance(failures, int) or isinstance(failures, bool) or failures < 1:
             raise ConfigurationError(f"failures of a CircuitBreaker must be a whole number, 1 or more, not {failures!r}")
         if not is_number(seconds, above=0):
-            raise ConfigurationError(f"open_for of a CircuitBreaker must be above 0 seconds, not {seconds!r}")
+            raise ConfigurationError(f"open_for of a CircuitBreaker must be a number of seconds above 0, not {seconds!r}")
 
 
 class Circuit:

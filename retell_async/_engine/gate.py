@@ -227,7 +227,7 @@ class Account:
             with scope:
                 yield scope
             if scope.cancelled_caught and scope not in self._waiting:
-                raise RetellError("the client is closed")
+                raise RetellError("the client is closed") from None  # the cancellation that says so is of no use to whoever waited
         finally:
             self._waiting.discard(scope)
 

@@ -98,9 +98,9 @@ class RateLimit:
         if self.requests is not None and not is_number(self.requests, above=0):
             raise ConfigurationError(f"requests of a RateLimit must be above 0, not {self.requests!r}")
         if not is_number(self.per, above=0):
-            raise ConfigurationError(f"per of a RateLimit must be above 0 seconds, not {self.per!r}")
+            raise ConfigurationError(f"per of a RateLimit must be a number of seconds above 0, not {self.per!r}")
         if not (self.max_wait is None or isinstance(self.max_wait, Omit) or self.max_wait == 0 or is_number(self.max_wait, above=0)):
-            raise ConfigurationError(f"max_wait of a RateLimit must be 0 seconds or more, not {self.max_wait!r}")
+            raise ConfigurationError(f"max_wait of a RateLimit must be a number of seconds, 0 or more, not {self.max_wait!r}")
 
     @property
     def rate(self) -> float:

@@ -64,9 +64,9 @@ class RetryPolicy:
     def __attrs_post_init__(self) -> None:
         for name in ("first_delay", "max_delay", "max_retry_after", "reconcile_within"):
             if not (is_number(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ConfigurationError(f"{name} of a RetryPolicy must be 0 seconds or more, not {getattr(self, name)!r}")
+                raise ConfigurationError(f"{name} of a RetryPolicy must be a number of seconds, 0 or more, not {getattr(self, name)!r}")
         if self.deadline is not None and not (is_number(self.deadline) and self.deadline > 0):
-            raise ConfigurationError(f"deadline of a RetryPolicy must be above 0 seconds, not {self.deadline!r}")
+            raise ConfigurationError(f"deadline of a RetryPolicy must be a number of seconds above 0, not {self.deadline!r}")
         if self.budget is not None and not (is_number(self.budget) and self.budget == int(self.budget) and self.budget >= 0):
             raise ConfigurationError(f"budget of a RetryPolicy must be a whole number, 0 or more, or None, not {self.budget!r}")
         breaker = cast("object", self.circuit_breaker)

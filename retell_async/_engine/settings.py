@@ -153,7 +153,7 @@ def check_timeout(timeout: object) -> float | httpx.Timeout | None:
             raise ConfigurationError(f"a timeout must be a number of seconds, an httpx.Timeout or None, not {type(timeout).__name__}")
         if all(part is None or part >= 0 for part in timeout.as_dict().values()):
             return timeout
-    raise ConfigurationError(f"a timeout must be above 0 seconds, not {timeout!r}")
+    raise ConfigurationError(f"a timeout must be a number of seconds above 0, not {timeout!r}")
 
 
 def _timeout_of(parts: tuple[object, ...]) -> httpx.Timeout:
@@ -207,13 +207,12 @@ def check_since(since: object) -> float | None:
     """When an idempotency key was sent first, as Unix time in seconds."""
     if since is None:
         return None
-    if isinstance(since, datetime):
-        if since.tzinfo is None:
-            raise ConfigurationError("idempotency_key_since must be a datetime with a time zone")
-        since = since.timestamp()
-    if isinstance(since, (int, float)) and not isinstance(since, bool) and 0 < since <= time.time() + _CLOCKS_DIFFER:
-        return since
-    raise ConfigurationError(f"idempotency_key_since must be Unix time in seconds, and not in the future, not {since!r}")
+    seconds: object = since.timestamp() if isinstance(since, datetime) and since.tzinfo is not None else since
+    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 < seconds <= time.time() + _CLOCKS_DIFFER:
+        return seconds
+    raise ConfigurationError(
+        f"idempotency_key_since must be a datetime with a time zone, or Unix time in seconds, and not in the future: it is {since!r}"
+    )
 
 
 def check_query(query: object, name: str) -> dict[str, object]:

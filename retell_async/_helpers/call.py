@@ -168,13 +168,12 @@ def _is_analyzed(call: Any) -> bool:
 
 
 def _in_ms(moment: object) -> int:
-    if isinstance(moment, datetime):
-        if moment.tzinfo is None:
-            raise ConfigurationError("a moment must be a datetime with a time zone, or Unix time in seconds")
-        moment = moment.timestamp()
-    if isinstance(moment, bool) or not isinstance(moment, (int, float)) or not 0 <= moment <= time.time() + 86400:
-        raise ConfigurationError(f"a moment must be Unix time in seconds and not in the future, not {moment!r}")
-    return int(moment * 1000)
+    seconds: object = moment.timestamp() if isinstance(moment, datetime) and moment.tzinfo is not None else moment
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= time.time() + 86400:
+        raise ConfigurationError(
+            f"a moment must be a datetime with a time zone, or Unix time in seconds, and not in the future: it is {moment!r}"
+        )
+    return int(seconds * 1000)
 
 
 def _is_whole(call: Any) -> bool:

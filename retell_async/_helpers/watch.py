@@ -330,7 +330,7 @@ def _check_id(name: object) -> None:
 
 def _check(what: str, seconds: object) -> None:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
-        raise ConfigurationError(f"{what} must be above 0 seconds, not {seconds!r}")
+        raise ConfigurationError(f"{what} must be a number of seconds above 0, not {seconds!r}")
 
 
 def is_transient(error: Exception) -> bool:
