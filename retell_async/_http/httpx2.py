@@ -108,10 +108,11 @@ def _built(
 
     :param encodings: those that httpx can decode, by which answers come back.
     """
+    query: list[tuple[str, Any]] | None = None if params is None else [*params.multi_items()]
     made = given.build_request(
         method,
         str(url),
-        params=None if params is None else params.multi_items(),
+        params=query,
         headers={"accept-encoding": encodings, **httpx.Headers(headers)},
         content=content,
         extensions=extensions,

@@ -471,8 +471,7 @@ async def test_parameters_of_a_client_stand_beside_those_of_a_request(
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=str(request.url)))
     given = kind(transport=transport, params={"tenant": "7"})
     if replaced:
-        request = given.request
-        monkeypatch.setattr(given, "request", lambda *arguments, **settings: request(*arguments, **settings))
+        monkeypatch.setattr(given, "request", given.request)
     async with AsyncRetell(KEY, base_url="http://retell.test", http_client=given, default_query={"d": 1}) as client:
         assert await client.get("/x?y=1", cast_to=object) == "http://retell.test/x?tenant=7&y=1&d=1"
         own: Any = await client.get("/x", cast_to=object, options={"params": {"tenant": "8"}})

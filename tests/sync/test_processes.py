@@ -248,7 +248,8 @@ AT_THE_VERY_END = {
     "a dispatch": """
         client = client_of()
         def outcomes():
-            with client.dispatch([{"from_number": "+14155550100", "to_number": "+14155550123"}] * 3, until="placed", keep_free=None, live=1) as found:
+            wanted = [{"from_number": "+14155550100", "to_number": "+14155550123"}] * 3
+            with client.dispatch(wanted, until="placed", keep_free=None, live=1) as found:
                 yield from found
         rows = outcomes(); next(rows)
     """,
