@@ -45,7 +45,7 @@ def of_model(cls: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
     """The schema of a model."""
 
     def made() -> CoreSchema:
-        said = core_schema.typed_dict_schema(dict(_fields(cls, handler)), cls=cls)
+        said = core_schema.typed_dict_schema(dict(_fields(cls, handler)), cls=cls, extra_behavior="allow")
         return _wrapped(cls, partial(_model, cls), said, {wire: field["schema"] for wire, field in said["fields"].items()})
 
     return _defined(cls, made)
@@ -61,7 +61,7 @@ def of_union(cls: NamedUnion, handler: GetCoreSchemaHandler) -> CoreSchema:
 def of_page(cls: type[Any], source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     """The schema of a page. One of a client is only ever given: JSON has no client."""
     if cls.__body__ != UnknownObject.__name__:
-        said = core_schema.typed_dict_schema(dict(_fields(cls.__declaring__(), handler)), cls_name=cls.__name__)
+        said = core_schema.typed_dict_schema(dict(_fields(cls.__declaring__(), handler)), cls_name=cls.__name__, extra_behavior="allow")
         return _wrapped(cls, partial(_model, cls), said)
     items = core_schema.list_schema(handler.generate_schema((*get_args(source), Any)[0]))
 
@@ -161,7 +161,7 @@ def _fields(cls: type[Model], handler: GetCoreSchemaHandler) -> Iterator[tuple[s
             schema = handler.generate_schema(type_in(cls, hints[name.own]))
         except PydanticSchemaGenerationError:  # files, which are only ever sent
             schema = core_schema.any_schema()
-        if name.default is not None:
+        if not name.required:
             schema = core_schema.with_default_schema(schema, default=dump(name.left_out(), mode="json"))
         yield wire, core_schema.typed_dict_field(schema, required=name.required)
 

@@ -41,7 +41,7 @@ from annotated_types import Ge
 from pydantic import Field
 from typing_extensions import TypeAliasType, TypedDict
 
-from retell_async import BaseModel, Model, Retell, SyncPage
+from retell_async import BaseModel, Model, Retell, SyncPage, types
 from retell_async._core import model
 from retell_async._core.model import decoder
 from retell_async.types import CallAnalysis, CallListResponse, CallResponse, MCPToolDefinition, PhoneCallResponse, ToolParameter
@@ -242,6 +242,24 @@ def test_the_schema_has_the_defaults() -> None:
     said = pydantic.TypeAdapter(Later).json_schema(mode="serialization")
     assert said["properties"] == {"x": {"type": "string", "title": "X", "default": "later"}}
     assert "required" not in said
+
+
+def test_the_schema_says_that_more_fields_may_come_and_that_what_is_left_out_is_none() -> None:
+    class Theirs(retell.BaseModel):
+        a: str
+        b: int | None = None
+
+    class Ours(BaseModel):
+        a: str
+        b: int | None = None
+
+    there, here = Theirs.model_json_schema(), Ours.model_json_schema()
+    assert here | {"title": ""} == there | {"title": ""}
+    assert (here["additionalProperties"], here["properties"]["b"]["default"]) == (True, None)
+    found, expected = types.VoiceResponse.model_json_schema(), retell.types.VoiceResponse.model_json_schema()
+    for name in ("additionalProperties", "required"):
+        assert found[name] == expected[name]
+    assert found["properties"]["accent"] == expected["properties"]["accent"]
 
 
 def configured(**body: Any) -> Callable[[type[Model]], object]:
