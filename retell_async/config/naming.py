@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import attrs
 
-from .bodies import from_answer
-from .kinds import KINDS, Json, Kind, key_of, kind_of, natural, slug
+from .bodies import from_answer, parts_of
+from .kinds import KINDS, Json, Kind, key_of, kind_of, mapped, natural, references, slug
 from .state import Bound, Pending, State, digest
 
 __all__ = ["Snapshot", "engine_of", "match", "named", "outline", "voices_of"]
@@ -48,14 +48,14 @@ def match(files: Mapping[str, Json], snapshot: Snapshot, state: State) -> tuple[
 
     They are those of the state. What the state does not know is found by the name that people know it by, engines by the agents that have
     them, and what was being created when an earlier run ended by what was sent. Where it was found under a name that has no file any more,
-    the file was renamed, and the state is too.
+    the file was renamed, and the state is too. So it is where files took each other's names.
     """
+    doubts = _follow(files, snapshot, state)
     ids = {
         name: bound.id
         for name, bound in state.objects.items()
         if snapshot.get(name, bound.id) is not None and _is_about(name, bound, files)
     }
-    doubts: list[str] = []
     for kind in sorted(KINDS, key=lambda kind: kind.folder in {"llms", "flows", "tests"}):
         wanted = [name for name in files if kind_of(name) is kind and name not in ids]
         taken = {id for name, id in ids.items() if name in files}
@@ -74,6 +74,63 @@ def match(files: Mapping[str, Json], snapshot: Snapshot, state: State) -> tuple[
                 ids[name] = found[0]
                 del free[found[0]]
     return ids, doubts
+
+
+def _follow(files: Mapping[str, Json], snapshot: Snapshot, state: State) -> list[str]:
+    """Let the state follow files that took the names of others which it knows.
+
+    :returns: which files may have, and do not say what the others said besides: either the names in the dashboard were changed, or more was.
+    """
+    former = _former(files, state)
+    moved = {name: before for name, before in former.items() if name in state.objects or before in files}
+    for name, before in [*moved.items()]:
+        engine = next(iter(references(files[name].get("response_engine"))), None)
+        theirs = engine_of(snapshot.get(before, state.objects[before].id) or {})
+        of = None if theirs is None else state.name_of(theirs[1])
+        if engine is not None and of is not None and engine != of and engine not in former and of not in former.values():
+            former[engine] = of
+            if engine in state.objects or of in files:
+                moved[engine] = of
+    other = {name: parts for name, before in moved.items() if (parts := _differing(name, state.objects[before], files, former))}
+    if not other:
+        state.objects = {
+            **{name: bound for name, bound in state.objects.items() if name not in {*moved, *moved.values()}},
+            **{name: state.objects[before] for name, before in moved.items()},
+        }
+        return []
+    return [
+        f"{name}: what {before} was is called so in the account, and {', '.join(parts)} is not what {before} had: "
+        "apply renamed files before other edits of them, or, where the files stand for what they did, change one such name after the other"
+        for name, parts in other.items()
+        if (before := moved[name]) in files or name in moved.values()
+    ]
+
+
+def _former(files: Mapping[str, Json], state: State) -> dict[str, str]:
+    """The names that files had before, as far as what people call the objects tells."""
+
+    def called(name: str) -> str | None:
+        return digest(files.get(name, {}).get(kind_of(name).named or ""))
+
+    was = {
+        name: bound.base[kind.named][0]
+        for name, bound in state.objects.items()
+        if (kind := kind_of(name)).created and kind.named is not None and kind.named in bound.base
+    }
+    left = {name for name, before in was.items() if called(name) != before}
+    found: dict[str, str] = {}
+    for name in [name for name in files if called(name) is not None and (name in left or name not in was)]:
+        of = [other for other in left if kind_of(other) is kind_of(name) and was[other] == called(name)]
+        if len(of) == 1 and of[0] not in found.values():
+            found[name] = of[0]
+    return found
+
+
+def _differing(name: str, before: Bound, files: Mapping[str, Json], former: Mapping[str, str]) -> list[str]:
+    """The settings of a file that are not what another one said when it was last brought together with the account."""
+    parts = parts_of(kind_of(name), mapped(files[name], lambda _, other: former.get(other, other)))
+    said = {part: pair[0] for part, pair in before.base.items() if pair[0] is not None}
+    return [part for part in {**parts, **said} if digest(parts.get(part)) != said.get(part)]
 
 
 def _is_about(name: str, bound: Bound, files: Mapping[str, Json]) -> bool:
