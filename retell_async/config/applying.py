@@ -10,7 +10,7 @@ import attrs
 
 from .._core.errors import APIStatusError, OutcomeUnknownError, RetellError
 from .account import Account, source_fields
-from .bodies import TEXT, UNSEEN, from_answer, parts_of, sent, source_of
+from .bodies import TEXT, UNSEEN, from_answer, parts_of, sent, source_of, upload_path
 from .difference import changes
 from .kinds import FOLDERS, Json, Kind, kind_of
 from .merge import settled
@@ -252,10 +252,9 @@ def _reader(run: Run, name: str) -> Callable[[str], bytes]:
     """Reads files to be uploaded: they are in the folder of the object's name."""
 
     def read(file: str) -> bytes:
-        folder = (run.root / name).resolve()
-        path = (folder / file).resolve()
-        if not path.is_relative_to(folder) or not path.is_file():
-            raise RetellError(f"{name}: {file} is uploaded from {name}/{file}, which is not there: files do not come back from the API")
+        path = upload_path(run.root, name, file)
+        if path is None:
+            raise OutOfDateError(f"{name}/{file} is no longer there, and was when this was planned: plan again")
         return path.read_bytes()
 
     return read

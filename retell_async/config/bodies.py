@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, Self, cast
 
 from .document import known_fields
 from .kinds import Json, Kind, is_own, mapped
 from .values import Token, expand, unmarked
 
-__all__ = ["SOURCES", "TEXT", "UNSEEN", "from_answer", "parts_of", "sent", "source_of", "strange_fields"]
+__all__ = ["SOURCES", "TEXT", "UNSEEN", "Upload", "from_answer", "parts_of", "sent", "source_of", "strange_fields", "upload_path"]
 
 SOURCES: Mapping[str, str] = {"text": "knowledge_base_texts", "url": "knowledge_base_urls", "document": "knowledge_base_files"}
 """The kinds of sources of a knowledge base, and the fields that they are created by."""
@@ -17,6 +19,29 @@ TEXT = "(what it says does not come back from the API)"
 UNSEEN = ("auth_password",)
 """What the API takes and does not show."""
 _TRUNK = "sip_outbound_trunk_config"
+
+
+class Upload(str):
+    """The name of a file of a knowledge base that stands in the folder, and is uploaded from there.
+
+    :param content: what tells what is in it from anything else; the API does not show that.
+    """
+
+    __slots__ = ("content",)
+
+    def __new__(cls, name: str, path: Path) -> Self:
+        made = super().__new__(cls, name)
+        made.content = f"({hashlib.sha256(path.read_bytes()).hexdigest()[:16]})"
+        return made
+
+    content: str
+
+
+def upload_path(root: Path, name: str, file: str) -> Path | None:
+    """Where a file is uploaded from: the folder of the object's name; ``None`` where it is not there."""
+    folder = (root / name).resolve()
+    path = (folder / file).resolve()
+    return path if path.is_relative_to(folder) and path.is_file() else None
 
 
 def from_answer(kind: Kind, answer: Json, name_of: Callable[[str, str], str]) -> Json:
@@ -86,7 +111,10 @@ def _sources(fields: Json) -> Iterator[tuple[str, Any]]:
     for source, field in SOURCES.items():
         named: dict[str, list[Any]] = {}
         for item in cast("list[Any]", fields.get(field) or ()):
-            name, value = (item["title"], item.get("text", TEXT)) if source == "text" else (item, True)
+            if source == "text":
+                name, value = item["title"], item.get("text", TEXT)
+            else:
+                name, value = item, item.content if isinstance(item, Upload) else True
             named.setdefault(f"{source}: {unmarked(name)}", []).append(value)
         for name, values in named.items():  # several of one name are one setting, which nobody can change one of
             yield name, values if len(values) > 1 else values[0]

@@ -130,7 +130,12 @@ class Config:
                     stays += [
                         f"{text}. The file stays as it is, and apply --overwrite {name} gives the account what it says" for text in kept
                     ]
-                taken[part] = side.account if follows else side.file
+                uploaded = part.startswith("document: ") and None not in {side.file, side.account}
+                if follows and uploaded:
+                    notes.append(
+                        f"{name}: {part} stays as it is in the folder, and is taken for what the account has, which does not show it"
+                    )
+                taken[part] = side.account if follows and not uploaded else side.file
                 accepted += [part] if follows else []
             conflicts += [*stays, *keys_apart(name, found.fields)]
             if is_new or mine is not None or name in overwrite or not stays:

@@ -15,6 +15,7 @@ from typing import Any, cast
 import attrs
 
 from .._core.errors import ConfigurationError
+from .bodies import SOURCES, Upload, upload_path
 from .document import Fault, Path as Place, faults_of
 from .kinds import FOLDERS, VOICES, Json, is_name, key_of, kind_of, natural, references
 from .state import digest, replace_file
@@ -43,6 +44,7 @@ _MOST = 500_000
 """As many values may stand in a file, those counted again that anchors repeat."""
 _LONG = 300
 _LINES = 5
+_FILES = SOURCES["document"]
 _BREAKS = frozenset("\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
 _MERGE = re.compile(r"^<{7} .*^={7}$.*^>{7} ", re.MULTILINE | re.DOTALL)
 
@@ -124,11 +126,17 @@ class Folder:
     """The file of the environment."""
     unread: list[str] = attrs.field(factory=list[str])
     """Files that look like settings, and stand where none are read."""
+    uploads: Mapping[str, Mapping[str, Upload]] = attrs.field(factory=dict[str, "Mapping[str, Upload]"])
+    """By knowledge base, those of its files that stand in the folder."""
 
     @property
     def wanted(self) -> dict[str, Json]:
         """The settings of all objects, by their names."""
-        return {name: entry.fields for name, entry in self.entries.items()}
+        wanted = {name: entry.fields for name, entry in self.entries.items()}
+        for name, there in self.uploads.items():
+            if there and _FILES in wanted[name]:
+                wanted[name] = wanted[name] | {_FILES: [there.get(f"{file}", file) for file in wanted[name][_FILES]]}
+        return wanted
 
     def check(self, known: Mapping[str, Iterable[str | int]] | None = None) -> None:
         """Compare all with the pinned document, and look for keys.
@@ -306,7 +314,12 @@ class _Reader:
                 entry.fields |= fields
                 entry.origin |= dict.fromkeys(fields, holder)
         entries = {name: entry for name, entry in loaded.items() if not name.partition("/")[2].startswith("_")}
-        return Folder(self._root, attrs.evolve(environment, values=values), entries, self._problems, over, unread)
+        uploads = {name: self._uploads(name, entry.fields.get(_FILES)) for name, entry in entries.items() if _FILES in entry.fields}
+        return Folder(self._root, attrs.evolve(environment, values=values), entries, self._problems, over, unread, uploads)
+
+    def _uploads(self, name: str, files: object) -> dict[str, Upload]:
+        names = [file for file in cast("list[object]", files) if isinstance(file, str)] if isinstance(files, list) else []
+        return {file: Upload(file, path) for file in names if (path := upload_path(self._root, name, file)) is not None}
 
     def _unread(self) -> list[str]:
         """Files that look like settings and are in no folder of ours; it is wrong where what is meant can be told."""

@@ -79,7 +79,7 @@ def match(files: Mapping[str, Json], snapshot: Snapshot, state: State) -> tuple[
 def _follow(files: Mapping[str, Json], snapshot: Snapshot, state: State) -> list[str]:
     """Let the state follow files that took the names of others which it knows.
 
-    :returns: which files may have, and do not say what the others said besides: either the names in the dashboard were changed, or more was.
+    :returns: which files may have, and do not say what the others said: either what people call the objects was changed, or more was too.
     """
     former = _former(files, state)
     moved = {name: before for name, before in former.items() if name in state.objects or before in files}

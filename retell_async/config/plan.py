@@ -341,6 +341,8 @@ class _Making:
         for part, value in parts.items():
             if source_of(part) is not None and value == TEXT:
                 self.conflicts.append(f"{name}: nobody knows what its source {part!r} says: write it into the file, as text")
+            elif _is_missing(part, value):
+                self.conflicts.append(_missing(name, part))
             elif source_of(part) is not None and isinstance(value, list):
                 self.conflicts.append(_ambiguous(name, part))
         if kind.folder == "knowledge_bases":
@@ -404,6 +406,10 @@ class _Making:
                 return False
             if side.file is None and f"{name}: {part}" not in self.delete:
                 self.notes.append(f"{name}: its source {part!r} is in no file any more, and stays: --delete '{name}: {part}' deletes it")
+                return False
+            if _is_missing(part, side.file):
+                if side.account is None:
+                    self.conflicts.append(_missing(name, part))
                 return False
             return bool(side.file != TEXT)
         field: Mapping[str, Json] = {} if kind.folder == "knowledge_bases" else known_fields(kind, "update")
@@ -508,6 +514,16 @@ def keys_apart(name: str, fields: Json, command: str = "apply") -> Iterator[str]
 
 def _ambiguous(name: str, part: str) -> str:
     return f"{name}: more than one of its sources is {part!r}, which the API does not tell apart: leave one, or give them other names"
+
+
+def _is_missing(part: str, value: Any) -> bool:
+    """Whether a source is a file to be uploaded that is not in the folder."""
+    return part.startswith("document: ") and value is True
+
+
+def _missing(name: str, part: str) -> str:
+    file = f"{name}/{part.removeprefix('document: ')}"
+    return f"{name}: {part!r} is uploaded from {file}, which is not there: files do not come back from the API"
 
 
 def pinned(value: Any) -> Iterator[tuple[str, str, int]]:

@@ -63,7 +63,9 @@ async def test_a_name_that_is_handed_over_with_another_edit_is_a_conflict(tmp_pa
         rename(tmp_path, ("alpha", "old"), ("beta", "alpha"))
         write(tmp_path, {"llms/alpha.yaml": "general_prompt: I am Beta, and better.\n"})
         (conflict,) = (await config.plan()).conflicts
-        assert conflict.startswith("llms/alpha: what llms/beta was is called so in the account, and general_prompt is not what llms/beta had")
+        assert conflict.startswith(
+            "llms/alpha: what llms/beta was is called so in the account, and general_prompt is not what llms/beta had"
+        )
 
 
 async def test_names_in_the_dashboard_that_are_swapped_are_a_conflict(tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ async def test_names_in_the_dashboard_that_are_swapped_are_a_conflict(tmp_path: 
         config, first, second = await two(tmp_path, client)
         files = [tmp_path / f"agents/{name}.yaml" for name in ("alpha", "beta")]
         texts = [file.read_text(encoding="utf-8") for file in files]
-        swapped = [text.replace(f"name: {old}", f"name: {new}") for text, old, new in zip(texts, ("Alpha", "Beta"), ("Beta", "Alpha"))]
+        swapped = [texts[0].replace("name: Alpha", "name: Beta"), texts[1].replace("name: Beta", "name: Alpha")]
         for file, text in zip(files, swapped, strict=True):
             file.write_text(text, encoding="utf-8")
         assert (await config.plan()).status == 1
