@@ -20,6 +20,7 @@ __all__ = [
     "is_secret",
     "mask",
     "mask_address",
+    "mask_keys",
     "mask_start",
     "mask_text",
     "masked",
@@ -92,8 +93,12 @@ def mask(value: str) -> str:
 
 def mask_text(text: str) -> str:
     """Mask every phone number and API key in a text, and in a URL what stands before its host and the secrets in its query."""
-    text = _QUERY.sub(r"\1=***", _USER_INFO.sub("***", _API_KEY.sub("***", text)))
-    return _NATIONAL.sub(_masked_national, _PHONE.sub(_masked_number, text))
+    return _NATIONAL.sub(_masked_national, _PHONE.sub(_masked_number, mask_keys(text)))
+
+
+def mask_keys(text: str) -> str:
+    """Mask what `mask_text` masks, save for phone numbers."""
+    return _QUERY.sub(r"\1=***", _USER_INFO.sub("***", _API_KEY.sub("***", text)))
 
 
 def mask_address(address: Path | str) -> str:

@@ -14,7 +14,7 @@ import attrs
 import click
 
 from ..._core.json import field_at
-from ..._core.masking import is_secret, masked
+from ..._core.masking import is_secret, mask_keys, masked
 from ..._core.model import Keyed, Many, Mapped, One, Spec, Tagged, declared, lookup
 from ..times import plain
 from .table import Json
@@ -145,7 +145,7 @@ def without_secrets(value: Any, name: str = "") -> Any:
         return {key: "***" if is_secret(key, name) else without_secrets(field, key) for key, field in fields.items()}
     if isinstance(value, list):
         return list(map(partial(without_secrets, name=name), value))  # pyright: ignore[reportUnknownArgumentType]
-    return value
+    return mask_keys(value) if isinstance(value, str) else value
 
 
 def rows(item: Mapping[str, Any], style: Style, before: str = "") -> Iterable[tuple[str, str]]:

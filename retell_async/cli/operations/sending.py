@@ -30,7 +30,7 @@ from ..._core.errors import (
     RateLimitError,
     RetellError,
 )
-from ..._core.masking import mask_text
+from ..._core.masking import mask_keys, mask_text
 from ..._core.model import Model
 from ..profiles import SANDBOX, Profile
 from ..times import plain
@@ -382,7 +382,7 @@ async def dry_run(sending: Sending) -> None:
 
 
 def _print_request(request: Any, arguments: Json) -> None:
-    click.echo(f"{request.method} {request.url}")
+    click.echo(f"{request.method} {mask_keys(str(request.url))}")
     content = request.content
     if not content:
         return

@@ -107,6 +107,19 @@ def test_a_dry_run_sends_nothing_and_needs_no_key(account: Account, monkeypatch:
     assert account.local.requests() == []
 
 
+def test_a_dry_run_has_no_keys_in_texts_either(account: Account) -> None:
+    url = "https://u:hush@crm.example/h?api_key=hush5678"
+    tools = (
+        f'[{{"type": "custom", "name": "t", "description": "d", "parameters": {{"type": "object", "properties": {{}}}}, "url": "{url}"}}]'
+    )
+    for arguments in (["--general-tools", tools], ["--general-prompt", f"Look at {url} for +14155550100"]):
+        done = account.run("llm", "create", *arguments, "--dry-run")
+        assert done.exit_code == 0, done.output
+        assert "hush" not in done.output
+        assert "https://***@crm.example/h?api_key=***" in done.stdout
+    assert "+14155550100" in done.stdout
+
+
 def test_an_unknown_outcome_is_its_own_status_and_says_what_to_do(account: Account) -> None:
     account.local.fault("timeout", operation="createPhoneCall", acted=True)
     done = account.place(NUMBER)
