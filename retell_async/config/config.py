@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -59,8 +59,10 @@ class _Read:
     ids: dict[str, str]
     names: dict[str, str]
     account: dict[str, Found]
-    doubts: list[str]
+    doubts: Mapping[str, Collection[str]]
+    """What matching them left open, with the ids that it is about."""
     vault: Vault
+    warnings: list[str]
 
     def name_of(self, _: str, id: str) -> str:
         """The name of what an id in an answer refers to."""
@@ -99,10 +101,13 @@ class Config:
         read = await self._read(every=True)
         self._refuse_broken(read.folder)
         chosen = self._chosen(read, names)
+        ids = {read.account[name].id for name in chosen}
+        if doubts := [text for text, about in read.doubts.items() if ids.intersection(about)]:
+            return Pulled((), {}, (*doubts,), ("nothing is written before that is said: it would be second files of the same objects",))
         tell_git(self.root)
         written: list[str] = []
         conflicts = [*read.doubts] if not names else []
-        notes: list[str] = []
+        notes = [*read.warnings]
         for name in chosen:
             found, bound = read.account[name], read.state.objects.get(name)
             mine = bound.base if bound is not None and bound.id == found.id else None
@@ -177,7 +182,7 @@ class Config:
         :raises APIError: the API refused a step, or nobody knows whether it was carried out. What was done is in the state, and the next
             plan goes on from there.
         """
-        read = await self._checked()
+        read = await self._checked(adopt=isinstance(plan, Plan) and plan.adopt)
         if isinstance(plan, Plan):
             now = self._plan(read, plan.only, plan.overwrite, plan.delete, plan.adopt)
         else:
@@ -282,7 +287,7 @@ class Config:
         """
         if target.root.resolve() != self.root.resolve():
             raise ConfigurationError("environments are promoted within one folder")
-        read, other = await self._checked(), await target._checked()
+        read, other = await self._checked(), await target._checked(adopt=True)
         if read.state.workspace == other.state.workspace and read.snapshot == other.snapshot:
             raise ConfigurationError(
                 f"{self.environment} and {target.environment} are one account: "
@@ -391,7 +396,7 @@ class Config:
 
     # What both sides are, read once.
 
-    async def _read(self, *, every: bool = False) -> _Read:
+    async def _read(self, *, every: bool = False, adopt: bool = False) -> _Read:
         folder, state = read_folder(self.root, self.environment, writing=every), read_state(self.root, self.environment)
         workspace = await self._account.workspace()
         if state.workspace is not None and workspace is not None and state.workspace != workspace:
@@ -400,11 +405,12 @@ class Config:
             )
         state.workspace = workspace or state.workspace
         snapshot = await self._account.snapshot()
+        warnings = [] if adopt else [*self._take_along(state, snapshot)]
         ids, doubts = match(folder.wanted, snapshot, state)
         known = {id: name for name, id in ids.items()}
         names = named(snapshot, known, folder.entries) if every else known
         vault = Vault(self._variables, frozenset(_keys_of([*folder.wanted.values()])))
-        read = _Read(folder, state, snapshot, ids, names, {}, doubts, vault)
+        read = _Read(folder, state, snapshot, ids, names, {}, doubts, vault, warnings)
         ordered = sorted(names.items(), key=lambda one: (list(FOLDERS).index(one[1].partition("/")[0]), natural(one[1])))
         for _ in range(2):
             for id, name in ordered:
@@ -451,10 +457,10 @@ class Config:
                     f"{name} is not {what}: {', '.join(unready)} is not in the account as the files say: plan and apply first"
                 )
 
-    async def _checked(self) -> _Read:
+    async def _checked(self, *, adopt: bool = False) -> _Read:
         if not self.root.is_dir():
             raise ConfigurationError(f"{self.root}: there is no such folder: pull makes it")
-        read = await self._read()
+        read = await self._read(adopt=adopt)
         read.folder.check({name: _strange(kind_of(name), found.fields) for name, found in read.account.items()})
         return read
 
@@ -479,9 +485,21 @@ class Config:
                 *(text for step in plan.steps for text in _of_one_account(read.folder, step.name, step.parts)),
                 *_missing_keys(plan, read.vault.environment),
             ),
-            warnings=(*plan.warnings, *([] if adopt else self._about_environment(read.state))),
+            warnings=(*plan.warnings, *([] if adopt else (*read.warnings, *self._about_environment(read.state)))),
             notes=(*plan.notes, *([] if only else (*_without_files(read), *_unread(read.folder))), *_about_keys(read.vault)),
         )
+
+    def _take_along(self, state: State, snapshot: Snapshot) -> Iterator[str]:
+        """Go on from what is known of the same workspace under other names: what has no name there would be made anew."""
+        ids = {id for there in snapshot.objects.values() for id in there}
+        for name in environments_of(self.root):
+            other = read_state(self.root, name)
+            shared = name != self.environment and other.workspace is not None and other.workspace == state.workspace
+            if shared and state.take_along(other, ids):
+                yield (
+                    f"the environment {self.environment} is new, and its workspace is that of {name}: it goes on from there. "
+                    "Is this the account that you mean? --env says which"
+                )
 
     def _about_environment(self, state: State) -> Iterable[str]:
         """That this may be another account than the one that is meant."""

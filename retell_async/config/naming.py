@@ -43,14 +43,14 @@ def engine_of(answer: Json) -> tuple[str, str] | None:
     return None if found is None else (found[0], engine[found[1]])
 
 
-def match(files: Mapping[str, Json], snapshot: Snapshot, state: State) -> tuple[dict[str, str], list[str]]:
-    """The ids of the objects that files are about, by name, and what is in doubt.
+def match(files: Mapping[str, Json], snapshot: Snapshot, state: State) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The ids of the objects that files are about, by name, and what is in doubt, with the ids that it may be.
 
     They are those of the state. What the state does not know is found by the name that people know it by, engines by the agents that have
     them, and what was being created when an earlier run ended by what was sent. Where it was found under a name that has no file any more,
     the file was renamed, and the state is too. So it is where files took each other's names.
     """
-    doubts = _follow(files, snapshot, state)
+    doubts: dict[str, list[str]] = {text: [] for text in _follow(files, snapshot, state)}
     ids = {
         name: bound.id
         for name, bound in state.objects.items()
@@ -64,9 +64,8 @@ def match(files: Mapping[str, Json], snapshot: Snapshot, state: State) -> tuple[
             found = list(_found(kind, name, files, free, ids, snapshot, state.pending.get(name)))
             rivals = [other for other in wanted if kind.named and files[other].get(kind.named) == files[name].get(kind.named)]
             if len(found) > 1 or (found and len(rivals) > 1 and name not in state.pending):
-                doubts.append(
-                    f"{name}: the account has {len(found)} that it may be: say which with `import {name} ID`, of {', '.join(found)}"
-                )
+                several = f"{name}: the account has {len(found)} that it may be"
+                doubts[f"{several}: say which with `import {name} ID`, of {', '.join(found)}"] = found
             elif found:
                 for before in [other for other, id in ids.items() if id == found[0]]:
                     state.objects[name] = state.objects.pop(before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -69,6 +70,24 @@ class State:
     workspace: str | None = None
     """Which workspace it is about, where the API said so."""
 
+    def take_along(self, other: State, ids: Collection[str]) -> bool:
+        """Go on from what is known of the same workspace as another environment, as far as nothing is known of it here.
+
+        :param ids: of what the workspace holds.
+        :returns: whether nothing at all was known here.
+        """
+        known = {bound.id for bound in self.objects.values()}
+        found = {
+            name: Bound(bound.id, dict(bound.base))
+            for name, bound in other.objects.items()
+            if name not in self.objects and bound.id in ids and bound.id not in known
+        }
+        begun = {name: one for name, one in other.pending.items() if name not in self.objects}
+        is_new = bool(found) and not self.objects
+        self.objects |= found
+        self.pending = begun | self.pending
+        return is_new
+
     def name_of(self, id: str) -> str | None:
         return next((name for name, bound in self.objects.items() if bound.id == id), None)
 
@@ -97,11 +116,11 @@ def read_state(root: Path, environment: str) -> State:
 
 
 def environments_of(root: Path) -> list[str]:
-    """The environments in which anything was ever brought together.
+    """The environments in which anything was ever brought together, or begun.
 
     :raises ConfigurationError: the file cannot be read.
     """
-    return [name for name, said in _read(root).get("environments", {}).items() if said.get("objects")]
+    return [name for name, said in _read(root).get("environments", {}).items() if said.get("objects") or said.get("pending")]
 
 
 def write_state(root: Path, environment: str, state: State) -> None:

@@ -112,11 +112,10 @@ def test_a_dry_run_has_no_keys_in_texts_either(account: Account) -> None:
     tools = (
         f'[{{"type": "custom", "name": "t", "description": "d", "parameters": {{"type": "object", "properties": {{}}}}, "url": "{url}"}}]'
     )
-    for arguments in (["--general-tools", tools], ["--general-prompt", f"Look at {url} for +14155550100"]):
-        done = account.run("llm", "create", *arguments, "--dry-run")
-        assert done.exit_code == 0, done.output
-        assert "hush" not in done.output
-        assert "https://***@crm.example/h?api_key=***" in done.stdout
+    done = account.run("llm", "create", "--general-tools", tools, "--general-prompt", f"Look at {url} for +14155550100", "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "hush" not in done.output
+    assert done.stdout.count("https://***@crm.example/h?api_key=***") == 2
     assert "+14155550100" in done.stdout
 
 
