@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from ..config.kinds import FOLDERS
 from ..config.state import FILE, replace_file
 from .files import WRITTEN, written
 from .operations.command import Group
-from .operations.sending import carried_out, confirm
+from .operations.sending import UNKNOWN, Failed, carried_out, confirm, interruptible
 from .profiles import DEFAULT, Profile
 from .times import counted, plain
 
@@ -31,6 +32,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 _CHANGES = 2
+_BEGUN = "retell_async.config.begun"
+_GOES_ON = "run it again, it goes on from there"
 _NAMES = click.argument("names", nargs=-1, metavar="[NAME]...")
 
 
@@ -82,7 +85,47 @@ def _run(ctx: click.Context, use: Callable[[Config], Awaitable[T]], environment:
         async with _opened(folder, environment or named, profile) as opened:
             return await use(opened)
 
-    return anyio.run(run)
+    try:
+        return anyio.run(interruptible, run)
+    except KeyboardInterrupt:
+        if (begun := ctx.meta.get(_BEGUN)) is None:
+            raise
+        raise Failed(
+            f"{ctx.command_path} was given up on its way. What it said above is done, and what comes next may be: {begun}", UNKNOWN
+        ) from None
+
+
+@contextmanager
+def _changing(then: str) -> Generator[None]:
+    """The account is changed from here on.
+
+    :param then: what to do where that is given up on its way.
+    """
+    click.get_current_context().meta[_BEGUN] = then
+    yield
+    del click.get_current_context().meta[_BEGUN]
+
+
+class _Done:
+    """Says each step once it is carried out. That it cannot be said stops none of those that follow, and is raised after them."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._unsaid: OSError | None = None
+
+    def __call__(self, line: str) -> None:
+        self._lines.append(line)
+        try:
+            _say([line])
+            sys.stdout.flush()
+        except OSError as error:
+            self._unsaid = self._unsaid or error
+
+    def end(self, what: str) -> None:
+        if self._lines:
+            carried_out(f"{what}: {'; '.join(self._lines)}.")
+        if self._unsaid is not None:
+            raise self._unsaid
 
 
 class _opened:  # noqa: N801 - used like a function
@@ -229,10 +272,9 @@ async def _carried_out(opened: Config, made: Plan, yes: bool) -> None:
         raise ConfigurationError("nothing was applied: there are conflicts")
     if made.steps and not yes:
         confirm("Apply this?")
-    applied = await opened.apply(made)
-    if applied.done:
-        carried_out(f"Applied: {'; '.join(applied.done)}.")
-    _say(applied.done)
+    with _changing(_GOES_ON):
+        applied = await opened.apply(made, told=(done := _Done()))
+    done.end("Applied")
     _say(f"warning: {text}" for text in applied.warnings)
 
 
@@ -255,7 +297,8 @@ def promote(ctx: click.Context, source: str, target: str, overwrite: Collection[
                 _say(await other.canary(share, dry_run=True))
                 if not yes:
                     confirm("Let drafts answer these calls?")
-                await other.canary(share)
+                with _changing("plan shows which numbers share their calls"):
+                    await other.canary(share)
 
     _run(ctx, run, source)
 
@@ -284,12 +327,13 @@ def publish(ctx: click.Context, names: Sequence[str], title: str | None, yes: bo
                 return []
             _say(wanted)
             confirm("Publish this?")
-        return await opened.publish(names, title=title)
+        with _changing(_GOES_ON):
+            published = await opened.publish(names, title=title, told=(done := _Done()))
+        done.end("Published")
+        return published
 
-    published = _run(ctx, run)
-    if published:
-        carried_out(f"Published: {'; '.join(published)}.")
-    _say(published or ["nothing to publish"])
+    if not _run(ctx, run):
+        _say(["nothing to publish"])
 
 
 @config.command()
@@ -316,7 +360,8 @@ async def _restored(opened: Config, name: str, version: int, yes: bool) -> Pulle
     if not yes and (live := (await opened.restore_version(name, version, dry_run=True)).notes):
         _say(live)
         confirm(f"Make a draft of version {version}?")
-    return await opened.restore_version(name, version)
+    with _changing(f"plan shows whether {name} has the draft; pull --overwrite {name} takes it into the files"):
+        return await opened.restore_version(name, version)
 
 
 @config.command()

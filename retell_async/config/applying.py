@@ -55,11 +55,18 @@ class Run:
     vault: Vault
     save: Callable[[], None]
     root: Path
+    told: Callable[[str], None] = attrs.field(default=lambda _: None)
+    """Called with a line for each step."""
     applied: Applied = attrs.field(factory=Applied)
     made: set[str] = attrs.field(factory=set[str])
     """Ids of what this run created."""
     written: dict[str, dict[str, str | None]] = attrs.field(factory=dict[str, "dict[str, str | None]"])
     """What objects have since this run wrote them, as digests."""
+
+    def did(self, what: str) -> None:
+        """Say that a step was carried out, whatever goes wrong from then on."""
+        self.applied.done.append(what)
+        self.told(what)
 
     def parts(self, name: str, answer: Json) -> Json:
         """The settings in an answer."""
@@ -121,6 +128,7 @@ async def _create(step: Step, run: Run) -> None:
         run.save()
         raise
     id: str = answer[kind.id]
+    run.did(f"created {name}")
     run.ids[name] = id
     run.made.add(id)
     account = _with_sources(kind, run.parts(name, answer), step.parts)
@@ -128,7 +136,6 @@ async def _create(step: Step, run: Run) -> None:
     del run.state.pending[name]
     run.save()
     run.written[name] = {part: digest(value) for part, value in account.items()}
-    run.applied.done.append(f"created {name}")
 
 
 def _outline(kind: Kind, parts: Json) -> dict[str, str | None]:
@@ -164,6 +171,8 @@ async def _update(step: Step, plan: Plan, run: Run) -> None:
             body = {"response_engine": before["response_engine"] | {"version": latest["version"]}} | body
         whole = body if kind.folder != "tests" else from_answer(kind, before, lambda _, other: other) | body  # all of it is put
         after = run.parts(name, await run.account.update(kind, id, whole, version))
+    engine = () if step.behind is None else (f"the latest version of {step.behind.engine}",)
+    run.did(f"updated {name}: {', '.join((*engine, *step.parts))}")
     missed = [
         part
         for part, value in step.parts.items()
@@ -177,8 +186,6 @@ async def _update(step: Step, plan: Plan, run: Run) -> None:
     run.state.pending.pop(name, None)
     run.save()
     run.written[name] = {part: digest(value) for part, value in after.items()}
-    engine = () if step.behind is None else (f"the latest version of {step.behind.engine}",)
-    run.applied.done.append(f"updated {name}: {', '.join((*engine, *step.parts))}")
 
 
 async def _draft(run: Run, name: str, published: Json) -> Json:
@@ -218,9 +225,9 @@ async def _update_engine(step: Step, plan: Plan, run: Run, body: Json) -> Json:
 async def _delete(step: Step, plan: Plan, run: Run) -> None:
     await _unchanged(step, plan, run)
     await run.account.delete(kind_of(step.name), run.ids[step.name])
+    run.did(f"deleted {step.name}")
     run.state.objects.pop(step.name, None)
     run.save()
-    run.applied.done.append(f"deleted {step.name}")
 
 
 async def _unchanged(step: Step, plan: Plan, run: Run) -> Json:

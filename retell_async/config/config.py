@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -173,10 +173,11 @@ class Config:
         """
         return self._plan(await self._checked(), names, overwrite, delete)
 
-    async def apply(self, plan: Plan | str) -> Applied:
+    async def apply(self, plan: Plan | str, *, told: Callable[[str], None] = lambda _: None) -> Applied:
         """Carry out a plan. Agents, LLMs and flows get drafts, and nothing is published; what has no drafts is changed for calls at once.
 
         :param plan: the plan, or the `digest` of one that was made of the same files with no names given.
+        :param told: called with a line for each step, once it is carried out.
         :raises OutOfDateError: the files or the account are no longer what the plan was made of.
         :raises ConfigurationError: the plan has conflicts, or a key is missing in the environment.
         :raises APIError: the API refused a step, or nobody knows whether it was carried out. What was done is in the state, and the next
@@ -202,7 +203,9 @@ class Config:
                 read.state.pending.pop(name, None)
         self._save(read.state)
         ids = read.ids | {f"{VOICES}/{name}": id for id, name in read.snapshot.voices.items()}
-        run = Run(self._account, read.snapshot, read.folder.wanted, read.state, ids, read.vault, lambda: self._save(read.state), self.root)
+        run = Run(
+            self._account, read.snapshot, read.folder.wanted, read.state, ids, read.vault, lambda: self._save(read.state), self.root, told
+        )
         return await apply_plan(now, run)
 
     async def bind(self, name: str, id: str) -> None:
@@ -236,12 +239,15 @@ class Config:
                 )
             self._save(read.state)
 
-    async def publish(self, names: Collection[str] = (), *, title: str | None = None, dry_run: bool = False) -> list[str]:
+    async def publish(
+        self, names: Collection[str] = (), *, title: str | None = None, dry_run: bool = False, told: Callable[[str], None] = lambda _: None
+    ) -> list[str]:
         """Publish drafts of agents, with their engines.
 
         :param names: the agents; all that have a file and a draft unless given.
         :param title: what the versions are called.
         :param dry_run: whether nothing is published, and only told.
+        :param told: called with what is returned of each, once it is published.
         :raises ConfigurationError: the draft is not what the files say.
         :returns: what was published, with the versions, and which numbers name another one by its number.
         """
@@ -257,6 +263,7 @@ class Config:
             if not dry_run:
                 await self._account.publish(kind_of(name), found.id, version, title)
             done.append(f"{name}: version {version}{_still_bound(read, name, version)}")
+            told(done[-1])
         return done
 
     async def backup(self, path: Path | None = None) -> Path:

@@ -148,10 +148,14 @@ def replace_file(path: Path, content: bytes, mode: int | None = None) -> None:
     """Write a file whole or not at all: one that was there stays until then, and keeps its permissions.
 
     :param mode: the permissions, whatever they were.
+    :raises ConfigurationError: it cannot be written, as where the disk is full.
     """
-    path.resolve().parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path, mode) as beside:
-        beside.write_bytes(content)
+    try:
+        path.resolve().parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, mode) as beside:
+            beside.write_bytes(content)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def _read(root: Path) -> Json:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import subprocess
 import sys
 from copy import deepcopy
@@ -307,3 +310,51 @@ def test_a_plan_does_not_overwrite_what_it_is_made_of(local: LocalRetell, name: 
     assert (code, output.startswith(f"Error: {name}: it would be overwritten, and it is read here")) == (1, True)
     assert Path(name).read_text() == before
     assert [run("plan", "--out", "retell/plan")[0] for _ in range(2)] == [0, 0]
+
+
+@pytest.mark.soak
+@pytest.mark.parallel
+@pytest.mark.needs("signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_given_up_says_what_it_did(tmp_path: Path, number: signal.Signals) -> None:
+    found = LocalRetell()
+    for name in ("a", "b"):
+        (tmp_path / "retell/llms").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"retell/llms/{name}.yaml").write_text(f"general_prompt: {name}\n", encoding="utf-8")
+    with found.serving() as url:
+        command = [sys.executable, "-m", "retell_async.cli", "config", "apply", "--yes"]
+        environment = {**os.environ, "RETELL_API_KEY": "key", "RETELL_BASE_URL": url}
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stdout is not None
+        found.fault("latency", operation="createRetellLLM", seconds=1)
+        while process.stdout.readline() != "created llms/a\n":
+            assert process.poll() is None
+        process.send_signal(number)
+        _, said = process.communicate(timeout=20)
+    assert (process.returncode, "What it said above is done" in said) == (3, True), said
+    assert "run it again, it goes on from there" in said
+
+
+def test_what_was_applied_is_told_though_the_state_cannot_be_written(
+    local: LocalRetell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "retell/llms").mkdir(parents=True)
+    for name in ("a", "b"):
+        (tmp_path / f"retell/llms/{name}.yaml").write_text(f"general_prompt: {name} is new\n", encoding="utf-8")
+    sync, writes = os.fsync, [0]
+
+    def full(descriptor: int) -> None:
+        writes[0] += 1
+        if writes[0] == 3:  # the first says what is begun
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    monkeypatch.setattr("os.fsync", full)
+    code, output = run("apply", "--yes")
+    assert (code, "created llms/a\n" in output, "Traceback" in output) == (1, True, False)
+    assert "retell.state.json cannot be written: No space left on device" in output
+    monkeypatch.undo()
+    monkeypatch.setattr(profiles.Profile, "client", lambda _: local.client())
+    monkeypatch.chdir(tmp_path)
+    code, output = run("apply", "--yes")
+    assert (code, "created llms/b\n" in output, "created llms/a" in output) == (0, True, False)

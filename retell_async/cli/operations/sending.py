@@ -51,6 +51,7 @@ __all__ = [
     "dry_run",
     "done",
     "fail",
+    "interruptible",
     "keyed",
     "look",
     "retrieved",
@@ -183,7 +184,7 @@ def run(operation: Operation, arguments: Mapping[str, Any], function: Callable[.
     :raises Failed: one of these came while it was on its way, and it may have been carried out, or after it was.
     """
     try:
-        return anyio.run(_interruptible, function, *given)
+        return anyio.run(interruptible, function, *given)
     except KeyboardInterrupt:
         if (what := done()) is not None:
             raise Failed(f"{what} It was given up before all of it was printed.", UNTOLD) from None
@@ -194,7 +195,8 @@ def run(operation: Operation, arguments: Mapping[str, Any], function: Callable[.
         ) from None
 
 
-async def _interruptible(function: Callable[..., Awaitable[T]], *given: Any) -> T:
+async def interruptible(function: Callable[..., Awaitable[T]], *given: Any) -> T:
+    """Run what SIGTERM and SIGHUP end as Ctrl-C does."""
     with anyio.CancelScope() as scope:
         for number in _SIGNALS:
             if signal.getsignal(number) is signal.SIG_DFL:  # under nohup SIGHUP is to be ignored
