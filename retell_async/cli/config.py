@@ -298,7 +298,11 @@ def promote(ctx: click.Context, source: str, target: str, overwrite: Collection[
                 if not yes:
                     confirm("Let drafts answer these calls?")
                 with _changing("plan shows which numbers share their calls"):
-                    await other.canary(share)
+                    shared = await other.canary(share)
+                numbers = [line.partition(":")[0] for line in shared]
+                ended = "".join(f" --overwrite {number}" for number in numbers)
+                _say([f"drafts answer these calls now: --env {target} publish gives them the others too"])
+                _say([f"it ends without that by --env {target} apply {' '.join(numbers)}{ended}"])
 
     _run(ctx, run, source)
 

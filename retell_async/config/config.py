@@ -344,7 +344,12 @@ class Config:
                     writes.append((name, found.id, bindings))
                     done.append(f"{name}: {share * 100:g}% of {', '.join(bindings)}")
         if not done:
-            raise ConfigurationError("no number has an agent with a draft after a published version: apply first, then try the draft")
+            raise ConfigurationError(
+                f"no calls are shared: no number has an agent of which there is a draft after a published version ({', '.join(versions)}): "
+                "publish gives the drafts to calls"
+                if versions
+                else "no calls are shared: no agent has a draft after a published version: publish the first one, and apply a change of it"
+            )
         self._refuse_open(read, sorted(tried, key=natural), "tried")
         ids = {name: found.id for name, found in read.account.items()}
         for name, id, bindings in [] if dry_run else writes:
@@ -383,7 +388,8 @@ class Config:
             )
         if dry_run:
             return Pulled((), {}, notes=(*told,))
-        await self._account.draft(kind_of(name), found.id, version)
+        draft = await self._account.draft(kind_of(name), found.id, version)
+        told.insert(0, f"{name}: version {draft['version']} is a draft with the settings of version {version}: publish {name} comes next")
         pulled = await self.pull([name], overwrite=[name, *engine])
         pulled = attrs.evolve(pulled, notes=(*pulled.notes, *told))
         own: Json = then.get("response_engine") or {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias, cast
 
 import attrs
@@ -192,6 +193,8 @@ def make_plan(
         making.look_at(name)
     making.check_named([*only, *overwrite])
     making.look_at_calls()
+    if only:
+        making.check_missing(only)
     steps = [*making.ordered(), *making.deletions]
     shown = {
         name: {part: digest(value) for part, value in parts_of(kind_of(name), account[name].fields).items()}
@@ -305,8 +308,17 @@ class _Making:
             return [step.name]
         return [*dict.fromkeys((*step.drafts, *self.calls.drafted_with(step.name)))] if folder in {"llms", "flows"} else []
 
+    def check_missing(self, only: Collection[str]) -> None:
+        """Refuse what needs something that is not in the account, and that this plan is not about."""
+        for name, step in self.wanted.items():
+            if missing := [one for one in references(step.parts) if one in self.files and one not in self.account and one not in only]:
+                self.conflicts.append(f"{name}: {', '.join(missing)} is not in the account yet: name it too, or apply it first")
+
     def check_named(self, names: Iterable[str]) -> None:
-        self.conflicts += [f"there is no {name}" for name in names if name not in self.files and name not in self.state.objects]
+        known = [*dict.fromkeys((*self.files, *self.state.objects))]
+        for name in [name for name in names if name not in known]:
+            near = ", ".join(one for one in known if one.endswith(f"/{PurePosixPath(name).stem}"))
+            self.conflicts.append(f"there is no {name}{near and f': is it {near}?'}")
         for name in self.delete:
             if ": " in name:
                 owner, _, part = name.partition(": ")

@@ -124,7 +124,7 @@ def test_promote(local: LocalRetell, tmp_path: Path, monkeypatch: pytest.MonkeyP
     code, output = run("promote", "staging", "prod", "--yes", **keys)
     assert (code, output.splitlines()[-1]) == (0, "prod: nothing to do")
     assert run("promote", "staging", "prod", "--yes", "--canary", "some", **keys)[1] == "Error: --canary 'some' is no share: write 10%\n"
-    assert "no number has an agent with a draft" in run("promote", "staging", "prod", "--yes", "--canary", "10%", **keys)[1]
+    assert "no calls are shared" in run("promote", "staging", "prod", "--yes", "--canary", "10%", **keys)[1]
     agent = next(iter(other.sandbox.store.agents))
     agent.published.add(0)
     agent.write(agent.latest | {"is_published": True})
@@ -134,7 +134,8 @@ def test_promote(local: LocalRetell, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert code == 1
     assert "Let drafts answer these calls?" in output
     assert next(iter(other.sandbox.store.numbers)).latest == before
-    assert run("promote", "staging", "prod", "--canary", "10%", text="y\n", **keys)[0] == 0
+    code, output = run("promote", "staging", "prod", "--canary", "10%", text="y\n", **keys)
+    assert (code, output.splitlines()[-2]) == (0, "drafts answer these calls now: --env prod publish gives them the others too")
     weights = [(one["agent_version"], one["weight"]) for one in next(iter(other.sandbox.store.numbers)).latest["inbound_agents"]]
     assert (made.agent_id, weights) == (agent.id, [("latest_published", 0.9), (1, 0.1)])
 

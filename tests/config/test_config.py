@@ -208,7 +208,7 @@ async def test_promotion_and_canary(tmp_path: Path) -> None:
         await other.publish()
         await other.apply(await other.plan(overwrite=["phone_numbers/main"]))
         assert number.latest["inbound_agents"] == [{"agent_id": there, "weight": 1}]
-        with pytest.raises(ConfigurationError, match="no number has an agent with a draft"):
+        with pytest.raises(ConfigurationError, match="no calls are shared: no agent has a draft"):
             await other.canary(0.1)
 
 

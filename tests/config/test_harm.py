@@ -311,6 +311,30 @@ async def test_what_somebody_made_in_the_account_is_said(tmp_path: Path) -> None
         assert "no file is about, and no plan changes: 1 llms, 1 agents" in (await config.plan()).notes[0]
 
 
+async def test_a_plan_of_some_refuses_what_needs_others(tmp_path: Path) -> None:
+    local = LocalRetell()
+    async with local.client() as client:
+        engine = "response_engine: {type: retell-llm, llm_id: llms/a}\n"
+        write(tmp_path, {"llms/a.yaml": "general_prompt: a\n", "agents/a.yaml": f"agent_name: A\nvoice_id: retell-Cimo\n{engine}"})
+        config = Config(tmp_path, client)
+        assert (await config.plan(["agents/a"])).conflicts == (
+            "agents/a: llms/a is not in the account yet: name it too, or apply it first",
+        )
+        await config.apply(await config.plan(["agents/a", "llms/a"]))
+        assert (await config.plan(["agents/a"])).status == 0
+
+
+@pytest.mark.parametrize("name", ["a", "retell/agents/a.yaml", "agents/a.yaml", "agent/a"])
+async def test_a_name_as_a_shell_completes_it(tmp_path: Path, name: str) -> None:
+    local = LocalRetell()
+    async with local.client() as client:
+        write(
+            tmp_path,
+            {"agents/a.yaml": "agent_name: A\nvoice_id: retell-Cimo\nresponse_engine: {type: custom-llm, llm_websocket_url: wss://a}\n"},
+        )
+        assert (await Config(tmp_path, client).plan([name])).conflicts == (f"there is no {name}: is it agents/a?",)
+
+
 async def test_a_version_that_does_not_name_its_engine_is_a_conflict(tmp_path: Path) -> None:
     local = LocalRetell()
     async with local.client() as client:
@@ -319,7 +343,9 @@ async def test_a_version_that_does_not_name_its_engine_is_a_conflict(tmp_path: P
         config = Config(tmp_path, client)
         await config.apply(await config.plan())
         await config.publish()
-        assert (await config.restore_version("agents/a", 0)).conflicts == ()
+        restored = await config.restore_version("agents/a", 0)
+        assert restored.conflicts == ()
+        assert "agents/a: version 1 is a draft with the settings of version 0: publish agents/a comes next" in restored.notes
         write(tmp_path, {"llms/a.yaml": "general_prompt: bad\n"})
         with pytest.raises(ConfigurationError, match="edits of llms/a would be lost"):
             await config.restore_version("agents/a", 0)
