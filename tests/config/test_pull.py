@@ -268,7 +268,7 @@ async def test_a_disk_that_is_full_leaves_files_whole(tmp_path: Path, monkeypatc
 
         with monkeypatch.context() as patched:
             patched.setattr("os.fsync", full)
-            with pytest.raises(ConfigurationError, match="alpha.yaml cannot be written: No space"):
+            with pytest.raises(ConfigurationError, match=r"alpha\.yaml cannot be written: No space"):
                 await config.pull()
         assert contents(tmp_path) == before
         assert (await config.pull()).written == ("llms/alpha",)
