@@ -17,9 +17,10 @@ from .naming import Snapshot
 from .state import FILE, replace_file
 from .values import pieces
 
-__all__ = ["BACKUPS", "back_up", "files_at", "is_taken_along", "tell_git"]
+__all__ = ["BACKUPS", "back_up", "files_at", "is_taken_along", "states_before", "tell_git"]
 
 BACKUPS = ".backups"
+_LATEST = 20
 _KEPT = (*FOLDERS, "environments")
 
 
@@ -78,6 +79,15 @@ def _texts_of(name: str, content: bytes) -> list[str]:
         return []
     found = [token.name for _, _, token in pieces(content.decode(errors="replace"), lambda _: None) if token and token.kind == "file"]
     return [normpath(f"{PurePosixPath(name).parent / text}") for text in found]
+
+
+def states_before(root: Path) -> list[bytes]:
+    """The file of the state as the latest commits have it, newest first; none where there is no git."""
+    try:
+        commits = _git(root, "log", f"--max-count={_LATEST}", "--diff-filter=AM", "--format=%H", "--", FILE).decode().split()
+    except ConfigurationError:
+        return []
+    return [_git(root, "show", f"{commit}:./{FILE}") for commit in commits]
 
 
 def is_taken_along(path: Path) -> bool:

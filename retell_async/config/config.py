@@ -13,7 +13,7 @@ from .._client import AsyncRetell
 from .._core.errors import BadRequestError, ConfigurationError, NotFoundError, UnprocessableEntityError
 from .account import READING, Account
 from .applying import Applied, OutOfDateError, Run, apply_plan
-from .backups import BACKUPS, back_up, files_at, tell_git
+from .backups import BACKUPS, back_up, files_at, states_before, tell_git
 from .bodies import SOURCES, TEXT, from_answer, parts_of, sent, source_of, strange_fields
 from .document import faults_of
 from .folder import ENVIRONMENTS, Folder, read_folder
@@ -22,8 +22,8 @@ from .live import Calls, Latest, bindings
 from .merge import compared, settled
 from .naming import Snapshot, engine_of, match, named
 from .plan import Behind, Found, Plan, keys_apart, make_plan, pinned
-from .state import Bound, State, environments_of, read_state, write_state
-from .values import Vault, concealed, pieces
+from .state import Bound, State, digest, environments_of, read_state, state_in, write_state
+from .values import Vault, concealed, pieces, unmarked
 
 __all__ = ["Config", "Pulled", "check_share"]
 
@@ -63,6 +63,8 @@ class _Read:
     """What matching them left open, with the ids that it is about."""
     vault: Vault
     warnings: list[str]
+    before: list[State] | None = None
+    """What the latest commits of git have as the state, once it was asked for."""
 
     def name_of(self, _: str, id: str) -> str:
         """The name of what an id in an answer refers to."""
@@ -123,7 +125,10 @@ class Config:
             accepted: list[str] = []
             stays: list[str] = []
             for part, side in compared(file, account, mine):
-                theirs = is_new or name in overwrite or side.verdict == "account" or (mine is None and side.file is None)
+                back = side.verdict == "account" and not is_new and name not in overwrite and self._is_taken_back(read, name, part)
+                if back:
+                    stays.append(_taken_back(name, [part]))
+                theirs = is_new or name in overwrite or (side.verdict == "account" and not back) or (mine is None and side.file is None)
                 if side.verdict == "file" and mine is not None and not theirs:
                     notes.append(f"{name}: {part} was edited in the file and is not applied: it stays")
                 elif side.verdict in {"both", "file"} and not theirs:
@@ -497,6 +502,7 @@ class Config:
                 *plan.conflicts,
                 *(text for step in plan.steps for text in _of_one_account(read.folder, step.name, step.parts)),
                 *_missing_keys(plan, read.vault.environment),
+                *self._states_taken_back(read, plan),
             ),
             warnings=(*plan.warnings, *([] if adopt else (*read.warnings, *self._about_environment(read.state)))),
             notes=(*plan.notes, *([] if only else (*_without_files(read), *_unread(read.folder))), *_about_keys(read.vault)),
@@ -513,6 +519,21 @@ class Config:
                     f"the environment {self.environment} is new, and its workspace is that of {name}: it goes on from there. "
                     "Is this the account that you mean? --env says which"
                 )
+
+    def _states_taken_back(self, read: _Read, plan: Plan) -> Iterator[str]:
+        for name, changed in plan.kept.items():
+            parts = dict.fromkeys(f"{change.place[0]}" for change in changed)
+            if back := [part for part in parts if self._is_taken_back(read, name, part)]:
+                yield _taken_back(name, back)
+
+    def _is_taken_back(self, read: _Read, name: str, part: str) -> bool:
+        """Whether git has a state that knows what the account has, between one that is as it is now and that: nobody changed it there."""
+        if read.before is None:
+            read.before = [state_in(self.root, content, self.environment) for content in states_before(self.root)]
+        there = digest(unmarked(parts_of(kind_of(name), read.account[name].fields).get(part)))
+        bases = [state.objects[name].base.get(part) for state in read.before if name in state.objects]
+        knew = [number for number, base in enumerate(bases) if base is not None and base[1] == there]
+        return bool(knew) and read.state.objects[name].base.get(part) in bases[knew[0] :]
 
     def _about_environment(self, state: State) -> Iterable[str]:
         """That this may be another account than the one that is meant."""
@@ -618,6 +639,13 @@ def field_of(part: str) -> str:
 def _refused(name: str, field: str, why: str, *, whole: bool) -> str:
     remedy = "write it there by hand" if whole else f"write it there by hand, or pull {name} --overwrite {name} to have it in full"
     return f"{name}: {field} was changed in the account, and stays as it is in the file, for {why}: {remedy}"
+
+
+def _taken_back(name: str, parts: Iterable[str]) -> str:
+    return (
+        f"{name}: {', '.join(parts)} is in the account as it was applied from here, and the state was taken back since, as by git revert: "
+        f"apply --overwrite {name} writes what the file says, pull --overwrite {name} takes the account's"
+    )
 
 
 def _open(plan: Plan) -> set[str]:

@@ -14,7 +14,19 @@ from .._core.errors import ConfigurationError
 from .._core.files import replacing
 from .kinds import Json, is_name, natural
 
-__all__ = ["FILE", "Base", "Bound", "Pending", "State", "digest", "environments_of", "read_state", "replace_file", "write_state"]
+__all__ = [
+    "FILE",
+    "Base",
+    "Bound",
+    "Pending",
+    "State",
+    "digest",
+    "environments_of",
+    "read_state",
+    "replace_file",
+    "state_in",
+    "write_state",
+]
 
 FILE = "retell.state.json"
 _VERSION = 1
@@ -97,7 +109,18 @@ def read_state(root: Path, environment: str) -> State:
 
     :raises ConfigurationError: the file cannot be read.
     """
-    whole = _read(root)
+    return _state(root, _read(root), environment)
+
+
+def state_in(root: Path, content: bytes, environment: str) -> State:
+    """The state of an environment that another version of the file has; empty where that cannot be read."""
+    try:
+        return _state(root, json.loads(content), environment)
+    except (ValueError, AttributeError, ConfigurationError):
+        return State()
+
+
+def _state(root: Path, whole: Json, environment: str) -> State:
     try:
         said = whole.get("environments", {}).get(environment, {})
         state = State(

@@ -415,3 +415,38 @@ async def test_a_backup_is_for_its_owner_and_outside_the_folder(tmp_path: Path) 
         with pytest.raises(ConfigurationError, match="belongs into git"):
             await config.backup(tmp_path / "retell/b.json")
         assert report(await config.plan()) == "default: nothing to do"
+
+
+@pytest.mark.needs("git")
+async def test_a_state_that_git_took_back_is_not_somebody_elses_change(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.example", *words], cwd=tmp_path, check=True, capture_output=True)
+
+    local = LocalRetell()
+    async with local.client() as client:
+        llm, _ = await agent(client, "Alpha", "Good.")
+        config = Config(tmp_path, client)
+        await config.pull()
+        git("init", "-q")
+        file = tmp_path / "llms/alpha.yaml"
+        for number, prompt in enumerate(("Good.", "Bad.")):
+            file.write_text(file.read_text(encoding="utf-8").replace("Good.", prompt), encoding="utf-8")
+            await config.apply(await config.plan())
+            git("add", "-A")
+            git("commit", "-qm", f"{number}")
+        await client.llm.update(llm, general_prompt="Good.")
+        assert ((await config.plan()).conflicts, (await config.plan()).status) == ((), 0)  # somebody put it back in the dashboard
+        await client.llm.update(llm, general_prompt="Bad.")
+        git("revert", "--no-edit", "HEAD")
+        (conflict,) = (await config.plan()).conflicts
+        assert conflict.startswith("llms/alpha: general_prompt is in the account as it was applied from here, and the state was taken back")
+        with pytest.raises(ConfigurationError, match="llms/alpha is not in the account as the files say"):
+            await config.publish()
+        assert (await config.pull()).conflicts == (conflict,)
+        assert "Good." in file.read_text(encoding="utf-8")
+        await config.apply(await config.plan(overwrite=["llms/alpha"]))
+        assert (await client.llm.retrieve(llm)).general_prompt == "Good."
+        assert (await config.plan()).status == 0
+        await client.llm.update(llm, general_prompt="Other.")
+        assert [*(await config.plan()).kept] == ["llms/alpha"]
+        assert (await config.plan()).conflicts == ()
