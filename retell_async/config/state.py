@@ -83,22 +83,16 @@ class State:
     """Which workspace it is about, where the API said so."""
 
     def take_along(self, other: State, ids: Collection[str]) -> bool:
-        """Go on from what is known of the same workspace as another environment, as far as nothing is known of it here.
+        """Go on from what is known of the same workspace as another environment, if nothing is known of it here.
 
-        :param ids: of what the workspace holds.
-        :returns: whether nothing at all was known here.
+        :param ids: of what the workspace holds: if it lacks any that the other knows, it may be another one after all.
+        :returns: whether it goes on from objects.
         """
-        known = {bound.id for bound in self.objects.values()}
-        found = {
-            name: Bound(bound.id, dict(bound.base))
-            for name, bound in other.objects.items()
-            if name not in self.objects and bound.id in ids and bound.id not in known
-        }
-        begun = {name: one for name, one in other.pending.items() if name not in self.objects}
-        is_new = bool(found) and not self.objects
-        self.objects |= found
-        self.pending = begun | self.pending
-        return is_new
+        if self.objects or self.pending or not all(bound.id in ids for bound in other.objects.values()):
+            return False
+        self.objects = {name: Bound(bound.id, dict(bound.base)) for name, bound in other.objects.items()}
+        self.pending = dict(other.pending)
+        return bool(self.objects)
 
     def name_of(self, id: str) -> str | None:
         return next((name for name, bound in self.objects.items() if bound.id == id), None)

@@ -67,6 +67,18 @@ async def test_another_workspace_is_another_one(tmp_path: Path) -> None:
         assert plan.warnings[-1].startswith("nothing was ever pulled or applied as the environment prod")
 
 
+async def test_ids_of_which_one_is_missing_may_be_those_of_another_workspace(tmp_path: Path) -> None:
+    local, other = LocalRetell(), LocalRetell()  # the same seed: the same workspace, with the same ids
+    async with local.client() as client, other.client() as target:
+        for prompt in ("one", "two"):
+            await unnamed(client, prompt)
+        await unnamed(target, "other")
+        write(tmp_path, {"environments/prod.yaml": "variables: {}\n"})
+        await Config(tmp_path, client).pull()
+        plan = await Config(tmp_path, target, "prod").plan()
+        assert [step.action for step in plan.steps] == ["create"] * 4
+
+
 async def test_what_is_in_doubt_is_not_written_as_new(tmp_path: Path) -> None:
     local = LocalRetell()
     async with local.client() as client:

@@ -15,7 +15,6 @@ from retell_async import AsyncRetell
 from retell_async._core.errors import OutcomeUnknownError
 from retell_async.config import Config, OutOfDateError, account as accounts, report
 from retell_async.config.backups import is_taken_along
-from retell_async.sandbox import Settings
 from retell_async.testing import LocalRetell
 
 WRITES = ("create", "update", "delete", "draft", "change_sources")
@@ -72,7 +71,7 @@ async def everything_once(config: Config, local: LocalRetell) -> None:
 
 async def ended_at(number: int, after: bool, root: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether a run had so many writes. It ended there, and another went on."""
-    local = LocalRetell(Settings(seed=2 * number + after))
+    local = LocalRetell()
     async with local.client() as client:
         config = Config(root, client, f"run-{number}-{after}")
         plan = await config.plan()
@@ -88,7 +87,7 @@ async def ended_at(number: int, after: bool, root: Path, monkeypatch: pytest.Mon
 
 
 async def pulled(root: Path) -> None:
-    source = LocalRetell(Settings(seed=1))  # sandboxes of one seed give the same ids, and are one workspace
+    source = LocalRetell()
     async with source.client() as client:
         await small(client)
         await Config(root, client, "source").pull()

@@ -9,7 +9,6 @@ import pytest
 
 from retell_async.config import Config, report
 from retell_async.config.kinds import FOLDERS
-from retell_async.sandbox import Settings
 from retell_async.testing import LocalRetell
 
 from .accounts import KEY, fill
@@ -52,7 +51,7 @@ async def move(local: LocalRetell, other: LocalRetell, root: Path, environment: 
 @pytest.mark.soak
 @pytest.mark.parallel
 async def test_everything_moves_to_an_empty_account_and_comes_back_the_same(tmp_path: Path) -> None:
-    local, other, third = (LocalRetell(Settings(seed=seed)) for seed in range(3))  # three workspaces
+    local, other, third = LocalRetell(), LocalRetell(), LocalRetell()
     await fill(local)
     for one in (other, third):
         async with one.client() as client:
