@@ -210,7 +210,6 @@ class Effects:
 
     async def _carry_out(self, effect: Effect, fn: Callable[[], Any], retry_on: tuple[type[Exception], ...]) -> None:
         begun = False
-
         try:
             known = await self._begin(effect.key)
             if known is not None:
@@ -279,7 +278,10 @@ class Effects:
         with anyio.move_on_after(_STORE_WITHIN, shield=True):
             ended = await attempt(lambda: finish(self.store, self.call_id, effect.key, outcome))
             if isinstance(ended, Failed):
-                log.error("call %r: the store does not take how %r ended\n%s", self.call_id, what, masked_traceback(ended.error))
+                shown = masked_traceback(ended.error)
+                for key in (effect.key, repr(effect.key)[1:-1]):  # which errors of databases quote
+                    shown = shown.replace(mask_text(key), what)
+                log.error("call %r: the store does not take how %r ended\n%s", self.call_id, what, shown)
             return
         log.error("call %r: the store does not take how %r ended", self.call_id, what)
 

@@ -30,10 +30,11 @@ async def result_of(function: Callable[[], Any]) -> Any:
 
     :raises TypeError: it is a generator, of which nothing has run.
     """
-    given = function()
-    result = await given if inspect.isawaitable(given) else given
+    result = function()
+    while inspect.isawaitable(result):  # a function may give what another one gives late
+        result = await result
     if inspect.isgenerator(result) or inspect.isasyncgen(result):
-        raise TypeError(f"{result.__name__} has a yield, so nothing of it has run: let it return its result")
+        raise TypeError(f"what it gives is a generator ({result.__name__}), of which nothing has run: let it return its result")
     return result
 
 

@@ -239,7 +239,7 @@ def test_what_a_caller_said_is_in_no_log_as_the_key_of_a_side_effect(
     class Store(llm.MemoryStore):
         async def finish(self, call_id: str, key: str, outcome: llm.Outcome | None) -> None:
             if way == "the store is down":
-                raise OSError("down")
+                raise KeyError((call_id, key))
             if way == "the store is slow":
                 await anyio.sleep_forever()
             if outcome is not None:
@@ -281,12 +281,18 @@ def test_a_function_with_a_yield_is_refused_before_anything_is_begun() -> None:
     async def book(slot: str = "nine") -> Turns:
         yield slot
 
+    async def late() -> Any:
+        async def book() -> str:
+            return "booked after all"
+
+        return book()
+
     async def answer(turn: llm.Turn) -> Turns:
         with pytest.raises(TypeError, match="has a yield, so nothing of it would run"):
             await turn.once("book", cast("Any", book))
-        with pytest.raises(TypeError, match="book has a yield, so nothing of it has run"):
+        with pytest.raises(TypeError, match=r"a generator \(book\), of which nothing has run"):
             await turn.once("later", lambda: book("ten"))
-        yield str(await turn.once("book", lambda: "booked after all"))
+        yield str(await turn.once("book", late))
 
     async def main() -> None:
         async with talking(application(answer)) as talk:

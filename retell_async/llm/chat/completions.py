@@ -6,6 +6,7 @@ import codecs
 import inspect
 import io
 import json
+import math
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -44,6 +45,8 @@ _LONGEST_ERROR = 64 * 1024
 """Bytes that are read of an answer that is an error."""
 _LONGEST_EVENT = 1024 * 1024
 """Characters that a line may have, and the lines of an event together."""
+_MOST_TRIES = 32
+"""Lines at which an event that has several is looked at for whether it is whole."""
 _LONGEST_PIECE = 8 * 1024
 """Bytes of a body that are looked at in one go, and that decompressing it gives in one."""
 
@@ -51,11 +54,11 @@ _CALLED = ("tool_calls", "function_call")
 _WHOLE = ("stop", "length", *_CALLED)
 """What an endpoint gives as the `finish_reason` of an answer of which all came that it has."""
 _REST_WITHIN = 2.0
-"""Seconds in which the next part must come of what follows the `finish_reason`."""
+"""Seconds in which what follows the `finish_reason` must have come, and what an error says."""
 _END_WITHIN = 0.1
 """Seconds that the end of a body is waited for after its last event: what was read to its end leaves a connection for the next answer."""
 _THINKING, _THOUGHT = "<think>", "</think>"
-_HEADERS = {"Accept": "text/event-stream, application/json", "Accept-Encoding": "identity"}
+_HEADERS = {"Accept": "text/event-stream, application/json", "Accept-Encoding": "identity", "Content-Type": "application/json"}
 
 
 class CompletionError(RetellError):
@@ -208,19 +211,22 @@ class ChatCompletions:
 
         body = {**self._body, "messages": well_formed(messages), **({"tool_choice": "none"} if last and self._tools else {})}
         key = self._key.value
-        auth = None if key is None else _bearer(key)
+        auth = httpx.USE_CLIENT_DEFAULT if key is None else _bearer(key)
         del key
-        problem = ""
+        content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        problem, until = "", None
         try:
             async with self._client.stream(
-                "POST", self._url, json=body, auth=auth, headers=_HEADERS, extensions={REPEATABLE: True}
+                "POST", self._url, content=content, auth=auth, headers=_HEADERS, extensions={REPEATABLE: True}
             ) as response:
                 if not response.is_success:
                     reason = f"the chat endpoint answers with {response.status_code}: {self._shown(await _reason(response))}"
                     raise CompletionError(reason, response.status_code)
                 async with closing(_parts(response, self._shown)) as parts:
-                    while (part := await _next(parts, _REST_WITHIN if answer.is_ended else None)) is not None:
+                    while (part := await _next(parts, until)) is not None:
                         text = answer.take(part)
+                        if answer.is_ended and until is None:
+                            until = anyio.current_time() + _REST_WITHIN
                         if text:
                             yield text
         except httpx.HTTPError as error:
@@ -461,9 +467,9 @@ def _text(content: Any) -> str:
     return "".join(text for text in found if isinstance(text, str))
 
 
-async def _next(parts: AsyncIterator[T], within: float | None) -> T | None:
+async def _next(parts: AsyncIterator[T], until: float | None) -> T | None:
     """The next part; ``None`` at the end, or if none comes in time."""
-    with anyio.move_on_after(within):
+    with anyio.move_on_at(math.inf if until is None else until):
         return await anext(parts, None)
     return None
 
@@ -476,7 +482,7 @@ async def _parts(response: httpx.Response, shown: Callable[[str], str]) -> Async
     """
     import httpx
 
-    event, held = "", ""
+    event, held, tries = "", "", 0
     streams: bool | None = None
     came = False
     async with closing(_lines(response)) as lines:
@@ -487,7 +493,11 @@ async def _parts(response: httpx.Response, shown: Callable[[str], str]) -> Async
             if name == "event":
                 event = data
             if streams and not line and held:
-                raise CompletionError("the chat endpoint sends something that is no JSON object")
+                part = object_of(held)
+                if part is None:
+                    raise CompletionError("the chat endpoint sends something that is no JSON object")
+                held, tries = "", 0
+                yield _event(event, part)
             if name != "data" or not data:
                 continue
             came = True
@@ -496,16 +506,26 @@ async def _parts(response: httpx.Response, shown: Callable[[str], str]) -> Async
                     async for _ in lines:
                         pass
                 return
-            # An event may have several lines, and not all endpoints put an empty one between two events.
+            # An event may have several lines, and not all endpoints put an empty one between two events. One of very many lines is looked
+            # at with its last: at each line it would hold up all other calls.
             held = f"{held}\n{data}" if held else data
             _check_length(held)
+            if tries >= _MOST_TRIES or not data.endswith("}"):
+                continue
             part = object_of(held)
+            tries += 1
             if part is not None:
-                held = ""
-                yield {"error": part.get("error") or part} if event == "error" else part
+                held, tries = "", 0
+                yield _event(event, part)
+    if held and (part := object_of(held)) is not None:
+        yield _event(event, part)
     if not came:
         given = shown(response.headers.get("content-type", ""))
         raise CompletionError(f"the chat endpoint sends neither events nor a JSON object (content-type: {given})")
+
+
+def _event(kind: str, part: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"error": part.get("error") or part} if kind == "error" else part
 
 
 async def _lines(response: httpx.Response) -> AsyncGenerator[str]:
@@ -528,6 +548,11 @@ def _check_length(event: str) -> None:
 
 async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes]:
     """A body, decompressed, after each piece of which other calls have their turn."""
+    if response.is_stream_consumed:  # by a hook of the client
+        for piece in _cut(await response.aread()):
+            yield piece
+            await anyio.lowlevel.checkpoint()
+        return
     pieces_of = _decompressor(response.headers.get("content-encoding", "").strip().lower())
     async with closing(cast("AsyncIterable[bytes]", response.stream)) as chunks:
         async for chunk in chunks:
@@ -567,7 +592,8 @@ async def _reason(response: httpx.Response) -> str:
     import httpx
 
     body = b""
-    with suppress(httpx.HTTPError, CompletionError):  # the status is known, whatever becomes of the rest
+    # The status is known, whatever becomes of the rest.
+    with anyio.move_on_after(_REST_WITHIN), suppress(httpx.HTTPError, CompletionError):
         async with closing(_pieces(response)) as pieces:
             async for piece in pieces:
                 body += piece

@@ -20,6 +20,7 @@ import httpx2
 import pytest
 
 from retell_async import ConfigurationError, llm
+from retell_async.llm.log import object_of
 from retell_async.llm.messages import ToolCallInvocation, ToolCallResult, UpdateAgent
 
 from ..talk import agent, run, talking, user
@@ -276,7 +277,7 @@ def test_tools_are_called_and_their_results_told() -> None:
         ("book", '{"slot": NaN}', "not a JSON object"),
         pytest.param("book", '{"slot": ' + "[" * 10_000, "not a JSON object", id="deep"),
         ("book", '{"wrong": 1}', "failed: TypeError"),
-        ("list", "{}", "failed: TypeError: yields has a yield, so nothing of it has run"),
+        ("list", "{}", "failed: TypeError: what it gives is a generator (yields), of which nothing has run"),
     ],
 )
 def test_a_tool_that_fails_is_told_to_the_model(name: str, arguments: str, told: str) -> None:
@@ -927,6 +928,110 @@ def test_its_own_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retell_async.DefaultAsyncHttpxClient", lambda **_: client)
     run(main)
     assert client.is_closed
+
+
+WHOLE_STREAM = b'data: {"choices": [{"delta": {"content": "No."}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+
+
+def of(library: Any, seen: list[Any], status: int = 200, **settings: Any) -> llm.App:
+    """An application over a client of httpx or of httpx2, whose requests are put down."""
+
+    def serve(request: Any) -> Any:
+        seen.append(request)
+        body = WHOLE_STREAM if status == 200 else b'{"error": {"message": "no quota"}}'
+
+        async def parts() -> AsyncIterator[bytes]:
+            for at in range(0, len(body), 9):
+                yield body[at : at + 9]
+
+        return library.Response(status, content=parts())
+
+    app = llm.App(secret=None)
+    client = library.AsyncClient(transport=library.MockTransport(serve), **settings)
+    app.agent(llm.ChatCompletions("https://chat.test/v1", model="m1", http_client=client))
+    return app
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_a_client_that_was_given_sends_the_question_and_one_of_httpx_its_own_auth(library: Any) -> None:
+    seen: list[Any] = []
+
+    async def main() -> None:
+        async with talking(of(library, seen, auth=("user", "word"))) as talk:
+            assert await talk.connect().answer(1, user("a")) == "No."
+
+    run(main)
+    assert json.loads(seen[0].content)["messages"] == [{"role": "user", "content": "a"}]
+    assert seen[0].headers["content-type"] == "application/json"
+    assert library is httpx2 or seen[0].headers["authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+@pytest.mark.parametrize(("status", "said"), [(200, "No."), (429, FAILURE)])
+def test_a_hook_may_read_the_answer(library: Any, status: int, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def read(response: Any) -> None:
+        await response.aread()
+
+    async def main() -> None:
+        async with talking(of(library, [], status, event_hooks={"response": [read]})) as talk:
+            assert await talk.connect().answer(1, user("a")) == said
+
+    run(main)
+    assert ("429: no quota" in caplog.text) == (status == 429)
+
+
+def test_an_event_in_very_many_lines_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from retell_async.llm.chat import completions
+
+    looked: list[int] = []
+
+    def look(text: str) -> Any:
+        looked.append(len(text))
+        return object_of(text)
+
+    monkeypatch.setattr(completions, "object_of", look)
+    lines = ["{", *['"a": {', "}", ","] * 20_000, '"choices": [{"message": {"content": "No."}, "finish_reason": "stop"}]', "}"]
+    whole = "\n".join(lines).encode()
+    events = b"".join(b"data: " + line.encode() + b"\n" for line in lines) + b"\ndata: [DONE]\n\n"
+
+    async def main() -> None:
+        for body in (whole, events):
+            async with talking(application(Endpoint(httpx.Response(200, content=body)))) as talk:
+                assert await talk.connect().answer(1, user("a")) == "No."
+
+    run(main)
+    assert len(looked) <= 2 * 34
+
+
+def test_an_error_that_does_not_end_keeps_its_status(caplog: pytest.LogCaptureFixture) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"error": '
+        await anyio.sleep_forever()
+
+    async def main() -> None:
+        began = anyio.current_time()
+        async with talking(application(Endpoint(httpx.Response(503, content=body())))) as talk:
+            assert await talk.connect().answer(1, user("a")) == FAILURE
+        assert anyio.current_time() - began < 4
+
+    run(main)
+    assert "answers with 503" in caplog.text
+
+
+def test_what_comes_on_and_on_after_the_end_is_no_failure() -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield WHOLE_STREAM.removesuffix(b"data: [DONE]\n\n")
+        while True:
+            await anyio.sleep(0.3)
+            yield b'data: {"choices": []}\n\n'
+
+    async def main() -> None:
+        began = anyio.current_time()
+        async with talking(application(Endpoint(httpx.Response(200, content=body())))) as talk:
+            assert await talk.connect().answer(1, user("a")) == "No."
+        assert anyio.current_time() - began < 4
+
+    run(main)
 
 
 def yields(turn: llm.Turn) -> Iterator[str]:
