@@ -51,7 +51,10 @@ class SyncDispatch:
     def stop(self) -> None:
         """Take no more requests, and place none of those that wait, which end as ``not_placed``. Calls that were placed are followed."""
         if self._use is not None:
-            self._use.run(self._stop)
+            if self._use.is_here:  # such as in `on_progress`
+                self._dispatch.stop()
+            else:
+                self._use.run(self._stop)
 
     async def _stop(self) -> None:
         self._dispatch.stop()

@@ -171,6 +171,11 @@ class Use:
         """Whether nothing can be done in the loop: the interpreter ends, or the process was forked from that of the loop."""
         return self._background.is_over() or self._thread.process is not this_process()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the loop's own thread, as where it calls what a program gave it."""
+        return self._thread.is_here
+
     def _refuse_gone(self) -> None:
         self._background.refuse_end()
         if self.is_gone:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import attrs
@@ -56,6 +57,8 @@ def begin(
         raise ConfigurationError(f"live must be a whole number, 1 or more, not {live!r}")
     if on_progress is not None and not callable(on_progress):
         raise ConfigurationError("on_progress must be a function")
+    if iscoroutinefunction(on_progress):
+        raise ConfigurationError("on_progress must be a function and no `async def`: it is called in between and not waited for")
     if slots is None and keep_free is not None:
         slots = CallSlots(client, keep_free=keep_free, burst=burst)
     elif slots is not None and (keep_free or burst):

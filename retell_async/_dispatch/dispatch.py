@@ -44,6 +44,7 @@ Hook = Callable[[Progress], None]
 
 _TAKEN = 4  # for each call that may be live, so many requests may have no outcome yet: some calls wait to be analysed, some to be read
 _ASK_AGAIN = 2.0  # seconds after which an account that did not answer is asked again
+_CLOSING = 10.0  # seconds that the clean-up of what gives the requests may take
 _SURE = 1.0  # seconds within which an event that came before the answer to a request is still known
 
 _logger = Log("retell_async")
@@ -343,7 +344,7 @@ async def _each(requests: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[
         yield given
     finally:
         if (close := getattr(given, "aclose", None)) is not None:
-            with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(_CLOSING, shield=True):
                 await close()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from .._core.errors import ConfigurationError
 from .._core.resource import Resource
 from . import WITHIN
-from .watch import EVERY, EVERY_WITH_EVENTS, MOST, Client, Events, Watch, listed
+from .watch import EVERY, EVERY_WITH_EVENTS, MOST, Client, Events, Watch, check_times, listed
 
 if TYPE_CHECKING:
     from .._core.pages import AsyncPaginator
@@ -125,6 +125,7 @@ class Ends:
         self._watch = calls._watch  # pyright: ignore[reportPrivateUsage]
         self._within = within
         self._every = every if every is not None else EVERY if router is None else EVERY_WITH_EVENTS
+        check_times(within, self._every)
         if router is not None:
             self._watch.listen(router, ("call_ended", "call_analyzed"), lambda event: (event.call.call_id, event.call))
 

@@ -164,9 +164,7 @@ class Watch(Generic[T]):
         :raises RetellError: the client is closed.
         """
         _check_id(name)
-        if within is not None:
-            _check("within", within)
-        _check("every", every)
+        check_times(within, every)
         waiter: _Waiter[T] = _Waiter(name, is_done, every, anyio.current_time() + doubted)
         for thing in (known, *(thing for early, thing in self._early if early == name)):
             if thing is not None:
@@ -326,6 +324,16 @@ def _check_id(name: object) -> None:
     if not name:
         raise ValueError("the id of what is waited for must not be empty")
     check_text(name, "the id of what is waited for", ValueError)
+
+
+def check_times(within: float | None, every: float) -> None:
+    """Refuse what is no time to wait for, or no pace to ask at.
+
+    :raises ConfigurationError: one is.
+    """
+    if within is not None:
+        _check("within", within)
+    _check("every", every)
 
 
 def _check(what: str, seconds: object) -> None:

@@ -271,11 +271,13 @@ def _is_run(campaign: Campaign) -> bool:
 
 def _tell_of_process(campaign: Campaign, state: State, database: Path | str) -> None:
     """Say it where no process runs a campaign that is not over."""
-    if state.status not in {"running", "paused"} or _is_run(campaign):
+    goes_on = sum(state.counts.get(name, 0) for name in ("live", "analyzing"))
+    if not (state.status in {"running", "paused"} or (state.status == "cancelled" and goes_on)) or _is_run(campaign):
         return
     ago = campaign.heard_ago()
     heard = "" if ago is None else f", and the last one was heard of {display.span(ago)} ago"
-    click.echo(f"No process runs it{heard}. Go on with: {_again(database, state)}")
+    what = f"Follow {counted(goes_on, 'call', 'calls')} to the end" if state.status == "cancelled" else "Go on"
+    click.echo(f"No process runs it{heard}. {what} with: {_again(database, state)}")
 
 
 async def _state_soon(campaign: Campaign) -> State:
@@ -536,7 +538,9 @@ def cancel(database: Path | str) -> None:
     """Place no more calls, and never again."""
     opened = _opened(database)
     opened.cancel()
-    _show(opened.state())
+    state = opened.state()
+    _show(state)
+    _tell_of_process(opened, state, database)
 
 
 @campaign.command()

@@ -156,7 +156,10 @@ def test_a_campaign_that_no_process_runs_says_so_and_how_to_go_on(folder: Path) 
     paused = f"No process runs it. {again.replace('run', 'run --resume')}"
     assert campaign("status", "spring.db").output.splitlines()[-1] == paused
     assert campaign("resume", "spring.db").output.splitlines()[-1] == f"No process runs it. {again}"
-    campaign("cancel", "spring.db")
+    followed = "No process runs it. Follow 1 call to the end with: retell-async campaign run spring.db"
+    assert campaign("cancel", "spring.db").output.splitlines()[-1] == followed
+    for begun in store.open_attempts():
+        store.settle(begun.key, Result("reached"))
     assert "No process" not in campaign("status", "spring.db").output
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import traceback
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import nullcontext, suppress
 from itertools import pairwise
 from typing import Any
+from unittest.mock import AsyncMock
 
 import anyio
 import httpx
@@ -585,6 +587,9 @@ def test_no_number_is_shown() -> None:
         ({"keep_free": -1}, "keep_free"),
         ({"keep_free": None}, "live"),
         ({"on_progress": 5}, "on_progress"),
+        ({"on_progress": AsyncMock()}, "async def"),
+        *[({"within": seconds}, "within") for seconds in (-1, 0, "60", math.nan)],
+        *[({"every": seconds}, "every") for seconds in (0, "1")],
     ],
 )
 def test_what_cannot_work_is_refused(settings: dict[str, Any], what: str) -> None:

@@ -49,6 +49,16 @@ def test_each_request_has_one_outcome_and_is_taken_in_the_thread_that_reads(clie
     assert {outcome.status for outcome in found} == {until}
 
 
+def test_its_hook_may_stop_it(client: Retell) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.placed >= 3:
+            outcomes.stop()
+
+    with client.dispatch([request(number) for number in range(200)], live=2, on_progress=stop) as outcomes:
+        found = list(outcomes)
+    assert 3 <= sum(outcome.status != "not_placed" for outcome in found) < 20
+
+
 def test_stopped_it_takes_no_more(client: Retell) -> None:
     def requests() -> Iterator[dict[str, Any]]:
         while True:

@@ -244,7 +244,7 @@ class Campaign:
 
     @_clearly
     def cancel(self) -> None:
-        """Place no more calls, and never again.
+        """Place no more calls, and never again. Those that go on are followed to their end by `run`, also by one that begins later.
 
         :raises ConfigurationError: it is done, so that nobody is called any more who is not to be `retry`'s.
         """
@@ -284,7 +284,8 @@ class Campaign:
         """Place calls by the rules until every contact has come to an end, or until somebody pauses or cancels it, and give how it stands.
 
         What paused by itself goes on with it, and so does what was done and has contacts again. What somebody paused stays so until
-        `resume`: calls that went on are followed to their end, and no further one is placed.
+        `resume`: calls that went on are followed to their end, and no further one is placed. So it is where a campaign was cancelled while
+        calls went on.
 
         Under asyncio, and once in a process at a time. After a kill it goes on where it was. On Postgres as many processes as you like run
         it together, on machines of their own.
@@ -303,8 +304,8 @@ class Campaign:
             may run the campaign too it comes back at once, and they follow its calls. The campaign goes on with the next `run`.
         :raises APIError: the account does not say how many calls it may have, for another reason than an outage, which is waited for. A
             refused key or account is raised where that cannot pause the campaign, since somebody has paused or cancelled it, or it is done.
-        :raises ConfigurationError: it is cancelled, another process runs it from a file, a later version took it over, something else
-            uses DBOS in this process, it was stopped while the database did not answer, or the database is damaged.
+        :raises ConfigurationError: it was cancelled and no call goes on, another process runs it from a file, a later version took it over,
+            something else uses DBOS in this process, it was stopped while the database did not answer, or the database is damaged.
         """
         if not is_asyncio(running_loop()):
             raise ConfigurationError("a campaign runs under asyncio: DBOS, on which it stands, knows no other")
@@ -361,7 +362,7 @@ class Campaign:
         stop: anyio.Event,
     ) -> State:
         name, settings, status, _ = await patiently(self._store.campaign)
-        if status == "cancelled":
+        if status == "cancelled" and not await patiently(self._store.open_attempts):
             raise ConfigurationError(f"the campaign {name} was cancelled")
         slots = CallSlots(client)
         every = None if router is None else _LOOK_AT_CALLS

@@ -158,6 +158,37 @@ async def test_a_refused_key_pauses_and_ends_a_run_and_the_next_one_follows_its_
 
 @pytest.mark.soak
 @pytest.mark.asyncio
+async def test_calls_that_go_on_as_a_campaign_is_cancelled_are_followed_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "_REFUSED", 0.2)
+    path = tmp_path / "campaign.db"
+    async with account(path, 40, (), per_second=20, live=10) as (sandbox, _, client):
+        campaign = Campaign(path)
+
+        async def refuse() -> None:
+            while len(sandbox.placed) < 10:  # noqa: ASYNC110 - the sandbox tells nobody
+                await anyio.sleep(0.05)
+            sandbox.set_fault(Fault.parse("error:status=401"))
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(refuse)
+                state = await campaign.run(client)
+                assert (state.status, state.counts["live"] > 0) == ("paused", True)
+        sandbox.clear_faults()
+        campaign.cancel()
+        placed = len(sandbox.placed)
+        with anyio.fail_after(60):
+            state = await campaign.run(client)
+            assert (state.status, "live" in state.counts, len(sandbox.placed)) == ("cancelled", False, placed)
+        assert all(attempt["result"] is not None for attempt in campaign.attempts())
+        with pytest.raises(ConfigurationError, match="was cancelled"):
+            await campaign.run(client)
+
+
+@pytest.mark.soak
+@pytest.mark.asyncio
 async def test_a_run_that_begins_with_a_refused_key_pauses(tmp_path: Path) -> None:
     async with account(tmp_path / "campaign.db", 3, ("error:status=403",)) as (sandbox, _, client):
         settings = attrs.evolve(Campaign(tmp_path / "campaign.db")._store.campaign()[1], live=None)
