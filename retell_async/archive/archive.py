@@ -19,8 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from retell_async.webhooks import Event, FunctionCall, LeasedStore, Router
 
 from .._core.errors import ConfigurationError
-from .._core.files import check_apart, of_database
 from .._core.json import loads
+from .._files import check_apart, of_database
 from .database import Database
 from .deliveries import Deliveries
 from .erasure import Erased, erase

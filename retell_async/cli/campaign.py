@@ -25,8 +25,8 @@ import click
 from anyio import to_thread
 
 from .._core.errors import APIError, ConfigurationError, NotFoundError, UnprocessableEntityError
-from .._core.files import check_apart, of_database
 from .._core.masking import mask, mask_address, mask_text
+from .._files import check_apart, of_database
 from ..campaigns.contact import Contact
 from ..campaigns.contacts import Table, numbers_of, read_contacts
 from ..campaigns.plan import Plan, estimate, local, plan as make_plan

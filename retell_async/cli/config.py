@@ -13,7 +13,7 @@ import anyio
 import click
 
 from .._core.errors import ConfigurationError
-from .._core.files import check_apart
+from .._files import check_apart
 from ..config import Config, Plan, Pulled, report
 from ..config.backups import files_at, is_taken_along
 from ..config.config import check_share

@@ -9,7 +9,7 @@ from typing import IO
 
 import click
 
-from .._core.files import replacing
+from .._files import replacing
 
 __all__ = ["WRITTEN", "named", "written"]
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from posixpath import normpath
 
 from .._core.errors import ConfigurationError
-from .._core.files import BESIDE
+from .._files import BESIDE
 from .kinds import FOLDERS
 from .naming import Snapshot
 from .state import FILE, replace_file

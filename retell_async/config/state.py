@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, cast
 import attrs
 
 from .._core.errors import ConfigurationError
-from .._core.files import replacing
+from .._files import replacing
 from .kinds import Json, is_name, natural
 
 __all__ = [

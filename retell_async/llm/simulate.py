@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import attrs
 
-from .._core.files import check_apart, replacing
+from .._files import check_apart, replacing
 from .log import parsed
 from .simulator.results import Style, as_json, as_junit, as_lines
 from .simulator.scenarios import Lines, Scenario, read_scenarios, scenarios

@@ -87,6 +87,7 @@ def test_a_file_that_cannot_be_written_is_one_line(folder: Path, option: str) ->
 
 @pytest.mark.parametrize("name", ["spring.db", "spring.db-wal", "spring.db-run", "link.db"])
 @pytest.mark.parametrize("option", ["--html", "--out"])
+@pytest.mark.needs("symlink")
 def test_the_campaign_is_not_overwritten_by_its_report(folder: Path, option: str, name: str) -> None:
     Path("link.db").symlink_to("spring.db")
     before = Path("spring.db").read_bytes()

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from retell_async._core.errors import ConfigurationError
-from retell_async._core.files import check_apart, of_database, replacing
+from retell_async._files import check_apart, of_database, replacing
 
 
+@pytest.mark.needs("symlink")
 def test_a_file_stays_until_the_other_one_is_whole(tmp_path: Path) -> None:
     path, link = tmp_path / "report.csv", tmp_path / "link.csv"
     path.write_text("old")
@@ -42,6 +43,7 @@ def test_a_pipe_is_written_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["spring.db", "link.db", "hard.db", "./spring.db-wal", "spring.db-shm", "spring.db-run"])
+@pytest.mark.needs("symlink")
 def test_what_is_read_is_not_written(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = Path("spring.db")

@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Awaitable, Callable
 from itertools import count
+from random import Random
 from typing import Any, cast
 
 import anyio
@@ -13,10 +14,11 @@ import anyio.lowlevel
 import httpx
 import pytest
 
-from retell_async import APIConnectionError, AsyncRetell, DefaultAsyncHttpxClient, OutcomeUnknownError
+from retell_async import APIConnectionError, AsyncRetell, DefaultAsyncHttpxClient, OutcomeUnknownError, RetellError
 from retell_async._core.encode import encode
 from retell_async._http import transport as _transport
 from retell_async._http.exchange import Http
+from retell_async._http.slots import Slots
 from retell_async._http.transport import Transport, _Idle, _Place, _Pool
 
 from ..engine.example import CREATE, KEY
@@ -165,3 +167,99 @@ async def test_a_request_that_was_not_handed_over_to_a_users_client_was_not_sent
     with pytest.raises(APIConnectionError, match="no signature") as caught:
         await http.exchange(encode(CREATE.request(body={}), base_url="http://retell.test"), None, pool=7)
     assert not caught.value.sent
+
+
+BOTH = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+NUMBER = 3  # of slots
+
+
+@BOTH
+@pytest.mark.parametrize("seed", range(20))
+async def test_no_slot_is_lost_and_none_is_given_twice(seed: int) -> None:
+    random = Random(seed)
+    slots = Slots(NUMBER)
+    held = most = taken = 0
+    scopes: list[anyio.CancelScope] = []
+
+    async def use() -> None:
+        nonlocal held, most, taken
+        with anyio.CancelScope() as scope:
+            scopes.append(scope)
+            within = random.choice([float("inf"), 0.0, 0.001, 1.0])
+            if not await slots.take(first=random.random() < 0.3, within=within):
+                return
+            held += 1
+            taken += 1
+            most = max(most, held)
+            try:
+                for _ in range(random.randrange(4)):
+                    await anyio.lowlevel.checkpoint()
+            finally:
+                held -= 1
+                slots.give()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(300):
+            tasks.start_soon(use)
+            if random.random() < 0.3:
+                await anyio.lowlevel.checkpoint()
+            if scopes and random.random() < 0.4:
+                random.choice(scopes).cancel()
+    assert most == NUMBER
+    assert taken > 50
+    assert (held, slots.waiting) == (0, 0)
+    assert [slots.take_free() for _ in range(NUMBER + 1)] == [True] * NUMBER + [False]
+
+
+@BOTH
+async def test_who_waits_for_a_slot_is_served_in_turn_and_some_go_first() -> None:
+    slots = Slots(1)
+    assert await slots.take()
+    order: list[str] = []
+
+    async def use(name: str, first: bool) -> None:
+        await slots.take(first=first)
+        order.append(name)
+        slots.give()
+
+    async with anyio.create_task_group() as tasks:
+        for name in ("a", "b", "A", "c"):
+            tasks.start_soon(use, name, name == "A")
+            await anyio.wait_all_tasks_blocked()
+        slots.give()
+    assert order == ["A", "a", "b", "c"]
+
+
+@BOTH
+async def test_a_wait_for_a_slot_is_over_when_its_time_is_and_each_has_its_own() -> None:
+    slots = Slots(1)
+    assert await slots.take()
+    ended: list[tuple[float, bool]] = []
+
+    async def wait(within: float) -> None:
+        ended.append((within, await slots.take(within=within)))
+
+    async with anyio.create_task_group() as tasks:
+        for within in (0.06, 0.02, 0.04, 60.0):
+            tasks.start_soon(wait, within)
+        await anyio.sleep(0.2)
+        assert slots.waiting == 1
+        slots.give()
+    assert sorted(ended) == [(0.02, False), (0.04, False), (0.06, False), (60.0, True)]
+
+
+@BOTH
+async def test_closed_nobody_waits_for_a_slot_any_longer() -> None:
+    slots = Slots(1)
+    assert await slots.take()
+
+    async def wait() -> None:
+        with pytest.raises(RetellError, match="the client is closed"):
+            await slots.take()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        slots.close()
+    assert slots.waiting == 0

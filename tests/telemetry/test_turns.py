@@ -86,7 +86,7 @@ def test_turns_and_how_they_end() -> None:
     assert attributes_of(seen.spans[2])["retell.turn.interrupted"] is True
     assert "gen_ai.response.time_to_first_chunk" in attributes_of(seen.spans[2])
     assert "gen_ai.response.time_to_first_chunk" not in attributes_of(seen.spans[4])
-    assert "55501" not in str([span.to_json() for span in seen.spans])
+    assert "5550101" not in str([span.to_json() for span in seen.spans])
     metrics = seen.metrics()
     assert metrics["retell.turns", "complete"] == 3
     assert metrics["retell.turns", "interrupted"] == 2

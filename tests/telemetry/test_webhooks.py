@@ -119,7 +119,7 @@ async def test_what_came_of_each_delivery() -> None:
         ("webhook call_ended", "late", "late"),
     ]
     assert seen.spans[2].status.status_code is StatusCode.ERROR
-    assert "55501" not in str([span.to_json() for span in seen.spans])
+    assert "5550101" not in str([span.to_json() for span in seen.spans])
     metrics = seen.metrics()
     assert metrics["retell.webhook.deliveries", "handled"] == 2
     assert metrics["retell.webhook.retries", "duplicate"] == 1

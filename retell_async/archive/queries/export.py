@@ -14,7 +14,7 @@ from anyio import to_thread
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._core.errors import ConfigurationError
-from ..._core.files import replacing
+from ..._files import replacing
 from ..rows import dumped
 from ..schema import conversations, costs, inbox, latencies, sessions, tool_calls, utterances
 from .records import JSON_COLUMNS, OWN, records

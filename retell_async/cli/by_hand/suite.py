@@ -12,7 +12,7 @@ import click
 
 from ..._client import AsyncRetell
 from ..._core.errors import ConfigurationError
-from ..._core.files import check_apart
+from ..._files import check_apart
 from ..files import WRITTEN, written
 from ..operations import sending as work, table
 from ..operations.command import Group, profile_of, profile_options

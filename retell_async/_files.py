@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
-from .errors import ConfigurationError
+from ._core.errors import ConfigurationError
 
 __all__ = ["BESIDE", "check_apart", "of_database", "replacing"]
 
