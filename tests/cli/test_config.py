@@ -323,7 +323,9 @@ def test_a_run_that_is_given_up_says_what_it_did(tmp_path: Path, number: signal.
         (tmp_path / "retell/llms").mkdir(parents=True, exist_ok=True)
         (tmp_path / f"retell/llms/{name}.yaml").write_text(f"general_prompt: {name}\n", encoding="utf-8")
     with found.serving() as url:
-        command = [sys.executable, "-m", "retell_async.cli", "config", "apply", "--yes"]
+        heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a job in the background has ignored
+        program = f"{heard}import runpy; runpy.run_module('retell_async.cli', run_name='__main__', alter_sys=True)"
+        command = [sys.executable, "-c", program, "config", "apply", "--yes"]
         environment = {**os.environ, "RETELL_API_KEY": "key", "RETELL_BASE_URL": url}
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert process.stdout is not None
