@@ -126,7 +126,10 @@ class Aliases:
     def __init__(self, body: Spec, names: Sequence[str]) -> None:
         self.body = body
         self.names = names
-        self._keys = [f'"{name}"'.encode() for name in names]
+
+    @cached_property
+    def _keys(self) -> list[bytes]:
+        return [f'"{name}"'.encode() for name in self.names]
 
     def replaced(self, content: bytes) -> bytes:
         """The JSON of a body with the API's names.

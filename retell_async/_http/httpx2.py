@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BlockingHttpx2Client", "Httpx2Client", "is_httpx2"]
 
+_OWN_AUTH = "retell_async.own_auth"
+
 
 def is_httpx2(client: object) -> bool:
     """Whether it is an `httpx2.AsyncClient`, without importing that for one that is not."""
@@ -38,6 +40,10 @@ class Httpx2Client(httpx.AsyncClient):
     def build_request(self, method: str, url: httpx.URL | str, **settings: Any) -> httpx.Request:
         return _built(self._given, self.headers["accept-encoding"], method, url, **settings)
 
+    async def send(self, request: httpx.Request, *, auth: Any = httpx.USE_CLIENT_DEFAULT, **settings: Any) -> httpx.Response:
+        _note(request, auth)
+        return await super().send(request, auth=auth, **settings)
+
     async def aclose(self) -> None:
         await self._given.aclose()
         await super().aclose()
@@ -56,6 +62,10 @@ class BlockingHttpx2Client(httpx.Client):
 
     def build_request(self, method: str, url: httpx.URL | str, **settings: Any) -> httpx.Request:
         return _built(self._given, self.headers["accept-encoding"], method, url, **settings)
+
+    def send(self, request: httpx.Request, *, auth: Any = httpx.USE_CLIENT_DEFAULT, **settings: Any) -> httpx.Response:
+        _note(request, auth)
+        return super().send(request, auth=auth, **settings)
 
     def close(self) -> None:
         self._given.close()
@@ -137,8 +147,14 @@ def _made(request: httpx.Request, unread: Any) -> httpx2.Request:
     )
 
 
+def _note(request: httpx.Request, auth: object) -> None:
+    """Note on a request that it has an auth of its own, or is to have none: then that of the client is not asked."""
+    if auth is not httpx.USE_CLIENT_DEFAULT:
+        request.extensions = {**request.extensions, _OWN_AUTH: True}
+
+
 def _auth(request: httpx.Request) -> Any:
-    return {} if "authorization" in request.headers else {"auth": None}  # to another origin goes nothing of the client's
+    return {"auth": None} if _OWN_AUTH in request.extensions else {}
 
 
 def _answer(response: httpx2.Response, body: httpx.AsyncByteStream | httpx.SyncByteStream) -> httpx.Response:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from math import inf
 
 import anyio
@@ -18,48 +20,25 @@ _MOST_IN_A_ROW = 4
 
 
 class _Waiter:
-    """Who waits for a slot, under asyncio, where a scope of anyio costs five times as much.
+    """Who waits for a slot.
 
     :param until: when the time is over, by the clock of the event loop.
+    :param wake: lets it go on.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+    def __init__(self, until: float, wake: Callable[[], object]) -> None:
         self.until = until
         self.outcome: bool | None = None
         """Whether there was a slot; ``None`` as long as it waits."""
-        self._told = loop.create_future()
+        self._wake = wake
 
     def tell(self, outcome: bool) -> bool:
         """Let it wait no longer; whether it did until now."""
         if self.outcome is not None:
             return False
         self.outcome = outcome
-        if not self._told.done():  # as it is once the task was cancelled
-            self._told.set_result(None)
+        self._wake()
         return True
-
-    async def wait(self) -> None:
-        await self._told
-
-
-class _AnyioWaiter:
-    """The same elsewhere."""
-
-    def __init__(self, until: float) -> None:
-        self.until = until
-        self.outcome: bool | None = None
-        self._told = anyio.Event()
-
-    def tell(self, outcome: bool) -> bool:
-        if self.outcome is not None:
-            return False
-        self.outcome = outcome
-        self._told.set()
-        return True
-
-    async def wait(self) -> None:
-        with anyio.move_on_at(self.until):
-            await self._told.wait()
 
 
 class Slots:
@@ -68,8 +47,8 @@ class Slots:
     def __init__(self, number: int) -> None:
         self._free = number
         self._in_a_row = 0  # that went to those who are first, while others waited
-        self._first: deque[_Waiter | _AnyioWaiter] = deque()
-        self._others: deque[_Waiter | _AnyioWaiter] = deque()
+        self._first: deque[_Waiter] = deque()
+        self._others: deque[_Waiter] = deque()
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -91,10 +70,10 @@ class Slots:
         if self.take_free():
             return True
         queue = self._first if first else self._others
-        waiter = self._waiter(within) if on_asyncio() else _AnyioWaiter(anyio.current_time() + within)
+        waiter, told = self._on_asyncio(within) if on_asyncio() else _by_anyio(within)
         queue.append(waiter)
         try:
-            await waiter.wait()
+            await told
         except BaseException:
             if waiter.outcome:
                 self.give()
@@ -108,13 +87,14 @@ class Slots:
             raise RetellError("the client is closed")
         return waiter.outcome
 
-    def _waiter(self, within: float) -> _Waiter:
+    def _on_asyncio(self, within: float) -> tuple[_Waiter, Awaitable[None]]:
+        """Somebody who waits, and what is to be awaited: without a scope of anyio, which costs five times as much."""
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(loop, loop.time() + within)
+        until, told = loop.time() + within, loop.create_future()
         # One timer stays for all that wait, most of whom have their slot long before it.
-        if within != inf and (self._timer is None or self._timer.when() > waiter.until):
-            self._set_timer(loop, waiter.until)
-        return waiter
+        if within != inf and (self._timer is None or self._timer.when() > until):
+            self._set_timer(loop, until)
+        return _Waiter(until, partial(_end, told)), told
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         if self._timer is not None:
@@ -155,5 +135,23 @@ class Slots:
     def close(self) -> None:
         """Let nobody wait any longer who does."""
         self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         for waiter in (*self._first, *self._others):
             waiter.tell(False)
+
+
+def _end(told: asyncio.Future[None]) -> None:
+    if not told.done():  # as it is once the task was cancelled
+        told.set_result(None)
+
+
+def _by_anyio(within: float) -> tuple[_Waiter, Awaitable[None]]:
+    """The same elsewhere."""
+    told, until = anyio.Event(), anyio.current_time() + within
+
+    async def wait() -> None:
+        with anyio.move_on_at(until):
+            await told.wait()
+
+    return _Waiter(until, told.set), wait()

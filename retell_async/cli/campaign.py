@@ -55,7 +55,6 @@ _SELDOM = 30.0  # the same in a log
 _SHARE = 50.0  # it is asked so seldom when it ends that this takes a fiftieth of the time
 _ASKED = 0.3  # seconds for which the database is asked how many calls go on, before it is said without that
 _STATE_WITHIN = 1.0  # seconds in which the database says how a campaign stands that somebody leaves
-_UNHEARD = 15.0  # seconds without a word of a process after which none runs a campaign: the lease
 _THREADS_END = 1.0  # seconds that threads have to end
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _RUNNING = "Ctrl-C stops: no more calls, and those that go on are followed to their end."
@@ -263,18 +262,18 @@ def _tell_of_refusals(campaign: Campaign, state: State) -> None:
             click.echo(line)
 
 
-def _is_run(campaign: Campaign) -> bool:
-    """Whether a process runs it, as far as that is known."""
-    ago = campaign.heard_ago()
-    return ago is not None and ago < _UNHEARD
+def _is_run(heard_ago: float | None) -> bool:
+    """Whether a process runs a campaign, as far as that is known: its lease may be longer than usual."""
+    from ..campaigns.durable.campaign import LEASE
+
+    return heard_ago is not None and heard_ago < LEASE
 
 
 def _tell_of_process(campaign: Campaign, state: State, database: Path | str) -> None:
     """Say it where no process runs a campaign that is not over."""
     goes_on = sum(state.counts.get(name, 0) for name in ("live", "analyzing"))
-    if not (state.status in {"running", "paused"} or (state.status == "cancelled" and goes_on)) or _is_run(campaign):
+    if not (state.status in {"running", "paused"} or (state.status == "cancelled" and goes_on)) or _is_run(ago := campaign.heard_ago()):
         return
-    ago = campaign.heard_ago()
     heard = "" if ago is None else f", and the last one was heard of {display.span(ago)} ago"
     what = f"Follow {counted(goes_on, 'call', 'calls')} to the end" if state.status == "cancelled" else "Go on"
     click.echo(f"No process runs it{heard}. {what} with: {_again(database, state)}")
@@ -503,7 +502,7 @@ def status(database: Path | str, as_json: bool) -> None:
     if as_json:
         said = {"name": state.name, "status": state.status, "note": state.note, "counts": state.counts, "caps": caps}
         refusals = [{"text": text, "contacts": count} for text, count in (opened.refusals() if state.counts.get("refused") else ())]
-        click.echo(json.dumps(said | {"is_run": _is_run(opened), "refusals": refusals}))
+        click.echo(json.dumps(said | {"is_run": _is_run(opened.heard_ago()), "refusals": refusals}))
     else:
         _show(state, changed=False)
         _tell_of_refusals(opened, state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from retell_async.testing import LocalRetell
 from .test_pull import agent, contents, write
 
 pytestmark = pytest.mark.asyncio
+
+
+def _git(folder: Path, *words: str) -> None:
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.example", *words], cwd=folder, check=True, capture_output=True)
 
 
 async def bound(client: AsyncRetell, agent: str, **more: Any) -> str:
@@ -360,9 +365,7 @@ async def test_a_version_that_does_not_name_its_engine_is_a_conflict(tmp_path: P
 @pytest.mark.needs("git")
 @pytest.mark.needs("symlink")
 async def test_a_commit_is_put_back_and_what_git_does_not_know_stays(tmp_path: Path) -> None:
-    def git(*words: str) -> None:
-        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.example", *words], cwd=tmp_path, check=True, capture_output=True)
-
+    git = partial(_git, tmp_path)
     local = LocalRetell()
     async with local.client() as client:
         await agent(client, "Alpha")
@@ -419,9 +422,7 @@ async def test_a_backup_is_for_its_owner_and_outside_the_folder(tmp_path: Path) 
 
 @pytest.mark.needs("git")
 async def test_a_state_that_git_took_back_is_not_somebody_elses_change(tmp_path: Path) -> None:
-    def git(*words: str) -> None:
-        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.example", *words], cwd=tmp_path, check=True, capture_output=True)
-
+    git = partial(_git, tmp_path)
     local = LocalRetell()
     async with local.client() as client:
         llm, _ = await agent(client, "Alpha", "Good.")

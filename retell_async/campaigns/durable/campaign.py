@@ -52,6 +52,7 @@ _BREATH = 0.02  # the same while contacts are moved to their next hours, by many
 _TOLD = 1.0  # seconds from one time that is told how it stands to the next
 _LOOK_AT_CALLS = 10.0  # seconds from one question about calls to the next, where events tell of their ends
 _AHEAD = 0.25  # of the calls that may be at once: so many more are begun, which wait for one of those to end
+LEASE = 15.0  # seconds, by default
 _BEATS = 5  # times within the lease that a worker writes that it is alive
 _LEAVING = 2.0  # seconds for which one who leaves tries to say so, which saves others the lease
 _ASKED_AGAIN = 5.0  # seconds after which the account is asked again that did not answer
@@ -278,7 +279,7 @@ class Campaign:
         router: Events | None = None,
         on_state: Callable[[State], None] | None = None,
         on_opt_out: Callable[[str], Awaitable[object]] | None = None,
-        lease: float = 15.0,
+        lease: float = LEASE,
         stop: anyio.Event | None = None,
     ) -> State:
         """Place calls by the rules until every contact has come to an end, or until somebody pauses or cancels it, and give how it stands.

@@ -124,6 +124,13 @@ async def test_a_disk_that_is_full_when_dbos_writes_is_waited_for(tmp_path: Path
         await check(tmp_path / "campaign.db", client, 10)
 
 
+async def _refuse(sandbox: Any) -> None:
+    """Refuse the key once ten calls are placed."""
+    while len(sandbox.placed) < 10:  # noqa: ASYNC110 - the sandbox tells nobody
+        await anyio.sleep(0.05)
+    sandbox.set_fault(Fault.parse("error:status=401"))
+
+
 @pytest.mark.soak
 @pytest.mark.asyncio
 async def test_a_refused_key_pauses_and_ends_a_run_and_the_next_one_follows_its_calls(
@@ -134,14 +141,9 @@ async def test_a_refused_key_pauses_and_ends_a_run_and_the_next_one_follows_its_
     async with account(path, 60, (), per_second=8, live=10) as (sandbox, _, client):
         campaign = Campaign(path)
 
-        async def refuse() -> None:
-            while len(sandbox.placed) < 10:  # noqa: ASYNC110 - the sandbox tells nobody
-                await anyio.sleep(0.05)
-            sandbox.set_fault(Fault.parse("error:status=401"))
-
         with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(refuse)
+                tasks.start_soon(_refuse, sandbox)
                 state = await campaign.run(client)
                 assert (state.status, state.held, "401" in state.note) == ("paused", False, True)
                 assert state.counts["live"] > 0
@@ -166,14 +168,9 @@ async def test_calls_that_go_on_as_a_campaign_is_cancelled_are_followed_by_the_n
     async with account(path, 40, (), per_second=20, live=10) as (sandbox, _, client):
         campaign = Campaign(path)
 
-        async def refuse() -> None:
-            while len(sandbox.placed) < 10:  # noqa: ASYNC110 - the sandbox tells nobody
-                await anyio.sleep(0.05)
-            sandbox.set_fault(Fault.parse("error:status=401"))
-
         with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(refuse)
+                tasks.start_soon(_refuse, sandbox)
                 state = await campaign.run(client)
                 assert (state.status, state.counts["live"] > 0) == ("paused", True)
         sandbox.clear_faults()
