@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 
 from .._files import replacing
 
-__all__ = ["WRITTEN", "named", "written"]
+__all__ = ["WRITTEN", "check_place", "named", "written"]
 
 WRITTEN = click.Path(dir_okay=False, path_type=Path)
 
@@ -23,6 +24,15 @@ def named(path: Path) -> Generator[None]:
         yield
     except OSError as error:
         raise click.FileError(str(path), error.strerror) from None
+
+
+def check_place(path: Path) -> None:
+    """See to it that there is a folder for a file, before what it is to hold is paid for.
+
+    :raises click.FileError: there is none that may be written to.
+    """
+    if not os.access(path.parent, os.W_OK):
+        raise click.FileError(str(path), "there is no such folder, or it may not be written to")
 
 
 @contextmanager

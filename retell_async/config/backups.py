@@ -82,12 +82,12 @@ def _texts_of(name: str, content: bytes) -> list[str]:
 
 
 def states_before(root: Path) -> list[bytes]:
-    """The file of the state as the latest commits have it, newest first; none where there is no git."""
+    """The file of the state as the latest commits have it, newest first; none where git does not say, as it is asked for a hint only."""
     try:
-        commits = _git(root, "log", f"--max-count={_LATEST}", "--diff-filter=AM", "--format=%H", "--", FILE).decode().split()
+        log = _git(root, "log", "--no-follow", f"--max-count={_LATEST}", "--diff-filter=AM", "--format=%H", "--", FILE)
+        return [_git(root, "show", f"{commit}:./{FILE}") for commit in log.decode().split()]
     except ConfigurationError:
         return []
-    return [_git(root, "show", f"{commit}:./{FILE}") for commit in commits]
 
 
 def is_taken_along(path: Path) -> bool:

@@ -22,7 +22,7 @@ from .live import Calls, Latest, bindings
 from .merge import compared, settled
 from .naming import Snapshot, engine_of, match, named
 from .plan import Behind, Found, Plan, keys_apart, make_plan, pinned
-from .state import Bound, State, digest, environments_of, read_state, state_in, write_state
+from .state import Bound, State, digest, environments_of, read_state, states_in, write_state
 from .values import Vault, concealed, pieces, unmarked
 
 __all__ = ["Config", "Pulled", "check_share"]
@@ -63,8 +63,6 @@ class _Read:
     """What matching them left open, with the ids that it is about."""
     vault: Vault
     warnings: list[str]
-    before: list[State] | None = None
-    """What the latest commits of git have as the state, once it was asked for."""
 
     def name_of(self, _: str, id: str) -> str:
         """The name of what an id in an answer refers to."""
@@ -125,10 +123,7 @@ class Config:
             accepted: list[str] = []
             stays: list[str] = []
             for part, side in compared(file, account, mine):
-                back = side.verdict == "account" and not is_new and name not in overwrite and self._is_taken_back(read, name, part)
-                if back:
-                    stays.append(_taken_back(name, [part]))
-                theirs = is_new or name in overwrite or (side.verdict == "account" and not back) or (mine is None and side.file is None)
+                theirs = is_new or name in overwrite or side.verdict == "account" or (mine is None and side.file is None)
                 if side.verdict == "file" and mine is not None and not theirs:
                     notes.append(f"{name}: {part} was edited in the file and is not applied: it stays")
                 elif side.verdict in {"both", "file"} and not theirs:
@@ -140,12 +135,12 @@ class Config:
                     stays += [
                         f"{text}. The file stays as it is, and apply --overwrite {name} gives the account what it says" for text in kept
                     ]
-                uploaded = part.startswith("document: ") and None not in {side.file, side.account}
-                if follows and uploaded:
+                unseen = side.file is not None and (side.account == TEXT or (part.startswith("document: ") and side.account is not None))
+                if follows and unseen and side.file != side.account:
                     notes.append(
                         f"{name}: {part} stays as it is in the folder, and is taken for what the account has, which does not show it"
                     )
-                taken[part] = side.account if follows and not uploaded else side.file
+                taken[part] = side.account if follows and not unseen else side.file
                 accepted += [part] if follows else []
             conflicts += [*stays, *keys_apart(name, found.fields)]
             if is_new or mine is not None or name in overwrite or not stays:
@@ -502,9 +497,12 @@ class Config:
                 *plan.conflicts,
                 *(text for step in plan.steps for text in _of_one_account(read.folder, step.name, step.parts)),
                 *_missing_keys(plan, read.vault.environment),
-                *self._states_taken_back(read, plan),
             ),
-            warnings=(*plan.warnings, *([] if adopt else (*read.warnings, *self._about_environment(read.state)))),
+            warnings=(
+                *plan.warnings,
+                *self._taken_back(read, plan),
+                *([] if adopt else (*read.warnings, *self._about_environment(read.state))),
+            ),
             notes=(*plan.notes, *([] if only else (*_without_files(read), *_unread(read.folder))), *_about_keys(read.vault)),
         )
 
@@ -520,20 +518,18 @@ class Config:
                     "Is this the account that you mean? --env says which"
                 )
 
-    def _states_taken_back(self, read: _Read, plan: Plan) -> Iterator[str]:
+    def _taken_back(self, read: _Read, plan: Plan) -> Iterator[str]:
+        """That what seems to be somebody's change in the account may be one of these files, since git has taken the state back."""
+        before = [state for content in states_before(self.root) for state in states_in(self.root, content)] if plan.kept else []
         for name, changed in plan.kept.items():
-            parts = dict.fromkeys(f"{change.place[0]}" for change in changed)
-            if back := [part for part in parts if self._is_taken_back(read, name, part)]:
-                yield _taken_back(name, back)
-
-    def _is_taken_back(self, read: _Read, name: str, part: str) -> bool:
-        """Whether git has a state that knows what the account has, between one that is as it is now and that: nobody changed it there."""
-        if read.before is None:
-            read.before = [state_in(self.root, content, self.environment) for content in states_before(self.root)]
-        there = digest(unmarked(parts_of(kind_of(name), read.account[name].fields).get(part)))
-        bases = [state.objects[name].base.get(part) for state in read.before if name in state.objects]
-        knew = [number for number, base in enumerate(bases) if base is not None and base[1] == there]
-        return bool(knew) and read.state.objects[name].base.get(part) in bases[knew[0] :]
+            parts = parts_of(kind_of(name), read.account[name].fields)
+            there = {part: digest(unmarked(parts.get(part))) for part in dict.fromkeys(f"{change.place[0]}" for change in changed)}
+            known = [bound.base for state in before for bound in state.objects.values() if bound.id == read.account[name].id]
+            if back := [part for part, value in there.items() if any(part in base and base[part][1] == value for base in known)]:
+                yield (
+                    f"{name}: {', '.join(back)} is in the account as it was applied from here, or pulled, before: if git took the state "
+                    f"back, as revert does, apply --overwrite {name} gives the account what the file says"
+                )
 
     def _about_environment(self, state: State) -> Iterable[str]:
         """That this may be another account than the one that is meant."""
@@ -639,13 +635,6 @@ def field_of(part: str) -> str:
 def _refused(name: str, field: str, why: str, *, whole: bool) -> str:
     remedy = "write it there by hand" if whole else f"write it there by hand, or pull {name} --overwrite {name} to have it in full"
     return f"{name}: {field} was changed in the account, and stays as it is in the file, for {why}: {remedy}"
-
-
-def _taken_back(name: str, parts: Iterable[str]) -> str:
-    return (
-        f"{name}: {', '.join(parts)} is in the account as it was applied from here, and the state was taken back since, as by git revert: "
-        f"apply --overwrite {name} writes what the file says, pull --overwrite {name} takes the account's"
-    )
 
 
 def _open(plan: Plan) -> set[str]:

@@ -24,7 +24,7 @@ __all__ = [
     "environments_of",
     "read_state",
     "replace_file",
-    "state_in",
+    "states_in",
     "write_state",
 ]
 
@@ -106,12 +106,13 @@ def read_state(root: Path, environment: str) -> State:
     return _state(root, _read(root), environment)
 
 
-def state_in(root: Path, content: bytes, environment: str) -> State:
-    """The state of an environment that another version of the file has; empty where that cannot be read."""
+def states_in(root: Path, content: bytes) -> list[State]:
+    """The states of all environments that another version of the file has; none where that cannot be read."""
     try:
-        return _state(root, json.loads(content), environment)
+        whole = json.loads(content)
+        return [_state(root, whole, name) for name in whole.get("environments", {})]
     except (ValueError, AttributeError, ConfigurationError):
-        return State()
+        return []
 
 
 def _state(root: Path, whole: Json, environment: str) -> State:

@@ -13,7 +13,7 @@ import click
 from ..._client import AsyncRetell
 from ..._core.errors import ConfigurationError
 from ..._files import check_apart
-from ..files import WRITTEN, written
+from ..files import WRITTEN, check_place, written
 from ..operations import sending as work, table
 from ..operations.command import Group, profile_of, profile_options
 from ..operations.output import print_table
@@ -78,6 +78,7 @@ def run(
     cases = read_cases(files) if files else []
     if report is not None:
         check_apart(report, [case.file for case in cases])
+        check_place(report)
     if files and (unknown := [name for name in only if name not in {case.name for case in cases}]):
         raise click.UsageError(f"--case {unknown[0]!r} is in none of the files")
     given = {"agent_id": agent_id, "llm_id": llm_id, "conversation_flow_id": flow_id, "version": engine_version}
@@ -86,10 +87,14 @@ def run(
     about = table.operation("tests", "create_batch_test")
     ask("test run", known, about.asked({}), {**engine, "test_cases": [name for name, _ in wanted]}, yes=yes)
     found = work.run(about, {}, _run, known, about, engine, [case for _, case in wanted], there, within)
-    if report is not None:
-        with written(report) as file:
-            file.write(junit(engine[_NAMES[engine["type"]]], found, time.monotonic() - begun))
+    took = time.monotonic() - begun
     _print(found, before)
+    if report is not None:
+        try:
+            with written(report) as file:
+                file.write(junit(engine[_NAMES[engine["type"]]], found, took))
+        except click.FileError as error:
+            raise Failed(f"The test cases ran. {error.format_message()}", work.UNTOLD) from None
     worse = {*compared(found, before).worse, *compared(found, before).new}
     if wrong := [one for one in found if one.verdict != "pass" and (not regressions or not before or one.name in worse)]:
         raise Failed(f"{len(wrong)} of {len(found)} test cases did not pass")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -104,6 +106,21 @@ def test_the_results_do_not_overwrite_a_test_case(folder: Path, monkeypatch: pyt
     done = account.run("test", "run", str(folder), "--agent", account.made.agent_id, "--yes", "--junit", str(folder / "a.json"))
     assert (done.exit_code, "it would be overwritten, and it is read here" in done.stderr) == (1, True)
     assert (folder / "a.json").read_text() == before
+
+
+@pytest.mark.parametrize(("report", "status"), [("nowhere/a.xml", 1), ("full", 4)])
+def test_where_the_report_cannot_go_nothing_is_paid_for_in_vain(
+    folder: Path, report: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = Account(monkeypatch)
+
+    def full(path: Path) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("retell_async.cli.files.replacing", full)
+    done = account.run("test", "run", str(folder), "--agent", account.made.agent_id, "--yes", "--junit", str(folder / report))
+    assert (done.exit_code, "of 3 passed" in done.stdout) == (status, status == 4)
+    assert "Could not open file" in done.stderr
 
 
 def test_a_run_writes_the_cases_and_says_what_came_of_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
