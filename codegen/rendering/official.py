@@ -38,14 +38,14 @@ def official(names: Json, views: Views) -> Iterator[tuple[str, str, Json]]:
         here = {name: f"{name}_" if name in aliases else name for _, _, name in used}
         fields = {field.name: attrs.evolve(field, type=_renamed(field.type, here)) for field in keywords}
         imports = [(*one, here[one[2]]) for one in used]
-        yield "types_params", module, {**said, "imports": imports, "fields": fields.values(), "aliases": sorted(aliases.items())}
+        yield "types/params", module, {**said, "imports": imports, "fields": fields.values(), "aliases": sorted(aliases.items())}
     theirs = sorted((name, kind) for name, kind in responses.items() if name != kind)
     own = [(name, module) for name, module in views.model_names if name not in dict(theirs)]
     answered = sorted((module_name(name), name) for name in responses)
     modules = {module: said["class"] for module, said in names.get("params", {}).items()}
-    yield "types_init", "__init__", {"modules": modules, "responses": theirs, "pages": pages, "own": own, "answers": answered}
+    yield "types/init", "__init__", {"modules": modules, "responses": theirs, "pages": pages, "own": own, "answers": answered}
     for module, name in answered:
-        yield "types_answer", module, {"name": name}
+        yield "types/answer", module, {"name": name}
 
 
 def _all(ends: Json, parts: Json, start: str = "") -> Iterator[tuple[str, str]]:

@@ -133,7 +133,10 @@ class Turn:
         self.left_at = now
 
     def arrived(self, answered: float) -> float:
-        """When it is with the server at the latest, if it is answered at this moment at the earliest."""
+        """The latest moment at which the server may have got it.
+
+        :param answered: when its answer comes, at the earliest.
+        """
         if self.done_at is not None:
             answered = self.done_at
         return answered if self.waits else min(answered, self.left_at + _LONGEST_WAY)

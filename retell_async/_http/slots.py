@@ -60,7 +60,7 @@ class Slots:
         return True
 
     async def take(self, *, first: bool = False, within: float = inf) -> bool:
-        """Wait for a slot; cancelled before there is one, none is taken.
+        """Wait for a slot. Whoever is cancelled while waiting has taken none.
 
         :param first: go before those who do not say so.
         :param within: seconds.

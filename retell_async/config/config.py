@@ -14,11 +14,11 @@ from .._core.errors import BadRequestError, ConfigurationError, NotFoundError, U
 from .account import READING, Account
 from .applying import Applied, OutOfDateError, Run, apply_plan
 from .backups import BACKUPS, back_up, files_at, states_before, tell_git
+from .bindings import Calls, Latest, bindings
 from .bodies import SOURCES, TEXT, from_answer, parts_of, sent, source_of, strange_fields
 from .document import faults_of
 from .folder import ENVIRONMENTS, Folder, read_folder
 from .kinds import BINDINGS, FOLDERS, VOICES, Json, Kind, is_name, kind_of, natural, references
-from .live import Calls, Latest, bindings
 from .merge import compared, settled
 from .naming import Snapshot, engine_of, match, named
 from .plan import Behind, Found, Plan, keys_apart, make_plan, pinned

@@ -10,11 +10,11 @@ from typing import Any, Literal, TypeAlias, cast
 
 import attrs
 
+from .bindings import Calls, bindings
 from .bodies import SOURCES, TEXT, UNSEEN, parts_of, source_of
 from .difference import Change, changes, told
 from .document import is_nullable, known_fields
 from .kinds import KINDS, VOICES, Json, Kind, kind_of, natural, references
-from .live import Calls, bindings
 from .merge import Side, compared
 from .state import Bound, State, digest
 from .values import OTHER, apart, unmarked

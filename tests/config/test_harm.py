@@ -12,8 +12,8 @@ import pytest
 from retell_async import AsyncRetell
 from retell_async._core.errors import ConfigurationError
 from retell_async.config import Config, report
+from retell_async.config.bindings import Latest
 from retell_async.config.config import split
-from retell_async.config.live import Latest
 from retell_async.testing import LocalRetell
 
 from .test_pull import agent, contents, write

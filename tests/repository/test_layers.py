@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.soak, pytest.mark.parallel]
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -31,12 +29,16 @@ def lint(root: Path) -> tuple[int, str]:
     return done.returncode, " ".join(done.stdout.split()) + done.stderr
 
 
+@pytest.mark.soak
+@pytest.mark.parallel
 def test_as_it_is_all_contracts_are_kept(copy: Path) -> None:
     status, told = lint(copy)
     assert status == 0, told
     assert "0 broken" in told
 
 
+@pytest.mark.soak
+@pytest.mark.parallel
 @pytest.mark.parametrize(
     ("file", "line", "path"),
     [
@@ -84,6 +86,8 @@ def test_an_import_that_runs_up_breaks_one(copy: Path, file: str, line: str, pat
     assert path in re.sub(r" \(l\.\d+\)", "", told)
 
 
+@pytest.mark.soak
+@pytest.mark.parallel
 def test_a_module_that_no_layer_names_is_found(copy: Path) -> None:
     new = copy / "codegen" / "new.py"
     new.write_text('"""New."""\n', encoding="utf-8")

@@ -644,7 +644,7 @@ class Store:
                 _write(connection, self._postponed(case, settings, now, self._never(connection, case)))
 
     def _refused_alike(self, connection: sa.Connection, number: str, text: str) -> set[str]:
-        """The contacts whose calls from a number were refused last, with the same words, if that are so many that it is at fault."""
+        """The contacts whose calls from a number were refused last, all with the same words; none if they are too few to blame it."""
         of_number = attempts.c.from_number == number
         placed = sa.select(sa.func.max(attempts.c.tried_at)).where(of_number, attempts.c.call_id.is_not(None))
         placed_at = connection.execute(placed).scalar()

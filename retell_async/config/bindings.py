@@ -27,7 +27,10 @@ class Latest:
     tags: Mapping[str, int] = attrs.field(factory=dict[str, int])
 
     def is_passed_by(self, named: Any) -> bool:
-        """Whether what names this version of the agent, or none, gets another one than its draft: the one that is here or is made next."""
+        """Whether calls that name a version of the agent get another one than its draft, also than the draft that is made next.
+
+        :param named: the number, the tag or `latest_published`; ``None`` if they name none.
+        """
         draft = None if self.published else self.version
         if named == "latest_published":
             return draft != 0

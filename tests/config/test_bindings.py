@@ -11,8 +11,8 @@ import pytest
 from retell_async import AsyncRetell
 from retell_async._core.errors import ConfigurationError
 from retell_async.config import Config
+from retell_async.config.bindings import Calls, Latest
 from retell_async.config.difference import told
-from retell_async.config.live import Calls, Latest
 from retell_async.sandbox import Settings
 from retell_async.testing import LocalRetell
 
