@@ -74,3 +74,30 @@ async def test_a_file_of_which_the_account_counts(tmp_path: Path) -> None:
         pulled = await config.pull(overwrite=[NAME])
         assert [PART in note for note in pulled.notes] == [True]
         assert (await config.plan()).status == 0
+
+
+async def test_a_text_that_somebody_wrote_into_the_file_moves_on_to_another_account(tmp_path: Path) -> None:
+    local, other = LocalRetell(), LocalRetell()
+    async with local.client() as client, other.client() as target:
+        await client.knowledge_base.create(
+            knowledge_base_name="FAQ",
+            knowledge_base_texts=[{"title": "Prices", "text": "It costs 5."}],
+            knowledge_base_files=[("prices.txt", b"10")],
+        )
+        await local.advance(100)
+        write(tmp_path, {"environments/new.yaml": "variables: {}\n"})
+        one, new = Config(tmp_path, client), Config(tmp_path, target, "new")
+        await one.pull()
+        file = tmp_path / f"{NAME}.yaml"
+        file.write_text(file.read_text(encoding="utf-8").replace("title: Prices", "title: Prices\n    text: It costs 5."), encoding="utf-8")
+        write(tmp_path, {f"{NAME}/prices.txt": "10"})
+        assert (await one.plan()).status == 2
+        pulled = await one.pull(overwrite=[NAME])
+        assert sum("which does not show it" in note for note in pulled.notes) == 2
+        assert "text: It costs 5." in file.read_text(encoding="utf-8")
+        assert (await one.plan()).status == 0
+        await new.apply(await one.promote(new))
+        await other.advance(100)
+        assert (await new.plan()).status == 0
+        sources = [one.to_dict() for base in await target.knowledge_base.list() for one in base.knowledge_base_sources or ()]
+        assert sorted(one["type"] for one in sources) == ["document", "text"]
