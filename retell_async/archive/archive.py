@@ -45,6 +45,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Archive"]
 
+_FURTHEST = timedelta(hours=14)
+"""How far a clock is from UTC."""
+_MOST_ROWS = 2**63 - 1
+"""What databases count to."""
+
 EventHandler = Callable[[Any], Awaitable[object]]
 TransactionHandler = Callable[[Any, AsyncConnection], Awaitable[object]]
 FunctionHandler = Callable[[FunctionCall], Awaitable[object]]
@@ -168,7 +173,8 @@ class Archive:
     def in_transaction(self, *events: str) -> Callable[[E2], E2]:
         """Register a handler that also gets the connection of the transaction in which the event is noted as handled.
 
-        What it writes through that connection is there exactly once, whatever happens. While it runs, a file of SQLite has no other writer.
+        What it writes through that connection is there exactly once, whatever happens. While it runs, a file of SQLite has no other
+        writer: what else of the archive writes, such as `link`, is refused in it. It belongs in a handler of `on`.
         """
 
         def register(handler: E2) -> E2:
@@ -218,7 +224,8 @@ class Archive:
         :param full: look at everything again, for what was changed long after its end.
         :param events: put ends and analyses of which no event told into the inbox, so that the handlers of `on` are called with them too.
         :param at_once: requests at a time.
-        :raises ConfigurationError: another process syncs the same archive, or `since` has no time zone or is still to come.
+        :raises ConfigurationError: the archive is of another workspace, by its first sync; another process syncs it; or `since` has no
+            time zone or is still to come.
         :raises APIError: the API does not answer. What was read until then is kept.
         :raises ValueError: the pages of a list go round in a circle.
         """
@@ -233,12 +240,12 @@ class Archive:
 
     async def retry(self, *keys: str) -> int:
         """Let failed events be handled again, those of these keys or all; how many there are."""
-        return await self.inbox.retry(keys or None)
+        return await self.inbox.retry([cleaned(key) for key in keys] or None)
 
     async def link(self, session_id: str, id: str) -> None:
         """Note that a call or chat, of this id, belongs to a session of your own. One session may have many."""
         async with self.database.write() as connection:
-            await self._writer.link(connection, cleaned(session_id), id)
+            await self._writer.link(connection, cleaned(session_id), cleaned(id))
 
     async def conversations_of(self, session_id: str) -> list[str]:
         """The ids of the calls and chats of a session of your own."""
@@ -248,14 +255,14 @@ class Archive:
 
     async def sessions_of(self, id: str) -> list[str]:
         """The sessions of your own to which a call or chat belongs."""
-        query = sa.select(sessions.c.session_id).where(sessions.c.conversation_id == id).order_by(sessions.c.session_id)
+        query = sa.select(sessions.c.session_id).where(sessions.c.conversation_id == cleaned(id)).order_by(sessions.c.session_id)
         async with self.database.read() as connection:
             return list(await connection.scalars(query))
 
     async def raw(self, id: str) -> dict[str, Any] | None:
         """A call or chat as the API said it, as far as it may be kept; ``None`` if it is not there."""
         async with self.database.read() as connection:
-            data = await connection.scalar(sa.select(raw.c.data).where(raw.c.conversation_id == id))
+            data = await connection.scalar(sa.select(raw.c.data).where(raw.c.conversation_id == cleaned(id)))
         return None if data is None else loads(data)
 
     async def record(self, id: str) -> dict[str, Any] | None:
@@ -265,7 +272,7 @@ class Archive:
         were handled.
         """
         async with self.database.read() as connection:
-            return next(iter(await records(connection, [id])), None)
+            return next(iter(await records(connection, [cleaned(id)])), None)
 
     async def view(
         self,
@@ -285,10 +292,12 @@ class Archive:
         :param until: those that began before.
         :param agent_id: those of one agent.
         :param utc_offset: by whose clock days and hours are: ``timedelta(hours=-5)``.
-        :raises ConfigurationError: there is no such view, or a moment has no time zone.
+        :raises ConfigurationError: there is no such view, a moment has no time zone, or no clock is so far from UTC.
         """
         if name not in VIEWS:
             raise ConfigurationError(f"there is no view {name!r}: there are {', '.join(VIEWS)}")
+        if abs(utc_offset) > _FURTHEST:
+            raise ConfigurationError(f"no clock is {utc_offset / timedelta(hours=1):g} hours from UTC: utc_offset is 14 hours at most")
         query = select(name, _asked(since, until, agent_id, utc_offset), self._dialect)
         async with self.database.read() as connection:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
@@ -307,17 +316,19 @@ class Archive:
 
         :param words: all of them are in what is found; ``"a phrase"``, ``begin*``, ``this or that`` and ``-without`` mean what they say.
         :param role: who said it: ``user``, ``agent``.
-        :raises ConfigurationError: there is no word to look for, or a moment has no time zone.
+        :raises ConfigurationError: there is no word to look for, a moment has no time zone, or `limit` is not above 0.
         """
+        if limit < 1:
+            raise ConfigurationError(f"limit must be at least 1, not {limit}")
         asked = _asked(since, until, agent_id)
-        query = search_query(words, asked, self._dialect, role=role, limit=limit)
+        query = search_query(words, asked, self._dialect, role=None if role is None else cleaned(role), limit=min(limit, _MOST_ROWS))
         async with self.database.read() as connection:
             return [Found(**row) for row in (await connection.execute(query)).mappings()]
 
     async def export(
         self,
         table: Table,
-        out: Path | IO[str],
+        out: Path | str | IO[str],
         *,
         format: Format = "csv",
         since: datetime | None = None,
@@ -333,6 +344,8 @@ class Archive:
         :raises ConfigurationError: there is no such table or format, they do not go together, a moment has no time zone, or the file is the
             archive itself.
         """
+        if isinstance(out, str):
+            out = Path(out)
         if isinstance(out, Path) and self.database.path is not None:
             check_apart(out, of_database(self.database.path))
         async with self.database.read() as connection:
@@ -371,7 +384,7 @@ class Archive:
 
 def _asked(since: datetime | None, until: datetime | None, agent_id: str | None, utc_offset: timedelta = timedelta(0)) -> Asked:
     since_ms, until_ms = (None if moment is None else _in_ms(moment) for moment in (since, until))
-    return Asked(since_ms, until_ms, agent_id, int(utc_offset.total_seconds() * 1000))
+    return Asked(since_ms, until_ms, None if agent_id is None else cleaned(agent_id), int(utc_offset.total_seconds() * 1000))
 
 
 def _in_ms(moment: datetime) -> int:

@@ -8,12 +8,14 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import aiosqlite
 import anyio
+import attrs
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
@@ -35,6 +37,18 @@ _IN_SQLITE = 0.1  # seconds for which SQLite itself waits, in a thread that cann
 _OF_SQLALCHEMY = frozenset(("host", "port", "prepared_statement_cache_size"))
 """What in the query of an address of Postgres is SQLAlchemy's to read; the driver reads the rest."""
 _STALLED = 60.0  # seconds after which Postgres ends a transaction in which nothing happens
+
+
+@attrs.define(eq=False)
+class _Writing:
+    """A transaction that writes a file."""
+
+    file: Path
+    over: bool = False
+
+
+_within: ContextVar[tuple[_Writing, ...]] = ContextVar("retell_archive_within", default=())
+"""The transactions within which this code runs, also in tasks that were started there."""
 
 
 class Database:
@@ -67,6 +81,7 @@ class Database:
             self.engine = _sqlite(path)
         self.is_sqlite = self.path is not None
         self._one_writer = anyio.Lock() if self.is_sqlite else None
+        self._file = None if self.path is None else self.path.resolve()
 
     async def open(self) -> None:
         """:raises ConfigurationError: it cannot be reached."""
@@ -101,11 +116,22 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncConnection]:
-        """A transaction, which is undone if the block raises. A file has one at a time."""
-        if self._one_writer is None:
+        """A transaction, which is undone if the block raises. A file has one at a time.
+
+        :raises ConfigurationError: it would wait for one within which this is called.
+        """
+        if self._file is None or self._one_writer is None:
             async with self.engine.begin() as connection:
                 yield connection
             return
+        around = tuple(one for one in _within.get() if not one.over)
+        if any(one.file == self._file for one in around):
+            raise ConfigurationError(
+                f"{self.shown}: a file of SQLite has one writer at a time, and this would wait for the transaction within which it is "
+                "called. In a handler of `in_transaction`, write through the connection that it is given; or register it with `on`, which "
+                "holds none"
+            )
+        writing = _Writing(self._file)
         async with self._one_writer, self._connected(retell_writes=True) as connection, AsyncExitStack() as transaction:
             patience = anyio.current_time() + _PATIENCE
             while True:  # here rather than in SQLite, whose thread could not be told that nobody waits any more
@@ -117,7 +143,11 @@ class Database:
                     await anyio.sleep(_LOOK_AGAIN)
                 else:
                     break
-            yield connection
+            _within.set((*around, writing))
+            try:
+                yield connection
+            finally:
+                writing.over = True
 
     async def checkpoint(self) -> bool:
         """Bring what is written into the file, and empty the log beside it; whether others who read it let that be done in time."""

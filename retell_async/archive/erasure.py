@@ -61,7 +61,7 @@ class Number:
         digits = re.sub(r"\D", "", number)
         code = _CODE.match(digits)
         if not (number.strip().startswith("+") and code and _FEWEST <= len(digits) <= _MOST) or re.search(r"[^\d\s().\-/+]", number):
-            raise ConfigurationError("the number must be whole, with its country code: +14155550100")
+            raise ConfigurationError("the number must be whole, with its country code: a plus and all of its digits")
         self._code, national = code[0], digits[code.end() :]
         self._american = self._code == "1"
         trunk = {"1": "1", "7": "8"}.get(self._code, "0")

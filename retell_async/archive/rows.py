@@ -28,6 +28,7 @@ __all__ = [
     "columns",
     "cost_rows",
     "dumped",
+    "integer",
     "is_over",
     "latency_rows",
     "is_whole",
@@ -191,7 +192,7 @@ def recheck_at(kind: Kind, data: Json, storage: Storage, stage: int, now_ms: int
 
     After the end it is asked for often, and then ever less often, for a week.
     """
-    ended = _integer(data.get("end_timestamp"))
+    ended = integer(data.get("end_timestamp"))
     if stage != OVER or storage == "basic_attributes_only" or (kind == "call" and data.get("start_timestamp") is None):
         return None
     age = now_ms - (ended if ended is not None else now_ms)
@@ -205,10 +206,10 @@ def columns(kind: Kind, data: Json, stage: int) -> dict[str, Any]:
     analysis = _mapping(data.get(f"{kind}_analysis"))
     reason = _short(data.get("disconnection_reason"))
     status = _short(data.get(f"{kind}_status"))
-    started, ended = _integer(data.get("start_timestamp")), _integer(data.get("end_timestamp"))
+    started, ended = integer(data.get("start_timestamp")), integer(data.get("end_timestamp"))
     if stage >= OVER and _status(kind, data) < OVER:  # the status in an event may lag behind
         status = "not_connected" if kind == "call" and started is None and data.get("direction") == "outbound" else "ended"
-    duration = _integer(data.get("duration_ms"))
+    duration = integer(data.get("duration_ms"))
     if duration is None and started is not None and ended is not None:
         duration = ended - started
     version = data.get("agent_version" if kind == "call" else "version")
@@ -218,7 +219,7 @@ def columns(kind: Kind, data: Json, stage: int) -> dict[str, Any]:
         "channel": _short(data.get(f"{kind}_type")),
         "direction": _short(data.get("direction")),
         "agent_id": _short(data.get("agent_id")),
-        "agent_version": _integer(version),
+        "agent_version": integer(version),
         "agent_name": _short(data.get("agent_name")),
         "from_number": _short(data.get("from_number")),
         "to_number": _short(data.get("to_number")),
@@ -328,7 +329,7 @@ def _second(data: Json, said: Json) -> float | None:
     words = _list(said.get("words"))
     if words:
         return _number(words[0].get("start"))
-    created, started = _integer(said.get("created_timestamp")), _integer(data.get("start_timestamp"))
+    created, started = integer(said.get("created_timestamp")), integer(data.get("start_timestamp"))
     return None if created is None or started is None else (created - started) / 1000
 
 
@@ -394,7 +395,8 @@ def cleaned(text: str) -> str:
     return cast("str", well_formed(text.replace("\0", "\ufffd")))
 
 
-def _integer(value: object) -> int | None:
+def integer(value: object) -> int | None:
+    """A whole number that a column can hold, if it is one or near one."""
     number = _number(value)
     return None if number is None or not -_LONGEST <= number <= _LONGEST else int(cast("float", value))
 

@@ -15,13 +15,20 @@ import sqlalchemy as sa
 from retell_async.webhooks import parse_event
 
 from .._core.attempt import first_of
-from .._core.errors import BadRequestError, ConfigurationError, NotFoundError, UnprocessableEntityError
+from .._core.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnprocessableEntityError,
+)
 from .._core.json import loads
 from .._core.pages import Walk
 from .database import Database
 from .inbox import Inbox
-from .rows import ANALYSED, KINDS, OVER, Kind, dumped, observed
-from .schema import conversations, inbox, raw, syncs
+from .rows import ANALYSED, KINDS, OVER, Kind, dumped, observed, text_of
+from .schema import conversations, inbox, raw, settings, syncs
 from .writing import Writer
 
 if TYPE_CHECKING:
@@ -34,6 +41,8 @@ _AT_A_TIME = 100
 _OVERLAP_MS = 15 * 60_000
 """What ended so long before the last pass is looked at again: lists may lag, and clocks differ."""
 _LEASE = 20.0
+_WORKSPACE = "workspace"
+"""The setting that says of which workspace an archive is."""
 _NONE = (BadRequestError, NotFoundError, UnprocessableEntityError)
 """With each of them the API may say that there is no such call or chat, and that a page is none."""
 _UNTIMED: Mapping[Kind, tuple[str, ...]] = {"call": ("error", "not_connected"), "chat": ("error",)}
@@ -82,17 +91,37 @@ class Sync:
 
         :param since: how far back the first pass goes; all the way unless given.
         :param full: look at everything again, also at what ended before the last pass.
-        :raises ConfigurationError: another process does the same, or `since` has no time zone or is still to come.
+        :raises ConfigurationError: the archive is of another workspace, another process does the same, or `since` has no time zone or is
+            still to come.
         :raises ValueError: the pages of a list go round in a circle.
         """
         if since is not None and since.tzinfo is None:
             raise ConfigurationError("since must be a datetime with a time zone: datetime.now(UTC), not datetime.now()")
         if since is not None and since.timestamp() * 1000 > self._writer.now_ms():
             raise ConfigurationError("since is still to come: what ended before it would never be looked at. Give a moment that is past")
+        await self._check_workspace()
         for kind in kinds:
             async with self._alone(kind):
                 await self._pass(kind, None if since is None else int(since.timestamp() * 1000), full=full)
         return self._done
+
+    async def _check_workspace(self) -> None:
+        """Refuse another workspace than that of the first sync: what ended in it before the last pass would never be looked at."""
+        try:
+            workspace = text_of((await self._client.identity.retrieve()).to_dict().get("org_id"))
+        except (AuthenticationError, PermissionDeniedError, NotFoundError):  # the key may not ask
+            return
+        if not workspace:
+            return
+        async with self._database.write() as connection:
+            insert = self._database.insert(settings).values(name=_WORKSPACE, value=workspace)
+            await connection.execute(insert.on_conflict_do_nothing())
+            known = await connection.scalar(sa.select(settings.c.value).where(settings.c.name == _WORKSPACE))
+        if known != workspace:
+            raise ConfigurationError(
+                f"{self._database.shown}: it is the archive of another workspace ({known}) than that of this API key ({workspace}). Each "
+                "workspace has an archive of its own: name another file or database"
+            )
 
     async def _pass(self, kind: Kind, since_ms: int | None, *, full: bool) -> None:
         state = await self._state(kind)

@@ -23,6 +23,7 @@ from .rows import (
     columns,
     cost_rows,
     dumped,
+    integer,
     is_whole,
     latency_rows,
     merged,
@@ -84,8 +85,9 @@ class Writer:
     async def write(self, connection: AsyncConnection, new: Observation, now_ms: int) -> bool:
         """Write what was seen of a call or chat; whether that changed anything."""
         known, row = await self._known(connection, new.id)
-        ended = new.data.get("end_timestamp")
-        if row.erased is not None or (row.forgotten is not None and isinstance(ended, (int, float)) and ended < int(row.forgotten)):
+        ended, started = (integer(new.data.get(f"{moment}_timestamp")) for moment in ("end", "start"))
+        at = ended if known is not None else _first(ended, started, new.seen_ms)  # as `forget` counts one of which no end is known
+        if row.erased is not None or (row.forgotten is not None and at is not None and at < int(row.forgotten)):
             return False
         found = merged(known, new)
         return found is not None and await self._store(connection, known, row, found, now_ms)

@@ -83,7 +83,8 @@ def sync(
 ) -> None:
     """Read what the API has and the archive has not. DATABASE is made if it is not there.
 
-    Run it as often as you like, from cron for example: each pass goes on from the last one, and one that was cut off where it was.
+    Run it as often as you like, from cron for example: each pass goes on from the last one, and one that was cut off where it was. An
+    archive is of one workspace, that of its first sync: another one is refused.
     """
     known = profile_of(profile, sandbox)
 
@@ -112,6 +113,8 @@ def query(database: str, view: str, since: str | None, until: str | None, agent_
     answers  how often people answer, by the hour
     tools    that were used, how often they failed, how long they took
     """
+    if not abs(utc_offset) <= 14:  # nor is what is no number
+        raise click.BadParameter(f"no clock is {utc_offset:g} hours from UTC: it is 14 at most", param_hint="--utc-offset")
     asked: dict[str, Any] = {"since": _moment(since), "until": _moment(until), "agent_id": agent_id}
     _print(_run(database, lambda opened: opened.view(view, **asked, utc_offset=timedelta(hours=utc_offset))), as_json)
 

@@ -253,6 +253,48 @@ async def test_an_event_that_fails_is_tried_again_and_then_listed(tmp_path: Path
         assert await archive.inbox.counts() == {"done": 1}
 
 
+async def test_what_would_wait_for_the_transaction_of_its_own_handler_is_refused_at_once(tmp_path: Path) -> None:
+    """Or it would stop all that writes the file, webhooks too, until the handler's time is up."""
+    local, refused, later = LocalRetell(), list[str](), list[asyncio.Future[None]]()
+    async with opened(tmp_path, attempts=1) as archive, opened(tmp_path) as again, local.client() as client:
+        writing: dict[str, Callable[[], Any]] = {
+            "link": lambda: archive.link("order-1", "call_1"),
+            "link of another one of the same file": lambda: again.link("order-1", "call_1"),
+            "retry": archive.retry,
+            "forget": lambda: archive.forget(datetime.fromtimestamp(0, UTC)),
+            "erase": lambda: archive.erase(PERSON),
+            "sync": lambda: archive.sync(client),
+            "put": lambda: archive.inbox.put(event("call_analyzed")),
+            "claim": lambda: archive.deliveries.claim("key"),
+            "begin": lambda: archive.llm_store.begin("call_1", "key"),
+        }
+
+        async def link(begun: anyio.Event) -> None:
+            await begun.wait()
+            await archive.link("order-2", "call_1")
+
+        over = anyio.Event()
+
+        @archive.in_transaction("call_ended")
+        async def handle(event: webhooks.CallEnded, _: AsyncConnection) -> None:
+            for name, write in writing.items():
+                with pytest.raises(ConfigurationError, match="write through the connection that it is given; or register it with `on`"):
+                    await write()
+                refused.append(name)
+            async with Archive(tmp_path / "other.db") as other:
+                await other.link("order-3", event.call.call_id)
+            later.append(asyncio.ensure_future(link(over)))
+
+        with anyio.fail_after(10):
+            await archive.inbox.put(event("call_ended"))
+            await archive.drain()
+            over.set()
+            await asyncio.gather(*later)
+        assert refused == [*writing]
+        assert await archive.inbox.counts() == {"done": 1}
+        assert await archive.sessions_of("call_1") == ["order-2"]
+
+
 async def test_what_a_process_had_taken_that_died_is_taken_by_another_one(tmp_path: Path) -> None:
     async with opened(tmp_path, lease=0.05, attempts=2) as first, opened(tmp_path, lease=0.05, attempts=2) as second:
         await first.inbox.put(event("call_ended"))
@@ -306,6 +348,24 @@ async def test_a_sync_asks_once_for_each_call_and_goes_on_where_it_was_cut_off(t
         assert (await archive.sync(client)).read == 0
         assert len(local.requests()) - asked <= 5
         assert (await archive.inbox.counts())["waiting"] == 80
+
+
+async def test_an_archive_is_of_one_workspace(tmp_path: Path) -> None:
+    """What the second one had before the last pass of the first would never be there."""
+    one, other = LocalRetell(Settings(seed=3)), LocalRetell(Settings(seed=4))
+    async with opened(tmp_path, one) as archive, one.client() as client, other.client() as stranger:
+        await place(one, client, 2)
+        await place(other, stranger, 2)
+        forbidden = one.fault("error", operation="identity.retrieve", status=403)  # a key that may not ask
+        assert (await archive.sync(client)).new == 2
+        assert forbidden.count == 1
+        one.clear_faults()
+        await archive.sync(client)
+        asked = len(other.requests())
+        with pytest.raises(ConfigurationError, match=r"of another workspace \(org_sandbox_3\) than that of this API key \(org_sandbox_4\)"):
+            await archive.sync(stranger)
+        assert [request.operation for request in other.requests()[asked:]] == ["getApiKeyInfo"]
+        await archive.sync(client)
 
 
 @pytest.mark.parametrize("breaks", [2, 3])
@@ -364,7 +424,7 @@ async def test_no_pass_leaves_out_what_none_has_looked_at() -> None:
 
 def answering(answer: Callable[[httpx.Request], Any], **settings: Any) -> AsyncRetell:
     async def respond(request: httpx.Request) -> httpx.Response:
-        found = answer(request)
+        found = {"org_id": "org_1"} if request.url.path == "/get-api-key-info" else answer(request)
         return httpx.Response(200, json=await found if isawaitable(found) else found)
 
     return AsyncRetell(api_key="key_1", http_client=httpx.AsyncClient(transport=httpx.MockTransport(respond)), **settings)
@@ -470,6 +530,27 @@ async def test_what_is_old_is_forgotten_and_does_not_come_back(tmp_path: Path) -
         assert await archive.forget(datetime.fromtimestamp(local.now / 1000, UTC)) == 4
         await archive.sync(client, full=True)
         assert await archive.view("cost") == []
+
+
+async def test_what_is_forgotten_does_not_come_back_by_an_event_without_its_end(tmp_path: Path) -> None:
+    now = int(time.time() * 1000)
+    old = {"start_timestamp": now - 3_660_000, "end_timestamp": now - 3_600_000}
+    begun = {"start_timestamp": now - 3_660_000, "end_timestamp": now - 60_000}
+    async with opened(tmp_path) as archive:
+        await archive.inbox.put(event("call_ended", **old))
+        await archive.inbox.put(event("call_ended", **begun, call_id="call_2"))
+        await archive.drain()
+        assert await archive.forget(datetime.now(UTC) - timedelta(minutes=30)) == 1
+        del old["end_timestamp"], begun["end_timestamp"]
+        await archive.inbox.put(event("call_started", **old, call_status="ongoing"))
+        await archive.inbox.put(
+            event("call_started", **begun, call_id="call_2", agent_name="Ann")
+        )  # one that is there, since it ended later
+        registered = {"event": "call_started", "event_timestamp": now - 3_660_000, "call": {"call_id": "call_3"}}
+        await archive.inbox.put(webhooks.parse_event(json.dumps(registered)))
+        await archive.drain()
+        assert [await archive.record(id) for id in ("call_1", "call_3")] == [None, None]
+        assert (await archive.record("call_2") or {})["agent_name"] == "Ann"
 
 
 async def test_what_is_of_no_call_that_is_known_is_forgotten_too(tmp_path: Path) -> None:
@@ -650,9 +731,24 @@ async def test_tables_are_written_out(tmp_path: Path) -> None:
         assert await archive.export("records", io.StringIO(), format="jsonl") == 4
         with pytest.raises(ConfigurationError, match="jsonl"):
             await archive.export("records", out)
+        assert await archive.export("calls", str(tmp_path / "calls.csv")) == 4
+        assert (tmp_path / "calls.csv").read_text() == out.getvalue()
+        with pytest.raises(ConfigurationError):
+            await archive.export("calls", str(tmp_path / "archive.db"))
         found = await archive.search("practice")
         assert found
         assert "practice" in found[0].text
+        assert len(await archive.search("practice", limit=10**20)) >= len(found)
+
+
+async def test_numbers_that_cannot_be_are_one_error(tmp_path: Path) -> None:
+    async with opened(tmp_path) as archive:
+        for limit in (0, -5):
+            with pytest.raises(ConfigurationError, match="limit must be at least 1"):
+                await archive.search("hello", limit=limit)
+        with pytest.raises(ConfigurationError, match="no clock is -9600 hours from UTC"):
+            await archive.view("cost", utc_offset=timedelta(days=-400))
+        assert await archive.view("cost", utc_offset=timedelta(hours=14)) == []
 
 
 @pytest.mark.needs("proc")

@@ -43,6 +43,18 @@ async def test_what_was_said_is_found_as_it_was_said(address: str) -> None:
         assert [asked for asked in ASKED if not await archive.search(asked)] == []
 
 
+async def test_ids_that_no_database_takes_are_those_of_nothing(address: str) -> None:
+    async with Archive(address) as archive:
+        for id in ("call\0", "call\ud800"):
+            assert await archive.record(id) is None
+            assert await archive.raw(id) is None
+            await archive.link("order-1", id)
+            assert await archive.sessions_of(id) == ["order-1"]
+            assert await archive.view("cost", agent_id=id) == []
+            assert await archive.search("hello", agent_id=id, role=id) == []
+            assert await archive.retry(id) == 0
+
+
 async def test_a_very_long_text_is_kept_and_its_beginning_is_searched(address: str) -> None:
     said = " ".join(chr(0x20000 + number % 40_000) + f"{number:x}" for number in range(300_000))  # four bytes each letter
     call = {"call_id": "call_1", "call_status": "ended", "end_timestamp": 1, "transcript_object": [{"role": "user", "content": said}]}

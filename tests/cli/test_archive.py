@@ -68,6 +68,12 @@ async def test_the_command_shows_what_is_there(tmp_path: Path) -> None:
         assert run("retry", at) == (0, "0 events are handled again\n")
         assert run("erase", at, "+14155550101", "--yes")[1].endswith("call_1\n")
         assert run("record", at, "call_1") == (1, "Error: there is no call or chat call_1\n")
+        whole = "Error: the number must be whole, with its country code: a plus and all of its digits\n"
+        assert run("erase", at, "4155550101", "--yes") == (1, whole)
+        for hours in ("nan", "2000", "-inf"):
+            assert f"no clock is {hours} hours from UTC" in run("query", at, "cost", f"--utc-offset={hours}")[1]
+        assert run("search", at, "half", "--limit", "-5") == (1, "Error: limit must be at least 1, not -5\n")
+        assert run("search", at, "half", "--limit", "9" * 20)[0] == 0
 
     await to_thread.run_sync(commands)
 
