@@ -36,6 +36,8 @@ class Placed:
 
     since: float
     """Unix time of the first attempt."""
+    key: str | None
+    """Its idempotency key."""
     call_id: str | None
 
 
@@ -118,7 +120,18 @@ class Ledger:
 
     def _is_one(self, tool: Tool, arguments: Mapping[str, Any], now: float) -> bool:
         """Whether it is one with the same request, sent before: that is on its way, or the API recognises the repeat."""
-        return self.on_its_way(tool, arguments) is not None or _is_recognised(self.unknown(tool, arguments), now)
+        return self.on_its_way(tool, arguments) is not None or self._recognised(tool, arguments, now) is not None
+
+    def _recognised(self, tool: Tool, arguments: Mapping[str, Any], now: float) -> Unknown | Placed | None:
+        """The same request, sent before, if the API still recognises the repeat, so that it is carried out once.
+
+        Nobody knows what came of it; or it was placed, under the very key that is given now.
+        """
+        before: Unknown | Placed | None = self.unknown(tool, arguments)
+        if before is None:
+            placed = self._placed.get(_name(tool, arguments))
+            before = placed if placed is not None and placed.key == arguments.get("idempotency_key") else None
+        return before if before is not None and before.key is not None and now - before.since < _HOUR else None
 
     def begin(self, tool: Tool, arguments: Mapping[str, Any], now: float) -> Sending:
         """Note that a request is about to be sent: from here on it may have been carried out.
@@ -129,8 +142,8 @@ class Ledger:
         before = self.unknown(tool, arguments)
         key, since, counted = arguments.get("idempotency_key"), now, calls(tool, arguments)
         if tool.repeat == "idempotency_key":
-            if before is not None and _is_recognised(before, now):
-                key, since, counted = before.key, before.since, 0
+            if (same := self._recognised(tool, arguments, now)) is not None:
+                key, since, counted = same.key, same.since, 0
             elif key is None:
                 key = f"mcp-{uuid4().hex}"
             arguments = {**arguments, "idempotency_key": key}
@@ -148,18 +161,13 @@ class Ledger:
         self._unknown.pop(name, None)
         if done and calls(sending.tool, sending.arguments):
             self._placed.pop(name, None)  # the latest goes last
-            self._placed[name] = Placed(sending.since, call_id)
+            self._placed[name] = Placed(sending.since, sending.key, call_id)
             if len(self._placed) > _MOST:
                 del self._placed[next(iter(self._placed))]
         if not done:
             self.placed -= sending.counted
             if sending.before is not None:
                 self._unknown[name] = sending.before
-
-
-def _is_recognised(before: Unknown | None, now: float) -> bool:
-    """Whether the API still recognises a repeat of the request, so that it is carried out once."""
-    return before is not None and before.key is not None and now - before.since < _HOUR
 
 
 def _name(tool: Tool, arguments: Mapping[str, Any]) -> str:

@@ -119,7 +119,8 @@ def _answer(answered: Any) -> Answer:
     if answered is None:
         return Answer({"done": True})
     found = _dict(answered)
-    return Answer(one(found, None), links_of(found))
+    key = getattr(answered, "idempotency_key", None)  # which a repeat may have had from the request before it
+    return Answer(one(found, None) | ({} if key is None else {"idempotency_key": key}), links_of(found))
 
 
 def _dict(answered: Any) -> Json:

@@ -69,6 +69,12 @@ class Policy:
     max_calls: int | None = attrs.field(default=None, validator=_not_below_0)
     """Calls that are placed at most as long as the server runs; ``None`` for any number."""
 
+    def __attrs_post_init__(self) -> None:
+        if not any(self.has(tool) for tool in tools().values()):
+            raise ConfigurationError(
+                f"--read-only leaves none of --tools {','.join(self.tools or ())}: name some that read, or leave it out"
+            )
+
     def has(self, tool: Tool) -> bool:
         """Whether a tool is there at all."""
         named = self.tools is None or any(fnmatchcase(tool.name, pattern) for pattern in self.tools)

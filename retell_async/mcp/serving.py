@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import sys
 from collections.abc import Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from ipaddress import ip_address
+from threading import Thread
 
+import anyio
 import attrs
 import httpx
 import uvicorn
+from anyio import to_thread
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
 from mcp.server.auth.provider import AccessToken
@@ -32,10 +38,31 @@ _SHORTEST = 32
 _LARGEST = 25 * 1024 * 1024
 
 
+class _Input(anyio.AsyncFile[str]):
+    """The standard input. Whoever is cancelled waits for no line, which may never come: neither here nor when the process ends."""
+
+    async def readline(self) -> str:
+        line = Future[str]()
+
+        def read() -> None:
+            with suppress(InvalidStateError):  # nobody waits for it any more
+                try:
+                    line.set_result(self.wrapped.readline())
+                except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                    line.set_exception(error)
+
+        Thread(target=read, name="standard input", daemon=True).start()  # since the process waits for anyio's own
+        try:
+            return await to_thread.run_sync(line.result, abandon_on_cancel=True)
+        finally:
+            line.cancel()
+
+
 async def run_stdio(server: RetellServer) -> None:
     """Serve one client on this process's standard streams, until it closes them."""
     made = server.server()
-    async with stdio_server() as (received, sent):
+    given = open(sys.stdin.fileno(), encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115, ASYNC230 - read to the end of the process
+    async with stdio_server(_Input(given)) as (received, sent):
         await made.run(received, sent, made.create_initialization_options())
 
 

@@ -90,6 +90,21 @@ async def test_a_repeat_under_the_same_key_counts_once(limit: int) -> None:
         assert ("0 are left" in text(other)) is (limit == 1)
 
 
+async def test_a_call_that_was_placed_counts_once_however_often_it_is_asked_for_under_its_key() -> None:
+    now = [1_000_000.0]
+    async with workspace(Policy(max_calls=2, allow=frozenset({"money"})), clock=lambda: now[0]) as work, work.connect() as session:
+        arguments = {**arguments_of(work)[CALL], "idempotency_key": "first"}
+        for _ in range(3):
+            data(await session.call_tool(CALL, arguments))
+        work.local.assert_placed(PEOPLE, times=1)
+        assert work.server.ledger.placed == 1
+        data(await session.call_tool(CALL, {**arguments, "idempotency_key": "second"}))
+        assert "0 are left" in text(await session.call_tool(CALL, {**arguments, "idempotency_key": "third"}))
+        now[0] += 3600  # in which the API forgets the key
+        assert "0 are left" in text(await session.call_tool(CALL, {**arguments, "idempotency_key": "second"}))
+        work.local.assert_placed(PEOPLE, times=2)
+
+
 async def test_while_a_human_is_asked_others_may_use_up_what_is_left() -> None:
     async with workspace(Policy(max_calls=1)) as work:
 
@@ -116,6 +131,7 @@ async def test_while_a_human_is_asked_others_may_use_up_what_is_left() -> None:
         ({"tools": ()}, "--tools is empty"),
         ({"tools": ("",)}, "names no tool"),
         ({"allow_to": ()}, "--allow-to is empty"),
+        ({"read_only": True, "tools": ("create_*", "delete_agent")}, r"--read-only leaves none of --tools create_\*,delete_agent"),
     ],
 )
 def test_a_flag_that_cannot_work_is_refused(wrong: dict[str, Any], said: str) -> None:

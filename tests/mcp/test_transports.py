@@ -174,6 +174,21 @@ def running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.needs("signals")
+async def test_the_first_ctrl_c_ends_it_though_its_input_is_open() -> None:
+    command = [sys.executable, *COMMAND, "--sandbox"]
+    async with await anyio.open_process(command, env={**os.environ, "PYTHONPATH": str(ROOT)}) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        assert server.stderr is not None
+        with anyio.fail_after(PATIENCE):
+            await server.stdin.send(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+            assert await server.stdout.receive() == b'{"jsonrpc":"2.0","id":1,"result":{}}\n'
+            server.send_signal(signal.SIGINT)
+            assert b"".join([said async for said in server.stderr]).strip() == b"Aborted!"
+            assert await server.wait() == 1
+
+
 async def test_the_sandbox_needs_no_account() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RETELL_")} | {"PYTHONPATH": str(ROOT)}
     server = StdioServerParameters(command=sys.executable, args=[*COMMAND, "--sandbox", "--max-calls", "1"], env=environment)

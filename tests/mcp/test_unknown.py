@@ -137,6 +137,18 @@ async def test_what_has_no_key_is_not_sent_again_without_a_human(mode: str) -> N
         assert work.changes == ["createBatchCall"] * 3
 
 
+async def test_a_repeat_says_under_which_key_the_call_was_placed() -> None:
+    """Also where it was given another one: nobody knows whether the first was placed."""
+    async with workspace(MONEY) as work, work.connect() as session:
+        arguments = arguments_of(work)[CALL]
+        work.local.fault("reset", operation="createPhoneCall", acted=True)
+        await session.call_tool(CALL, {**arguments, "idempotency_key": "first"})
+        work.local.clear_faults()
+        again = data(await session.call_tool(CALL, {**arguments, "idempotency_key": "second"}))
+        assert again["idempotency_key"] == "first"
+        work.local.assert_placed(PEOPLE, times=1)
+
+
 async def test_a_call_that_its_client_gave_up_is_placed_once_by_a_repeat() -> None:
     """As clients do that wait no longer than a minute."""
     async with workspace(MONEY) as work:
