@@ -58,7 +58,7 @@ def _check_variables(contact: Contact, _: object, variables: object) -> None:
 
 def _check_number(_: object, __: object, number: str) -> None:
     if not _E164.fullmatch(str(number)) or not is_e164(number):
-        raise ConfigurationError(f"the number of a contact must be in E.164 form, such as +14155550100, not {mask(str(number))}")
+        raise ConfigurationError(f"the number of a contact must be in E.164 form, a plus and all of its digits, not {mask(str(number))}")
 
 
 def _check_zones(_: object, __: object, zones: tuple[str, ...]) -> None:

@@ -157,7 +157,7 @@ class _Reader:
         for name in self._given.keys() - set(self._asked):
             close = get_close_matches(name, self._asked, 1)
             if name in {"per_second", "per_number"} and "numbers" in self._asked:
-                meant = ': it is said of a number: numbers = [{ number = "+14155550100", per_second = 2 }]'
+                meant = ': it is said of a number: numbers = [{ number = "+1415...", per_second = 2 }]'
             else:
                 meant = f": did you mean {close[0]}?" if close else f": there are {', '.join(sorted(self._asked))}"
             raise ConfigurationError(f"there is no setting {name!r}{meant}")

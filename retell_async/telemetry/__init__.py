@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from retell_async import _instrumentation
+from retell_async._core.errors import ConfigurationError
 from retell_async._core.hints import readable
 from retell_async._instrumentation import (
     TRACEPARENT,
@@ -57,8 +58,12 @@ def instrument(*hooks: Hook) -> None:
 
     Without any it is an `OpenTelemetryHook` where OpenTelemetry is installed, and else a `PrometheusHook`.
 
+    :raises ConfigurationError: one is no hook.
     :raises ModuleNotFoundError: no hook is given, and neither is installed.
     """
+    for hook in hooks:
+        if not callable(hook):
+            raise ConfigurationError(f"a hook is called with what happens, as an OpenTelemetryHook() is; {hook!r} cannot be called")
     _instrumentation.set_hooks(hooks or (_usual(),))
 
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import httpx
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
-from retell_async import APITimeoutError, AsyncRetell, NotFoundError, OutcomeUnknownError, RateLimit, Retell, RetryPolicy, telemetry
+from retell_async import (
+    APITimeoutError,
+    AsyncRetell,
+    ConfigurationError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimit,
+    Retell,
+    RetryPolicy,
+    telemetry,
+)
 from retell_async._instrumentation import Activity, RequestActivity
 from retell_async.raw.api.call import create_phone_call
 
@@ -256,6 +266,13 @@ async def test_nothing_is_made_while_nobody_looks(monkeypatch: pytest.MonkeyPatc
     assert telemetry.active_hooks() == ()
     async with client_of(serving(httpx.Response(503), PLACED), max_retries=1, retry=FAST, rate_limit=RateLimit(100)) as client:
         await client.call.create_phone_call(**NUMBERS)
+
+
+def test_what_cannot_be_called_is_no_hook() -> None:
+    before = telemetry.active_hooks()
+    with pytest.raises(ConfigurationError, match="'prometheus' cannot be called"):
+        telemetry.instrument(cast("Any", "prometheus"))
+    assert telemetry.active_hooks() == before
 
 
 async def test_hooks_are_set_and_taken_away() -> None:
