@@ -15,14 +15,7 @@ import sqlalchemy as sa
 from retell_async.webhooks import parse_event
 
 from .._core.attempt import first_of
-from .._core.errors import (
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    NotFoundError,
-    PermissionDeniedError,
-    UnprocessableEntityError,
-)
+from .._core.errors import APIStatusError, BadRequestError, ConfigurationError, NotFoundError, UnprocessableEntityError
 from .._core.json import loads
 from .._core.pages import Walk
 from .database import Database
@@ -109,7 +102,7 @@ class Sync:
         """Refuse another workspace than that of the first sync: what ended in it before the last pass would never be looked at."""
         try:
             workspace = text_of((await self._client.identity.retrieve()).to_dict().get("org_id"))
-        except (AuthenticationError, PermissionDeniedError, NotFoundError):  # the key may not ask
+        except APIStatusError:  # the key may not ask, or the API does not say: no reason to sync nothing
             return
         if not workspace:
             return
