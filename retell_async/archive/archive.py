@@ -31,13 +31,13 @@ from .queries.export import Format, Table, export
 from .queries.records import records
 from .queries.search import Found, search_query
 from .queries.views import VIEWS, Asked, refresh, select
+from .retention import forget
 from .rows import KINDS, Kind, cleaned
 from .schema import raw, sessions
 from .sync import Sync, Synced
 from .tools import ToolLog
-from .upkeep import forget
 from .work import Handlers, Worker
-from .writing import Writer
+from .writer import Writer
 
 if TYPE_CHECKING:
     from .._client import AsyncRetell

@@ -16,7 +16,7 @@ from .._core.json import loads
 from .database import Database
 from .rows import KINDS, Json, dumped, text_of
 from .schema import effects, erased, inbox, raw, sessions, states, tool_calls
-from .writing import ERASED, Writer, drop
+from .writer import ERASED, Writer, drop
 
 __all__ = ["Erased", "Number", "erase"]
 

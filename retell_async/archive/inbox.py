@@ -21,7 +21,7 @@ from .database import Database
 from .policy import storable_event, storage_of, strictest
 from .rows import KINDS, Json, Observation, cleaned, dumped, observed, text_of
 from .schema import inbox
-from .writing import Writer
+from .writer import Writer
 
 __all__ = ["LIMIT", "Delivery", "Inbox", "LeaseLostError", "Taken", "delay_after"]
 

@@ -22,7 +22,7 @@ from .database import Database
 from .inbox import Inbox
 from .rows import ANALYSED, KINDS, OVER, Kind, dumped, observed, text_of
 from .schema import conversations, inbox, raw, settings, syncs
-from .writing import Writer
+from .writer import Writer
 
 if TYPE_CHECKING:
     from .._client import AsyncRetell

@@ -20,7 +20,7 @@ from .database import Database
 from .policy import storage_of, strictest
 from .rows import KINDS, dumped, text_of, tool_calls_of
 from .schema import conversations, tool_calls
-from .writing import Writer
+from .writer import Writer
 
 __all__ = ["ToolLog"]
 

@@ -18,8 +18,8 @@ from .._core.masking import mask_text, masked_traceback
 from .._logs import Log
 from .database import Database
 from .inbox import Inbox, LeaseLostError, Taken, observation_in
-from .upkeep import forget, tidy
-from .writing import Writer
+from .retention import forget, tidy
+from .writer import Writer
 
 __all__ = ["Handlers", "Worker"]
 

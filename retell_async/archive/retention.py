@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from .._core.errors import ConfigurationError
 from .database import Database
 from .schema import conversations, deliveries, effects, erased, inbox, sessions, settings, states, tool_calls
-from .writing import FORGOTTEN, drop
+from .writer import FORGOTTEN, drop
 
 __all__ = ["forget", "tidy"]
 
