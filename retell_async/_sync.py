@@ -58,6 +58,7 @@ class _Sender:
         return self.send_raw(request, options, parse=True).meaning
 
     def send_raw(self, request: Request[T], options: RequestOptions, *, parse: bool = False, follow: bool | None = None) -> RawResponse[T]:
+        self.background.refuse_end()  # what prepares a request may have to be loaded, which cannot be done then
         call = self.client._prepare(request, options, parse=parse, follow=follow)  # pyright: ignore[reportPrivateUsage]
         with self.background.use() as use:
             return use.run(self.client._carry_out, call)  # pyright: ignore[reportPrivateUsage]
@@ -96,6 +97,7 @@ class _Sender:
     def stream(
         self, request: Request[Any], options: RequestOptions, meaning: Callable[[RawResponse[Any]], Any]
     ) -> Generator[SyncStreamedResponse[Any]]:
+        self.background.refuse_end()
         opened = self.client._opened(  # pyright: ignore[reportPrivateUsage]
             self.client._prepare(request, options, stream=True)  # pyright: ignore[reportPrivateUsage]
         )
@@ -194,6 +196,7 @@ class _Retell(OfficialSettings, SyncVerbs, Resources):
         :param json: the body, if there is one.
         :return: the parsed JSON of the answer; ``None`` when it has no body.
         """
+        self._background.refuse_end()
         request = self._client._request(method, path, json, params)  # pyright: ignore[reportPrivateUsage]
         del path, params, json  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
         return self._sender.send(request, options)
@@ -260,7 +263,7 @@ class _Retell(OfficialSettings, SyncVerbs, Resources):
     def close(self) -> None:
         """Close all connections and end the event loop; what is sent afterwards is a `RetellError`.
 
-        Requests that other threads have under way go on to their end.
+        Requests that other threads have under way go on to their end; an `httpx.Client` or `httpx.AsyncClient` of yours breaks them off.
         """
         self._background.close()
 

@@ -18,8 +18,8 @@ import anyio
 
 from .._core.errors import RetellError
 from .._core.masking import cut
-from .._http.loops import this_process
-from .thread import LoopThread, awake
+from .._http.loops import no_thread_begins, this_process
+from .thread import LoopOfCallers, LoopThread, awake
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,8 +29,6 @@ __all__ = ["Background", "Use"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-_FAREWELL = 1.0  # seconds for which `close` waits for the thread's end
 
 
 class Background:
@@ -82,7 +80,12 @@ class Background:
         thread = self._thread
         if thread is None or thread.has_ended:
             thread = self._thread = LoopThread()  # kept before it begins: whoever is interrupted while it does loses nothing
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                if not no_thread_begins(error):
+                    raise
+                thread = self._thread = LoopOfCallers()
         elif thread.is_here:
             raise RetellError(
                 "a hook, an HTTP client or a file of this Retell called it: it runs in the event loop that would send the request"
@@ -101,11 +104,7 @@ class Background:
             if thread is None or self._users or not self.closed:
                 return
             self._thread = None
-        with awake():
-            with suppress(RuntimeError):  # it has ended
-                thread.portal.start_task_soon(thread.portal.stop)
-            if not thread.is_here:
-                thread.join(_FAREWELL)
+        thread.end()
 
     def close(self) -> None:
         """Close the client. What is under way in other threads goes on to its end, and the loop ends after it.
@@ -120,35 +119,24 @@ class Background:
                 return
             self.closed = True
             thread = self._thread
-            if thread is None and not self._always:
+            if (thread is None or thread.has_ended) and not self._always:
                 return
             if thread is not None and thread.is_here:
                 if self._users:
                     thread.soon(self._close)  # the last one who uses it ends the loop
                 else:
-                    self._end_soon(thread)
+                    self._thread = None
+                    thread.end_soon(self._close)
                 return
             use = self._use()
         with use:
             use.run(self._close)
 
-    def _end_soon(self, thread: LoopThread) -> None:
-        close, portal = self._close, thread.portal
-
-        async def end() -> None:
-            try:
-                await close()
-            finally:
-                await portal.stop()
-
-        self._thread = None
-        thread.soon(end)
-
     def __del__(self) -> None:
         thread = self._thread
         if thread is None or self.closed or self.is_over():
             return
-        self._end_soon(thread)
+        thread.end_soon(self._close)
         warnings.warn(
             "a Retell was dropped while its event loop was running: use `with`, or `client.close()`",
             ResourceWarning,
@@ -189,13 +177,12 @@ class Use:
         self._refuse_gone()
         thread = self._thread
         job = _Job[T](function, arguments)
-        with awake():
-            try:
-                thread.portal.start_task_soon(job.run).result()
-            except BaseException:
-                with suppress(RuntimeError):  # the loop has ended
-                    thread.portal.start_task_soon(job.drop)
-                raise
+        try:
+            thread.wait(thread.begin(job.run))
+        except BaseException:
+            with suppress(RuntimeError, RetellError):  # the loop has ended, or is not to run here
+                thread.begin(job.drop)
+            raise
         return job.outcome()
 
     def finish(self, function: Callable[[], Awaitable[None]]) -> None:
@@ -216,16 +203,15 @@ class Use:
         :raises RetellError: the loop is gone.
         """
         self._refuse_gone()
+        thread = self._thread
         job = _Job[None](function, ())
-        with awake():
-            done = self._thread.portal.start_task_soon(job.run)
+        done = thread.begin(job.run)
 
         def end() -> None:
             if not self.is_gone:
-                with awake():
-                    with suppress(RuntimeError):  # the loop has ended
-                        self._thread.portal.start_task_soon(job.drop)
-                    done.result()
+                with suppress(RuntimeError):  # the loop has ended
+                    thread.begin(job.drop)
+                thread.wait(done)
 
         return end
 
@@ -256,8 +242,8 @@ class _Job(Generic[T]):
             except BaseException as error:  # noqa: BLE001 - it is raised again where the thread waits, and no end of the loop
                 self._error = error
 
-    def drop(self) -> None:
-        """Cancel it. Called in the loop."""
+    async def drop(self) -> None:
+        """Cancel it."""
         if self._scope is not None:
             self._scope.cancel()
 

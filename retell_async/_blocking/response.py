@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .._core.errors import text_of
@@ -96,11 +97,8 @@ class SyncStreamedResponse(Received[T]):
 
     def stream_to_file(self, path: str | PathLike[str], *, chunk_size: int | None = None) -> None:
         """Write the body to a file."""
-
-        async def write() -> None:
-            await self._response.stream_to_file(path, chunk_size=chunk_size)
-
-        self._use.run(write)
+        with Path(path).open("wb") as file:
+            file.writelines(self.iter_bytes(chunk_size))
 
     def read(self) -> bytes:
         """The whole body."""

@@ -12,23 +12,22 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any
 
 import anyio
-from anyio import to_thread
 
 from .._core.errors import RetellError
-from .._http.loops import close_soon, this_process
+from .._http.loops import close_soon, in_thread, this_process
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-__all__ = ["LoopThread", "awake"]
+__all__ = ["LoopOfCallers", "LoopThread", "awake"]
 
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
+_FAREWELL = 1.0  # seconds for which the end of a thread is waited for
+_TURN = 0.01  # seconds after which a thread that waits for its turn looks whether another one has done its work meanwhile
 
 # Who replaces a program's clocks looks for `time.monotonic` itself, in all modules.
 _monotonic: Callable[[], float] = (
@@ -48,17 +47,10 @@ class _OwnLoop(_EventLoop):
     # asyncio has names looked up by an executor, which takes nothing any more once the main thread is over.
 
     async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> list[Any]:
-        return await _in_thread(socket.getaddrinfo, host, port, family, type, proto, flags)
+        return await in_thread(socket.getaddrinfo, host, port, family, type, proto, flags, abandon_on_cancel=True)
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
-        return await _in_thread(socket.getnameinfo, sockaddr, flags)
-
-
-async def _in_thread(function: Callable[[*Ts], T], *arguments: *Ts) -> T:
-    try:
-        return await to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
-    except RuntimeError:  # no thread can begin any more, since the interpreter ends
-        return function(*arguments)
+        return await in_thread(socket.getnameinfo, sockaddr, flags, abandon_on_cancel=True)
 
 
 class LoopThread:
@@ -95,6 +87,35 @@ class LoopThread:
         """Whether the caller is in it."""
         return self._id == threading.get_ident()
 
+    def begin(self, function: Callable[[], Awaitable[None]]) -> Future[None]:
+        """Have this done in the loop, and give what is to be waited for."""
+        with awake():
+            return self.portal.start_task_soon(function)
+
+    def wait(self, done: Future[None]) -> None:
+        """Wait until what was begun is done."""
+        with awake():
+            done.result()
+
+    def end(self) -> None:
+        """End it, and wait for that for a while unless the caller is in it."""
+        with suppress(RuntimeError):  # it has ended
+            self.begin(self.portal.stop)
+        if not self.is_here:
+            with awake():
+                self.join(_FAREWELL)
+
+    def end_soon(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Call this in the loop and end it, without waiting for that."""
+
+        async def end() -> None:
+            try:
+                await close()
+            finally:
+                await self.portal.stop()
+
+        self.soon(end)
+
     def soon(self, function: Callable[[], Awaitable[None]]) -> None:
         """Call this in the loop, without waiting for it; not at all in one that is over."""
         self.ready.add_done_callback(lambda ready: None if ready.cancelled() or ready.exception() else close_soon(self.loop, function))
@@ -104,7 +125,10 @@ class LoopThread:
         self._id = threading.get_ident()
         try:
             if self.ready.set_running_or_notify_cancel():
-                _refuse_second()
+                if _in_a_loop():  # as threads are that eventlet has made greenlets
+                    raise RetellError(
+                        "threads are greenlets here, and another one runs an event loop: make one Retell for all, and views of it"
+                    )
                 anyio.run(self._main, backend_options={"loop_factory": _OwnLoop})
         except BaseException as error:
             if self.ready.done():
@@ -122,13 +146,52 @@ class LoopThread:
             await self.portal.sleep_until_stopped()
 
 
-def _refuse_second() -> None:
-    """Refuse a second event loop in one thread of the system, as threads are that eventlet has made greenlets."""
+class LoopOfCallers(LoopThread):
+    """The same where no thread can begin any more: whoever waits for something runs the loop until it is done, one thread at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runner = asyncio.Runner(loop_factory=_OwnLoop)
+        self.loop = self._runner.get_loop()
+        self._turn = threading.Lock()
+        self._is_alive = True
+        self.ready.set_result(None)
+
+    def begin(self, function: Callable[[], Awaitable[None]]) -> Future[None]:
+        if _in_a_loop():
+            raise RetellError("an event loop runs in this thread, and no other can begin while the program ends: use AsyncRetell here")
+
+        async def run() -> None:
+            await function()
+
+        return asyncio.run_coroutine_threadsafe(run(), self.loop)
+
+    def wait(self, done: Future[None]) -> None:
+        while not done.done():
+            if self._turn.acquire(timeout=_TURN):
+                self._id = threading.get_ident()
+                try:
+                    self.loop.run_until_complete(asyncio.wrap_future(done, loop=self.loop))
+                finally:
+                    self._id = None
+                    self._turn.release()
+
+    def end(self) -> None:
+        self._is_alive = False
+        if not _in_a_loop():
+            self._runner.close()
+
+    def end_soon(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Nothing is done, as nobody waits for it: the system closes what is open, since the program ends."""
+
+
+def _in_a_loop() -> bool:
+    """Whether an event loop runs in this thread of the system."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return
-    raise RetellError("threads are greenlets here, and another one runs an event loop: make one Retell for all, and views of it")
+        return False
+    return True
 
 
 def awake() -> AbstractContextManager[object]:

@@ -9,11 +9,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Seq
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-from anyio import to_thread
-
 from .._core.encode import Part, file_part, json_bytes
 from .._core.masking import mask_text
 from .._core.operation import Omit, Operation, Request, RequestOptions
+from .._http.loops import in_thread
 
 __all__ = ["operation_at", "verb"]
 
@@ -116,11 +115,11 @@ def _content(content: object) -> bytes | AsyncIterable[bytes]:
 
 
 async def _read(file: Any) -> AsyncIterator[bytes]:
-    while piece := await to_thread.run_sync(file.read, _PIECE):
+    while piece := await in_thread(file.read, _PIECE):
         yield piece
 
 
 async def _each(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
     each = iter(pieces)
-    while (piece := await to_thread.run_sync(next, each, None)) is not None:  # what makes them may wait for something
+    while (piece := await in_thread(next, each, None)) is not None:  # what makes them may wait for something
         yield piece

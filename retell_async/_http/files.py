@@ -11,10 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, cast
 
-from anyio import to_thread
-
 from .._core.encode import FilePart, Part, is_seekable
 from .._core.errors import RetellError
+from .loops import in_thread
 
 __all__ = ["UnreadableFileError", "opened"]
 
@@ -83,7 +82,7 @@ async def _part(value: str | FilePart, files: ExitStack) -> tuple[Any, ...]:
             content = _measured(content, files)
         else:
             # In a thread: what a pipe gives may come from another task here.
-            content = await to_thread.run_sync(_measured, content, files, abandon_on_cancel=True)
+            content = await in_thread(_measured, content, files, abandon_on_cancel=True)
     return (name, content, kind, headers) if headers else (name, content, kind) if kind else (name, content)
 
 

@@ -1,4 +1,4 @@
-"""Event loops, of asyncio or of trio, and processes: in which one a client is used, and what may be done from outside.
+"""Event loops, of asyncio or of trio, threads and processes: in which one a client is used, and what may be done from outside.
 
 A process that was forked off leaves alone what its parent has open.
 """
@@ -10,9 +10,27 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
-__all__ = ["Loop", "clock_of", "close_soon", "is_asyncio", "is_over", "is_running", "on_asyncio", "running_loop", "this_process"]
+if TYPE_CHECKING:
+    from anyio import CapacityLimiter
+
+__all__ = [
+    "Loop",
+    "clock_of",
+    "close_soon",
+    "in_thread",
+    "is_asyncio",
+    "is_over",
+    "is_running",
+    "no_thread_begins",
+    "on_asyncio",
+    "running_loop",
+    "this_process",
+]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 Loop = Any
 """An `asyncio.AbstractEventLoop`, or the `trio.lowlevel.TrioToken` that stands for a run of trio."""
@@ -80,6 +98,31 @@ def close_soon(loop: Loop, close: Callable[[], Awaitable[None]]) -> None:
         trio = sys.modules["trio"]
         with suppress(trio.RunFinishedError):
             loop.run_sync_soon(trio.lowlevel.spawn_system_task, closing)
+
+
+def no_thread_begins(error: RuntimeError) -> bool:
+    """Whether it says that no thread can begin any more: the interpreter ends, or, with Python 3.12, the main thread is over."""
+    return "interpreter shutdown" in str(error)
+
+
+async def in_thread(
+    function: Callable[[*Ts], T], *arguments: *Ts, abandon_on_cancel: bool = False, limiter: CapacityLimiter | None = None
+) -> T:
+    """Call this in a thread, as `anyio.to_thread.run_sync` does; in this one where no other can begin any more."""
+    from anyio import to_thread  # not by whoever needs to know of loops alone: it takes its time
+
+    begun: list[bool] = []
+
+    def call() -> T:
+        begun.append(True)
+        return function(*arguments)
+
+    try:
+        return await to_thread.run_sync(call, abandon_on_cancel=abandon_on_cancel, limiter=limiter)
+    except RuntimeError as error:
+        if begun or not no_thread_begins(error):
+            raise
+    return function(*arguments)
 
 
 _process = object()

@@ -9,14 +9,15 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
-from threading import Lock
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
 import httpx
-from anyio import CancelScope, CapacityLimiter, from_thread, to_thread
+from anyio import CancelScope, CapacityLimiter, from_thread
 
 from ..httpx2 import BlockingHttpx2Client
 from ..instrumented import Methods
+from ..loops import in_thread
 from ..way import LEAVES, Departure, drop_abandoned_blocking, goes_out
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class ThreadedClient(httpx.AsyncClient):
 
     async def aclose(self) -> None:
         with CancelScope(shield=True):
-            await to_thread.run_sync(self._given.close, limiter=CapacityLimiter(1))
+            await in_thread(self._given.close, limiter=CapacityLimiter(1))
 
 
 class _Exchange(httpx.AsyncByteStream):
@@ -115,7 +116,7 @@ class _Exchange(httpx.AsyncByteStream):
                 if gone:
                     self._close()
 
-        return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=CapacityLimiter(1))
+        return await in_thread(work, abandon_on_cancel=True, limiter=CapacityLimiter(1))
 
     def open(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         try:
@@ -133,9 +134,12 @@ class _Exchange(httpx.AsyncByteStream):
             self._refuse_gone()
             departure.told(event, details)
 
+        loop_thread = get_ident()
+
         def traced(event: str, details: Mapping[str, Any]) -> None:
             if goes_out(event, details):
-                from_thread.run_sync(leave, event, details)  # in the event loop, which alone sees to limits and to who waits
+                # In the event loop, which alone sees to limits and to who waits; no other thread may have been there to send from.
+                leave(event, details) if get_ident() == loop_thread else from_thread.run_sync(leave, event, details)
             else:
                 departure.told(event, details)
 
@@ -153,10 +157,10 @@ class _Exchange(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         with self._lock:
             self._gone = True
-            in_thread = self._in_thread
-        if self._body is not None and not in_thread:
+            busy = self._in_thread
+        if self._body is not None and not busy:
             with CancelScope(shield=True):
-                await to_thread.run_sync(self._close, limiter=CapacityLimiter(1))
+                await in_thread(self._close, limiter=CapacityLimiter(1))
 
     def _close(self) -> None:
         body, self._body = self._body, None
