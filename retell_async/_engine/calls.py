@@ -429,12 +429,15 @@ class Call:
     async def _slot(self, http: Http, account: Account, slots: Slots, *, first: bool) -> None:
         start = account.clock()
         within = self._wait_for_connection(http)
+        most = self._waited + within
         taken = await slots.take(first=first, within=within)
         waited = account.clock() - start
         self._waited += waited
         if not taken:
             self._in_vain = True
-            message = f"Request timed out: no free connection within {self._waited:g} s: max_connections are in use"
+            message = (
+                f"Request timed out: no free connection within {most:g} s: all that max_connections or the HTTP client allow are in use"
+            )
             raise APITimeoutError(http.build(self.encoded, self.timeout), message=message, sent=False) from self._refusal
         if waited > _LONG:
             self._tell(WaitEvent(operation=self.operation.id, limit=_CONNECTIONS, seconds=waited))

@@ -169,6 +169,7 @@ class Http:
     async def aclose(self) -> None:
         """Close all connections."""
         self._closed = True
+        self._heads = _Heads()  # keys are in them
         await self._client.aclose()
 
     @property

@@ -142,7 +142,7 @@ class Slots:
 
 
 def _end(told: asyncio.Future[None]) -> None:
-    if not told.done():  # as it is once the task was cancelled
+    if not (told.done() or told.get_loop().is_closed()):  # its task was cancelled, or is one that its event loop has left behind
         told.set_result(None)
 
 

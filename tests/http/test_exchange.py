@@ -15,8 +15,10 @@ from pytest_httpx import HTTPXMock
 
 from retell_async._client import AsyncRetell
 from retell_async._core import errors
+from retell_async._core.encode import encode
 from retell_async._core.model import UnknownObject
 from retell_async._engine.limits import RateLimit
+from retell_async._http.exchange import Http
 
 from ..engine.example import CREATE, DELETE, KEY, LIST_WHOLE, NO_OPTIONS, UPLOAD, answering, client_of, get
 
@@ -295,6 +297,14 @@ async def test_a_client_that_was_never_used_can_be_closed() -> None:
         await client.send(get(), {})
 
 
+async def test_what_was_closed_keeps_no_key_of_the_requests_that_it_sent() -> None:
+    http = Http(None, max_connections=1)
+    http._heads.buffered(encode(get(), headers=[{"Authorization": f"Bearer {KEY}"}], base_url="http://retell.test"), lambda: None)
+    assert KEY in str(http._heads._known)
+    await http.aclose()
+    assert not http._heads._known
+
+
 async def test_a_given_client_that_its_owner_closed_is_closed_here_too() -> None:
     own = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={})))
     client = AsyncRetell(KEY, http_client=own)
@@ -375,3 +385,25 @@ async def test_a_misspelt_keyword_is_refused_before_anything_is_sent() -> None:
             await client.agent.update("agent_1", **misspelt)
         with pytest.raises(TypeError, match=r"POST /v\d+/list-calls has no parameter 'agent_nam'"):
             client.call.list(**misspelt)
+
+
+async def test_a_time_out_for_a_connection_names_the_seconds_that_were_set() -> None:
+    texts: set[str] = set()
+
+    async def serve(_: httpx.Request) -> httpx.Response:
+        await anyio.sleep(0.3)
+        return httpx.Response(200, json={})
+
+    async def ask() -> None:
+        try:
+            await client.send(get(), {})
+        except errors.APITimeoutError as error:
+            texts.add(str(error))
+
+    given = httpx.AsyncClient(transport=httpx.MockTransport(serve))
+    client = AsyncRetell(KEY, max_connections=1, timeout=httpx.Timeout(5, pool=0.05), http_client=given)
+    async with client, anyio.create_task_group() as tasks:
+        for _ in range(6):
+            tasks.start_soon(ask)
+    (text,) = texts
+    assert text.startswith("Request timed out: no free connection within 0.05 s: all that max_connections or the HTTP client allow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 from collections.abc import Awaitable, Callable
@@ -246,6 +247,21 @@ async def test_a_wait_for_a_slot_is_over_when_its_time_is_and_each_has_its_own()
         assert slots.waiting == 1
         slots.give()
     assert sorted(ended) == [(0.02, False), (0.04, False), (0.06, False), (60.0, True)]
+
+
+def test_who_waits_in_an_event_loop_that_is_over_is_passed_over_in_silence() -> None:
+    slots, loop = Slots(1), asyncio.new_event_loop()
+    assert slots.take_free()
+    left: list[Any] = [loop.create_task(slots.take()) for _ in range(3)]
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    assert slots.waiting == 3
+    slots.give()
+    for task in left:
+        task._log_destroy_pending = False
+        task.get_coro().close()
+    assert slots.waiting == 0
+    assert slots.take_free()
 
 
 @BOTH
