@@ -25,7 +25,7 @@ class MockedClient(httpx.AsyncClient):
         self._mock = mock
 
     def build_request(self, method: str, url: httpx.URL | str, **settings: Any) -> httpx.Request:
-        built = self._mock.build_request(method=method, url=url, **settings)
+        built = self._mock.build_request(method=method, url=str(url), **settings)
         return built if isinstance(built, httpx.Request) else super().build_request(method, url, **settings)
 
     async def aclose(self) -> None:
@@ -39,7 +39,7 @@ class _Asked(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         answer = await _awaited(self._mock.send(request, stream=True, follow_redirects=False))
-        if not isinstance(getattr(answer, "status_code", None), int):
+        if is_mock(answer) or not hasattr(answer, "aread"):
             raise TypeError("the mock of an HTTP client has no answer: set its send.return_value to an httpx.Response")
         content = await answer.aread()  # decoded, so that the headers of its encoding hold no more
         headers = [

@@ -108,6 +108,17 @@ async def test_no_http_is_an_error_that_leaves_the_outcome_open(make: Callable[.
             await client.send(CREATE.request(body={}), {})
 
 
+async def test_an_answer_that_breaks_off_is_not_said_to_be_something_else_than_http() -> None:
+    async with (
+        serving(lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{") as server,
+        AsyncRetell(KEY, base_url=server.url) as client,
+    ):
+        server.close_after = 1
+        with pytest.raises(APIConnectionError, match="the answer is broken: peer closed connection without sending complete") as caught:
+            await client.send(get(), {"max_retries": 0})
+    assert "no HTTP" not in str(caught.value)
+
+
 @EACH
 async def test_a_body_that_is_not_encoded_as_it_says_is_one_error(make: Callable[..., httpx.AsyncClient]) -> None:
     answer = ok(b"no gzip", b"Content-Encoding: gzip\r\n")

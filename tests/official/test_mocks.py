@@ -58,6 +58,16 @@ def test_of_one_that_awaits(package: Any, library: Any, make: Callable[[type], A
     assert http_client.send.await_count == http_client.aclose.await_count == 1
 
 
+@each
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_what_builds_requests_may_be_that_of_a_real_client(library: Any, make: Callable[[type], Any]) -> None:
+    http_client = make(library.Client)
+    http_client.build_request.side_effect = library.Client().build_request
+    http_client.send.return_value = answer(library)
+    with Retell(KEY, http_client=http_client) as client:
+        assert client.agent.retrieve("a", version=4).agent_id == "a"
+
+
 def test_errors_and_repeats() -> None:
     http_client = mock.MagicMock(spec=httpx.Client)
     http_client.send.side_effect = [answer(status=503), httpx.ConnectError("no"), answer(), answer(status=404)]
@@ -75,9 +85,13 @@ def test_an_answer_that_was_encoded() -> None:
         assert response.parse().agent_id == "a"
 
 
-def test_a_mock_without_an_answer_says_so() -> None:
+@pytest.mark.parametrize("answers", [{}, {"return_value": mock.MagicMock(status_code=200)}, {"return_value": {"agent_id": "a"}}])
+def test_a_mock_without_an_answer_says_so(answers: dict[str, Any]) -> None:
+    http_client = mock.MagicMock(spec=httpx.AsyncClient)
+    http_client.send.configure_mock(**answers)
+
     async def main() -> None:
-        async with AsyncRetell(KEY, http_client=mock.MagicMock(spec=httpx.AsyncClient), max_retries=0) as client:
+        async with AsyncRetell(KEY, http_client=http_client, max_retries=0) as client:
             await client.agent.retrieve("a")
 
     with pytest.raises(APIConnectionError, match=r"no answer: set its send\.return_value"):

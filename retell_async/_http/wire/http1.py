@@ -265,7 +265,7 @@ class Http1Connection:
                 protocol.receive_data(data)
         except h11.RemoteProtocolError as error:
             # What it quotes of the answer stays out: servers repeat what they were sent.
-            raise httpx.RemoteProtocolError(f"the answer is no HTTP: {str(error).partition(':')[0]}") from error
+            raise httpx.RemoteProtocolError(f"the answer is broken: {str(error).partition(':')[0]}") from error
 
     @staticmethod
     async def _receive(stream: NetworkStream, timeout: float | None) -> bytes:
