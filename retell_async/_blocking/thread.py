@@ -159,7 +159,9 @@ class LoopOfCallers(LoopThread):
 
     def begin(self, function: Callable[[], Awaitable[None]]) -> Future[None]:
         if _in_a_loop():
-            raise RetellError("an event loop runs in this thread, and no other can begin while the program ends: use AsyncRetell here")
+            raise RetellError(
+                "an event loop runs in this thread, and no other can begin while the program ends: send this outside of that loop"
+            )
 
         async def run() -> None:
             await function()

@@ -177,7 +177,7 @@ def test_what_cannot_wait_without_a_thread_says_so_and_sends_nothing() -> None:
     client = client_of(serve)
 
     async def main() -> None:
-        with pytest.raises(RetellError, match="use AsyncRetell here"):
+        with pytest.raises(RetellError, match="outside of that loop"):
             client.request("GET", "/thing")
 
     asyncio.run(main())
