@@ -38,7 +38,7 @@ from .._instrumentation import AttemptActivity, Observed, RequestActivity
 from .events import CircuitEvent, Event, Hook, LimitEvent, RetryEvent, WaitEvent, log
 from .idempotency import renewed
 from .limits import DEFAULT_MAX_WAIT, Turn
-from .retry import KEY_LIFETIME, RETRY_COUNT, Fault, RetryPolicy, RetryState, is_failure
+from .retry import KEY_LIFETIME, RETRY_COUNT, Failure, RetryPolicy, RetryState, is_failure
 
 if TYPE_CHECKING:
     from .._http.exchange import Http
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from .circuit import Circuit, CircuitState
     from .gate import Account, Gate
 
-__all__ = ["Call", "fault"]
+__all__ = ["Call", "failure_of"]
 
 _LOCKED = ("lock", "in progress", "try again", "being processed")
 _NOTICEABLE = 0.001  # seconds that a wait for a limit is told from
@@ -157,7 +157,7 @@ class Call:
             error.idempotency_key = self.idempotency_key
             if self._acted:
                 raise self._unknown(error, http) from error
-            delay = state.failed(fault(error), now=clock(), age=self._age(account), repeatable=self.encoded.repeatable)
+            delay = state.failed(failure_of(error), now=clock(), age=self._age(account), repeatable=self.encoded.repeatable)
             self.attempts = state.attempts
             self._leaves, self._left = False, state.unknown
             if delay is None or self._in_vain or self._is_over:
@@ -496,12 +496,12 @@ class _KeyForgotten(Exception):
     """The server may not know the idempotency key any more."""
 
 
-def fault(error: APIError) -> Fault:
-    """The `Fault` for the error with which an attempt ended."""
+def failure_of(error: APIError) -> Failure:
+    """The `Failure` for the error with which an attempt ended."""
     if isinstance(error, APIStatusError):
         wait = retry_after_seconds(error.response.headers, now=time.time())
         locked = error.status_code == 409 and (wait is not None or any(word in error.message.lower() for word in _LOCKED))
-        return Fault(status=error.status_code, locked=locked, retry_after=wait)
+        return Failure(status=error.status_code, locked=locked, retry_after=wait)
     if isinstance(error, APIConnectionError):
-        return Fault(status=error.status_code, sent=error.sent, refused=isinstance(error, CircuitOpenError))
-    return Fault(status=error.status_code)
+        return Failure(status=error.status_code, sent=error.sent, refused=isinstance(error, CircuitOpenError))
+    return Failure(status=error.status_code)

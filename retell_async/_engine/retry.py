@@ -11,7 +11,7 @@ from .._core.errors import ConfigurationError
 from .checks import is_number
 from .circuit import CircuitBreaker
 
-__all__ = ["KEY_LIFETIME", "RETRY_COUNT", "Budget", "Fault", "RetryPolicy", "RetryState", "backoff", "is_failure", "may_have_acted"]
+__all__ = ["KEY_LIFETIME", "RETRY_COUNT", "Budget", "Failure", "RetryPolicy", "RetryState", "backoff", "is_failure", "may_have_acted"]
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
 
@@ -77,7 +77,7 @@ class RetryPolicy:
 
 
 @attrs.frozen(kw_only=True)
-class Fault:
+class Failure:
     """What went wrong with one attempt."""
 
     status: int | None = None
@@ -106,13 +106,13 @@ def is_failure(status: int) -> bool:
     return status >= 500 and status not in {501, 505}
 
 
-def may_have_acted(fault: Fault) -> bool:
+def may_have_acted(failure: Failure) -> bool:
     """Whether the server may have done what was asked, although it did not say so in a whole answer."""
-    if fault.status is None:
-        return fault.sent
+    if failure.status is None:
+        return failure.sent
     # 303 sends away from where something was done, to where its result can be read; other redirects come before anything is done.
     # 499 is what gateways say of a request that was broken off.
-    return fault.status < 300 or fault.status in {303, 408, 499} or is_failure(fault.status)
+    return failure.status < 300 or failure.status in {303, 408, 499} or is_failure(failure.status)
 
 
 def backoff(policy: RetryPolicy, number: int, retry_after: float | None, random: Callable[[], float]) -> float:
@@ -179,22 +179,22 @@ class RetryState:
         self.unknown = unknown
         """Whether it may have been carried out, where that makes a difference."""
 
-    def failed(self, fault: Fault, *, now: float, age: float = 0.0, repeatable: bool = True) -> float | None:
+    def failed(self, failure: Failure, *, now: float, age: float = 0.0, repeatable: bool = True) -> float | None:
         """Take note that an attempt failed, and give the seconds until the next one; ``None`` if there is none.
 
         :param age: seconds since the first attempt left.
         :param repeatable: whether the body can be sent once more.
         """
-        if self._repeat != "safe" and may_have_acted(fault):
+        if self._repeat != "safe" and may_have_acted(failure):
             self.unknown = True
-        if not fault.is_transient or not repeatable or self._left == 0 or (self._repeat == "unsafe" and self.unknown):
+        if not failure.is_transient or not repeatable or self._left == 0 or (self._repeat == "unsafe" and self.unknown):
             return None
-        delay = backoff(self._policy, self.attempts, fault.retry_after, self._random)
+        delay = backoff(self._policy, self.attempts, failure.retry_after, self._random)
         if self._repeat == "idempotency_key" and age + delay > KEY_LIFETIME:
             return None
         if self._give_up_at is not None and now + delay >= self._give_up_at:
             return None
-        cost = _COST_OF_A_SILENCE if fault.status is None else _COST
+        cost = _COST_OF_A_SILENCE if failure.status is None else _COST
         if not self._budget.take(cost):
             return None
         self._taken = cost

@@ -343,9 +343,9 @@ def _check(what: str, seconds: object) -> None:
 
 def is_transient(error: Exception) -> bool:
     """Whether to ask again later. After a 429 too: the engine waits for limits, but not for ever."""
-    from .._engine.calls import fault  # which loads httpx, as the first request does
+    from .._engine.calls import failure_of  # which loads httpx, as the first request does
 
-    return isinstance(error, RateLimitError) or (isinstance(error, APIError) and fault(error).is_transient)
+    return isinstance(error, RateLimitError) or (isinstance(error, APIError) and failure_of(error).is_transient)
 
 
 def listed(pages: Callable[[dict[str, Any]], AsyncIterable[T]], of: str, over: Sequence[str]) -> FetchMany[T]:

@@ -26,7 +26,7 @@ from retell_async import (
     log,
     telemetry,
 )
-from retell_async._engine.calls import fault
+from retell_async._engine.calls import failure_of
 from retell_async._engine.circuit import Circuit
 from retell_async._engine.retry import may_have_acted
 
@@ -105,8 +105,8 @@ def test_a_refusal_is_not_sent_and_nothing_that_is_tried_again() -> None:
     error = CircuitOpenError(message="not sent", request=httpx.Request("GET", "http://retell.test"), retry_after=7.0)
     assert isinstance(error, APIConnectionError)
     assert (error.sent, error.retry_after, error.status_code) == (False, 7.0, None)
-    assert not fault(error).is_transient
-    assert not may_have_acted(fault(error))
+    assert not failure_of(error).is_transient
+    assert not may_have_acted(failure_of(error))
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), again.sent, again.retry_after) == (CircuitOpenError, False, 7.0)
 

@@ -5,13 +5,13 @@ from typing import Any, Literal
 import pytest
 
 from retell_async._core.errors import ConfigurationError
-from retell_async._engine.retry import KEY_LIFETIME, Budget, Fault, RetryPolicy, RetryState, backoff, may_have_acted
+from retell_async._engine.retry import KEY_LIFETIME, Budget, Failure, RetryPolicy, RetryState, backoff, may_have_acted
 
 POLICY = RetryPolicy()
-SILENCE = Fault()
-NOT_SENT = Fault(sent=False)
-CUT_OFF = Fault(status=201)
-LOCKED = Fault(status=409, locked=True)
+SILENCE = Failure()
+NOT_SENT = Failure(sent=False)
+CUT_OFF = Failure(status=201)
+LOCKED = Failure(status=409, locked=True)
 
 
 def tries(
@@ -21,7 +21,7 @@ def tries(
     return RetryState(policy, settings.pop("budget", Budget(500)), repeat, max_retries, **settings)
 
 
-def again(state: RetryState, fault: Fault, now: float = 0.0) -> bool:
+def again(state: RetryState, fault: Failure, now: float = 0.0) -> bool:
     return state.failed(fault, now=now) is not None
 
 
@@ -31,26 +31,26 @@ def again(state: RetryState, fault: Fault, now: float = 0.0) -> bool:
         (NOT_SENT, True, True, True),
         (SILENCE, True, True, False),
         (CUT_OFF, True, True, False),
-        (Fault(status=408), True, True, False),
-        (Fault(status=500), True, True, False),
-        (Fault(status=502), True, True, False),
-        (Fault(status=503, retry_after=1), True, True, False),
-        (Fault(status=529), True, True, False),
+        (Failure(status=408), True, True, False),
+        (Failure(status=500), True, True, False),
+        (Failure(status=502), True, True, False),
+        (Failure(status=503, retry_after=1), True, True, False),
+        (Failure(status=529), True, True, False),
         (LOCKED, True, True, True),
-        (Fault(status=409), False, False, False),
-        (Fault(status=400), False, False, False),
-        (Fault(status=401), False, False, False),
-        (Fault(status=402), False, False, False),
-        (Fault(status=404), False, False, False),
-        (Fault(status=422), False, False, False),
-        (Fault(status=429), False, False, False),  # waited for elsewhere
-        (Fault(status=499), False, False, False),
-        (Fault(status=501), False, False, False),
-        (Fault(status=505), False, False, False),
-        (Fault(status=302), False, False, False),
+        (Failure(status=409), False, False, False),
+        (Failure(status=400), False, False, False),
+        (Failure(status=401), False, False, False),
+        (Failure(status=402), False, False, False),
+        (Failure(status=404), False, False, False),
+        (Failure(status=422), False, False, False),
+        (Failure(status=429), False, False, False),  # waited for elsewhere
+        (Failure(status=499), False, False, False),
+        (Failure(status=501), False, False, False),
+        (Failure(status=505), False, False, False),
+        (Failure(status=302), False, False, False),
     ],
 )
-def test_what_is_sent_again(fault: Fault, safe: bool, keyed: bool, unsafe: bool) -> None:
+def test_what_is_sent_again(fault: Failure, safe: bool, keyed: bool, unsafe: bool) -> None:
     assert (again(tries("safe"), fault), again(tries("idempotency_key"), fault), again(tries("unsafe"), fault)) == (safe, keyed, unsafe)
 
 
@@ -58,11 +58,11 @@ def test_what_is_sent_again(fault: Fault, safe: bool, keyed: bool, unsafe: bool)
     ("fault", "acted"),
     [(SILENCE, True), (NOT_SENT, False), (CUT_OFF, True), (LOCKED, False)]
     + [
-        (Fault(status=status), acted)
+        (Failure(status=status), acted)
         for status, acted in ((408, True), (499, True), (500, True), (504, True), (501, False), (429, False), (422, False))
     ],
 )
-def test_what_may_have_been_carried_out(fault: Fault, acted: bool) -> None:
+def test_what_may_have_been_carried_out(fault: Failure, acted: bool) -> None:
     assert may_have_acted(fault) is acted
     for repeat in ("unsafe", "idempotency_key"):
         state = tries(repeat)
@@ -77,7 +77,7 @@ def test_an_outcome_stays_unknown_whatever_comes_after() -> None:
     state = tries("idempotency_key", max_retries=5)
     assert again(state, SILENCE, 1.0)
     assert again(state, NOT_SENT, 2.0)
-    assert not again(state, Fault(status=422), 3.0)
+    assert not again(state, Failure(status=422), 3.0)
     assert (state.unknown, state.attempts) == (True, 3)
 
 
@@ -137,16 +137,16 @@ def test_the_server_has_its_way_within_reason(asked: float | None, waited: float
 def test_an_outage_uses_the_budget_up_and_success_fills_it_again() -> None:
     budget = Budget(20)
     assert again(tries(budget=budget), SILENCE)
-    assert again(tries(budget=budget), Fault(status=500))
+    assert again(tries(budget=budget), Failure(status=500))
     retried = tries(budget=budget)
-    assert again(retried, Fault(status=500))
-    assert not again(tries(budget=budget), Fault(status=500))
+    assert again(retried, Failure(status=500))
+    assert not again(tries(budget=budget), Failure(status=500))
     retried.succeeded()
-    assert again(tries(budget=budget), Fault(status=500))
-    assert not again(tries(budget=budget), Fault(status=500))
+    assert again(tries(budget=budget), Failure(status=500))
+    assert not again(tries(budget=budget), Failure(status=500))
     for _ in range(5):
         tries(budget=budget).succeeded()
-    assert again(tries(budget=budget), Fault(status=500))
+    assert again(tries(budget=budget), Failure(status=500))
 
 
 def test_the_budget_has_a_top_and_can_be_left_out() -> None:

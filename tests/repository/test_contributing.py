@@ -42,7 +42,7 @@ def test_every_place_is_there(place: str) -> None:
 @pytest.mark.parametrize(
     ("where", "pattern"),
     [
-        ("retell_async/_engine/retry.py", r"^class Fault\b"),
+        ("retell_async/_engine/retry.py", r"^class Failure\b"),
         ("retell_async/_engine/retry.py", r"^def may_have_acted\b"),
         ("retell_async/sandbox/faults/fault.py", r"^FaultKind = Literal\["),
         ("retell_async/sandbox/faults/fault.py", r"^class Fault:"),
