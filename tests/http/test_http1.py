@@ -108,6 +108,13 @@ async def test_no_http_is_an_error_that_leaves_the_outcome_open(make: Callable[.
             await client.send(CREATE.request(body={}), {})
 
 
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"no HTTP\r\n\r\n"])
+async def test_another_protocol_is_said_to_be_no_http(answer: bytes) -> None:
+    async with serving(lambda _: answer) as server, AsyncRetell(KEY, base_url=server.url, max_retries=0) as client:
+        with pytest.raises(APIConnectionError, match="the answer is no HTTP: illegal status line"):
+            await client.send(get(), {})
+
+
 async def test_an_answer_that_breaks_off_is_not_said_to_be_something_else_than_http() -> None:
     async with (
         serving(lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{") as server,

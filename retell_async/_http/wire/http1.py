@@ -265,7 +265,9 @@ class Http1Connection:
                 protocol.receive_data(data)
         except h11.RemoteProtocolError as error:
             # What it quotes of the answer stays out: servers repeat what they were sent.
-            raise httpx.RemoteProtocolError(f"the answer is broken: {str(error).partition(':')[0]}") from error
+            what = str(error).partition(":")[0]
+            kind = "no HTTP" if what == "illegal status line" else "broken"
+            raise httpx.RemoteProtocolError(f"the answer is {kind}: {what}") from error
 
     @staticmethod
     async def _receive(stream: NetworkStream, timeout: float | None) -> bytes:
