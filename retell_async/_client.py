@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -308,13 +308,17 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         call.follow = follow
         return call
 
-    async def _carry_out(self, call: Call) -> RawResponse[Any]:
-        if call.observed is None:
-            return await self._answered(call)
-        activity = cast("RequestActivity", call.observed.activity)
-        with call.observed:
-            response = await self._answered(call)
-            activity.answer = None if call.stream else response
+    def _carry_out(self, call: Call) -> Awaitable[RawResponse[Any]]:
+        coming = self._answered(call)
+        return coming if call.observed is None else self._observe(call.observed, coming, stream=call.stream)
+
+    @staticmethod
+    async def _observe(observed: Observed, coming: Awaitable[RawResponse[Any]], *, stream: bool) -> RawResponse[Any]:
+        """Tell the telemetry of a request."""
+        activity = cast("RequestActivity", observed.activity)
+        with observed:
+            response = await coming
+            activity.answer = None if stream else response
         return response
 
     async def _answered(self, call: Call) -> RawResponse[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -133,7 +133,10 @@ class Call:
                 if delay:
                     with account.waiting():
                         await anyio.sleep(delay)
-                answer = await self._attempt_in_time(http, account, slots)
+                self._departure = None
+                until = self.give_up_at
+                in_time = self._attempt(http, account, slots) if until is None else self._attempt_in_time(http, account, slots, until)
+                answer = await in_time
                 if answer.is_success:
                     state.succeeded()
                     return answer
@@ -191,11 +194,8 @@ class Call:
             return max(time.time() - since, 0.0)
         return max(account.clock() - self._since[0], time.time() - min(self._since[1], since), 0.0)
 
-    async def _attempt_in_time(self, http: Http, account: Account, slots: Slots) -> Answer:
-        self._departure = None
-        if self.give_up_at is None:
-            return await self._attempt(http, account, slots)
-        with anyio.move_on_after(max(self.give_up_at - account.clock(), 0.0)):
+    async def _attempt_in_time(self, http: Http, account: Account, slots: Slots, until: float) -> Answer:
+        with anyio.move_on_after(max(until - account.clock(), 0.0)):
             return await self._attempt(http, account, slots)
         if self._waits_at is not None:
             raise self._no_turn(http, self._waits_at, self.deadline)
@@ -294,16 +294,19 @@ class Call:
             if not self.encoded.repeatable or self._is_over or max(pause, error.retry_after or 0.0) > self._most_wait(http, now):
                 return answer
 
-    async def _exchange(self, http: Http, encoded: Encoded, departure: Departure, pool: float) -> Answer:
+    def _exchange(self, http: Http, encoded: Encoded, departure: Departure, pool: float) -> Awaitable[Answer]:
         """Send the request once."""
-        usual = self.operation.timeout
-        if self.observed is None:
-            return await http.exchange(encoded, self.timeout, usual, stream=self.stream, departure=departure, pool=pool)
-        request = cast("RequestActivity", self.observed.activity)
+        answer = http.exchange(encoded, self.timeout, self.operation.timeout, stream=self.stream, departure=departure, pool=pool)
+        return answer if self.observed is None else self._observe(self.observed, answer)
+
+    @staticmethod
+    async def _observe(observed: Observed, coming: Awaitable[Answer]) -> Answer:
+        """Tell the telemetry of an attempt."""
+        request = cast("RequestActivity", observed.activity)
         request.attempts += 1
         attempt = AttemptActivity(request=request, number=request.attempts, call_id=request.call_id)
         with _instrumentation.begin(attempt):
-            answer = await http.exchange(encoded, self.timeout, usual, stream=self.stream, departure=departure, pool=pool)
+            answer = await coming
             attempt.status = answer.status_code
         return answer
 

@@ -10,7 +10,7 @@ import math
 import re
 import sys
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from time import perf_counter
 from typing import Any, cast
@@ -334,13 +334,7 @@ class Http:
 
     async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times, departure: Departure) -> Answer:
         received = await straight.exchange(self._heads.buffered(encoded, departure), times)
-
-        def response(received: BufferedResponse) -> httpx.Response:
-            made = received.response()
-            made.request = self._request(encoded, times, None)
-            return made
-
-        answer = Answer(received.status, received.content, lambda: response(received))
+        answer = Answer(received.status, received.content, partial(self._response, received, encoded, times))
         broken = received.broken
         if broken is None and any(name.lower() == b"content-encoding" for name, _ in received.headers):
             try:
@@ -348,8 +342,13 @@ class Http:
             except httpx.DecodingError as error:
                 broken = error
         if broken is not None:
-            return _without_body(response(attrs.evolve(received, broken=broken)), broken)
+            return _without_body(self._response(attrs.evolve(received, broken=broken), encoded, times), broken)
         return answer
+
+    def _response(self, received: BufferedResponse, encoded: Encoded, times: Times) -> httpx.Response:
+        made = received.response()
+        made.request = self._request(encoded, times, None)
+        return made
 
     async def _go_by_httpx(self, encoded: Encoded, times: Times, *, stream: bool, departure: Departure) -> Answer:
         async with opened(encoded.form) as files:

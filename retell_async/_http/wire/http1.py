@@ -181,27 +181,27 @@ class Http1Connection:
 
     async def _usual(self, stream: NetworkStream, request: BufferedRequest, timeout: float | None) -> BufferedResponse | None:
         """Read an answer to its end. ``None`` if it is not a usual one: h11 then has what has come of it."""
-        answer = usual.UsualAnswer()
-        received: list[bytes] = []
-        broken: httpx.RequestError | None = None
-        while not answer.is_whole:
+        data = await self._receive(stream, timeout)
+        received = [data]
+        answer = usual.UsualAnswer()  # not before: what many requests have while they wait costs the garbage collector most
+        while True:
+            if data:
+                answer.feed(data)
+            if not (data and answer.is_usual):
+                self._written(request)
+                if came := b"".join(received):
+                    self._protocol.receive_data(came)
+                return None
+            if answer.is_whole:
+                return BufferedResponse(answer.status, answer.headers, answer.reason, b"".join(answer.content))
             try:
                 data = await self._receive(stream, timeout)
             except httpx.RequestError as error:
                 if not answer.has_head:
                     raise
-                broken = error
                 await self.aclose()
-                break
-            if data:
-                received.append(data)
-                answer.feed(data)
-            if not (data and answer.is_usual):
-                self._written(request)
-                if received:
-                    self._protocol.receive_data(b"".join(received))
-                return None
-        return BufferedResponse(answer.status, answer.headers, answer.reason, b"".join(answer.content), broken)
+                return BufferedResponse(answer.status, answer.headers, answer.reason, b"".join(answer.content), error)
+            received.append(data)
 
     async def _send(self, stream: NetworkStream, data: bytes, timeout: float | None) -> bool:
         """Send, and say whether the server took all. If not, it may have answered and closed: its answer says more than an error would."""

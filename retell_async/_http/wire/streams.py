@@ -169,7 +169,6 @@ class _AsyncioStream(asyncio.Protocol):
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._full = False
-        self._waiting: asyncio.Future[None] | None = None
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -217,20 +216,22 @@ class _AsyncioStream(asyncio.Protocol):
         self._transport.write(data)
         if self._full:
             self._writer = self._loop.create_future()
+            self._bound(timeout)
             try:
-                await self._wait(self._writer, timeout)
+                await self._writer
             finally:
-                self._writer = None
+                self._writer = self._deadline = None
             if self._full:
                 raise self._error or ConnectionResetError("the server has closed the connection")
 
     async def receive(self, timeout: float | None) -> bytes:
         if not self._received and not self._ended:
             self._reader = self._loop.create_future()
+            self._bound(timeout)
             try:
-                await self._wait(self._reader, timeout)
+                await self._reader
             finally:
-                self._reader = None
+                self._reader = self._deadline = None
         if not self._received:
             if self._error is not None:
                 raise self._error
@@ -243,20 +244,15 @@ class _AsyncioStream(asyncio.Protocol):
             self._transport.resume_reading()
         return data
 
-    async def _wait(self, until: asyncio.Future[None], timeout: float | None) -> None:
-        """Wait for what the event loop calls, or until the time is over.
+    def _bound(self, timeout: float | None) -> None:
+        """Let what is waited for now fail once the time is over.
 
         A timer stays for the waits that follow, most of which end long before it: to set one each time costs more than to look at a clock.
         """
-        self._waiting = until
         if timeout is not None:
             self._deadline = self._loop.time() + timeout
             if self._timer is None or self._timer.when() > self._deadline:
                 self._set_timer()
-        try:
-            await until
-        finally:
-            self._waiting = self._deadline = None
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -265,12 +261,13 @@ class _AsyncioStream(asyncio.Protocol):
 
     def _look(self) -> None:
         self._timer = None
-        if self._deadline is None or self._waiting is None or self._waiting.done():
+        waiting = self._reader or self._writer
+        if self._deadline is None or waiting is None or waiting.done():
             return
         if self._loop.time() < self._deadline:
             self._set_timer()
         else:
-            self._waiting.set_exception(TimeoutError())
+            waiting.set_exception(TimeoutError())
 
     def is_quiet(self) -> bool:
         if self._received or self._ended or self._loop is not asyncio.get_running_loop():
