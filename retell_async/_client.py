@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
@@ -342,8 +342,6 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
 
     def _call(self, request: Request[Any], options: RequestOptions) -> Call:
         """The request as it will be sent, every time that it is."""
-        from ._engine.calls import Call
-
         if options:
             _refuse_unknown(request, options)
         settings = self._settings
@@ -379,7 +377,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         timeout = options.get("timeout", omit)
         max_retries = options.get("max_retries", omit)
         deadline = options.get("deadline", omit)
-        return Call(
+        return _call_type()(
             operation=request.operation,
             encoded=encode(
                 request,
@@ -556,6 +554,14 @@ def _known(limits: Mapping[str, RateLimit] | None) -> dict[str, RateLimit]:
     from .resources._operations import LIMITS, METHODS
 
     return check_rate_limits(limits, METHODS, LIMITS)
+
+
+@cache
+def _call_type() -> type[Call]:
+    """Loaded with the first request; to import it in each costs as much as to encode its body."""
+    from ._engine.calls import Call
+
+    return Call
 
 
 def _refuse_unknown(request: Request[Any], options: RequestOptions) -> None:

@@ -200,7 +200,7 @@ class Call:
         if self._waits_at is not None:
             raise self._no_turn(http, self._waits_at, self.deadline)
         within = f"within the deadline of {self.deadline:g} s"
-        departure = cast("Departure | None", self._departure)
+        departure = self._departure
         sent = departure is not None and http.may_have_left(self.encoded, departure)
         what = f"attempt {self.attempts} had no answer" if sent else "no free connection" if departure is None else "no connection"
         if departure is not None and not sent:

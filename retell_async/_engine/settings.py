@@ -220,7 +220,9 @@ def check_query(query: object, name: str) -> dict[str, object]:
 
     :param name: the setting, for the error.
     """
-    given = _mapping({} if query is None else query, name)
+    if query is None:
+        return {}
+    given = _mapping(query, name)
     for key in given:
         if not isinstance(key, str):
             raise ConfigurationError(f"{name} has a name that is no str: {key!r}")
