@@ -24,7 +24,7 @@ HARMLESS = frozenset(("accept", "accept-encoding", "connection", "user-agent"))
 """Headers of the client that may go to another origin, in lower case."""
 
 
-@attrs.frozen
+@attrs.define
 class Encoded:
     """One HTTP request. At most one of `content` and `form` is there."""
 

@@ -66,7 +66,10 @@ class _Idle:
         with self._lock:
             place.idle_since = monotonic()
             self._all[place] = None
-            self._of.setdefault(place.origin, OrderedDict())[place] = None
+            places = self._of.get(place.origin)
+            if places is None:
+                places = self._of[place.origin] = OrderedDict()
+            places[place] = None
 
     def take(self, origin: Origin) -> _Place | None:
         """Of those to this origin the one that was used last, if there is any."""

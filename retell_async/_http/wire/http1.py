@@ -25,7 +25,7 @@ Times = Mapping[str, float | None]
 """Seconds for ``connect``, ``write``, ``read`` and ``pool``, as `httpx.Timeout.as_dict` gives them."""
 
 
-@attrs.frozen
+@attrs.define
 class BufferedRequest:
     """A request with its whole body, as it goes over the wire. It may hold secrets."""
 
@@ -43,7 +43,7 @@ class BufferedRequest:
     """Called before its first byte. It may raise: then nothing is sent."""
 
 
-@attrs.frozen
+@attrs.define
 class BufferedResponse:
     """An answer with the whole of its body, or the part that came."""
 
