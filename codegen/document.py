@@ -172,13 +172,9 @@ def to_ref(name: str) -> Json:
 
 
 def resolved(document: Json, schema: Json) -> Json:
-    """Follow references until there is a schema; what stands beside ``$ref`` is laid over it."""
-    seen: set[str] = set()
+    """Follow references, which make no ring (`refuse_rings`), to a schema; what stands beside ``$ref`` is laid over it."""
     beside: Json = {}
     while (name := ref_name(schema)) is not None:
-        if name in seen:
-            raise Refused(pointer("components", "schemas", name), "refers to itself")
-        seen.add(name)
         beside = {key: value for key, value in schema.items() if key != "$ref"} | beside
         schema = component(document, name)
     return {**schema, **beside} if beside else schema

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import attrs
+from jsonschema import Draft202012Validator
 
 from . import marks
 from .document import Json, Refused, by_key, load_file, operation_key, operations, pointer, resolved
@@ -224,11 +225,9 @@ def _takes_key(document: Json, operation: Json) -> bool:
     field, _ = properties(document, body(document, operation), sent=True).get("idempotency_key", ({}, False))
     said = resolved(document, field)
     try:
-        fits = all(re.search(said.get("pattern", ""), key) for key in _KEYS)
+        return said.get("type") == "string" and "format" not in said and all(map(Draft202012Validator(said).is_valid, _KEYS))
     except re.error:
-        fits = False
-    is_text = said.get("type") == "string" and not {"enum", "format"} & said.keys()
-    return is_text and fits and all(said.get("minLength", 0) <= len(key) <= said.get("maxLength", len(key)) for key in _KEYS)
+        return False
 
 
 def _parts(key: str) -> tuple[str, tuple[int, ...], list[str]]:

@@ -10,9 +10,10 @@ from copy import deepcopy
 from typing import Any
 
 from .. import marks
-from ..document import TIGHTER, Json, Refused, all_schemas, fingerprint, pointer, ref_name, refuse_rings, resolved, rewrite, roots
+from ..document import TIGHTER, Json, Refused, all_schemas, fingerprint, pointer, ref_name, resolved, rewrite, roots
 
 _ANNOTATIONS = frozenset({"default", "deprecated", "title", "readOnly", "writeOnly", "format", "pattern", "discriminator"})
+_BESIDE = _ANNOTATIONS | {"nullable", marks.NAME, marks.NOTE}
 _UNION = frozenset({marks.TAG, marks.NAME, "discriminator"})
 """What is said of a union as a whole."""
 
@@ -22,7 +23,6 @@ class _Contradiction(Exception):
 
 
 def run(document: Json) -> None:
-    refuse_rings(document)
     for where, holder, key in list(roots(document)):
         holder[key] = _flat(document, holder[key], where)
     for _, schema in all_schemas(document):
@@ -72,9 +72,9 @@ def _expanded(document: Json, schema: Json, where: str) -> Json:
 def _both(document: Json, one: Json, other: Json, where: str) -> Json:
     if ref_name(one) is not None and ref_name(one) == ref_name(other):
         return {**one, **other}
-    if _only_annotates(other):
+    if other.keys() <= _BESIDE:
         return _annotated(one, other)
-    if _only_annotates(one):
+    if one.keys() <= _BESIDE:
         return _annotated(other, one)
     left, right = _expanded(document, one, where), _expanded(document, other, where)
     if "oneOf" in left or "oneOf" in right:
@@ -85,10 +85,6 @@ def _both(document: Json, one: Json, other: Json, where: str) -> Json:
         if ref_name(ref) is not None and fingerprint(merged) == fingerprint(said):
             return ref
     return merged
-
-
-def _only_annotates(schema: Json) -> bool:
-    return all(key in _ANNOTATIONS or key == marks.NOTE or key in ("nullable", marks.NAME) for key in schema)
 
 
 def _annotated(schema: Json, notes: Json) -> Json:
@@ -106,7 +102,7 @@ def _narrowed_union(document: Json, union: Json, over: Json, where: str) -> Json
             continue
     if not members:
         raise _Contradiction("no member of the union is left")
-    rest = {key: value for key, value in union.items() if key in _ANNOTATIONS | _UNION or key == marks.NOTE}
+    rest = {key: value for key, value in union.items() if key in _BESIDE | _UNION}
     _nullable(rest, {"nullable": union.get("nullable")}, over)
     return {**members[0], **rest} if len(members) == 1 else {"oneOf": members, **rest}
 
@@ -143,7 +139,7 @@ def _keyword(document: Json, key: str, left: Any, right: Any, where: str) -> Any
         raise _Contradiction(f"{left} and {right}")
     if key in TIGHTER:
         return TIGHTER[key](left, right)
-    if key in _ANNOTATIONS or key.startswith("x-") or key == "nullable":
+    if key in _BESIDE or key.startswith("x-"):
         return right
     raise Refused(where, f"{key} says two things and cannot be merged")
 

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from .. import marks
-from ..document import TIGHTER, Json, Refused, all_schemas, at, children, pointer, rewrite, roots, to_ref
+from ..document import TIGHTER, Json, Refused, all_schemas, at, children, pointer, refuse_rings, rewrite, roots, to_ref
 
 _UNSUPPORTED = frozenset(
     {"patternProperties", "prefixItems", "if", "then", "else", "dependentSchemas", "contains", "unevaluatedProperties"}
@@ -57,6 +57,7 @@ def run(document: Json, *, whole: bool = True) -> None:
         if "enum" in schema and None in schema["enum"]:
             schema["enum"] = [value for value in schema["enum"] if value is not None]
             schema["nullable"] = True
+    refuse_rings(document)
 
 
 def _written_out(document: Json, schema: Json, where: str) -> None:

@@ -10,7 +10,7 @@ from .. import marks
 from ..document import Json, Refused, all_schemas, fingerprint, is_object, operations, pointer, ref_name, rewrite, to_ref
 from .aliases import is_named
 
-_BESIDE = frozenset({"nullable", "deprecated", "default", "readOnly", "writeOnly"})
+_BESIDE = frozenset({"nullable", "deprecated", "default", "readOnly", "writeOnly", marks.NOTE, marks.VALUES, marks.KEY})
 """What is said of a place, not of what stands there."""
 
 SHORT_ENUM = 3
@@ -92,7 +92,7 @@ class _Lift:
         def lifted(way: tuple[str | int, ...], child: Json) -> Json:
             if way[0] == "oneOf":
                 name = self._member_name(child, owner)
-                return self._lifted(child, name, owner, f"{owner} {name}", union=True)
+                return self._lifted(child, name, owner, f"{owner} {name}")
             if way[0] == "properties":
                 return self._at_property(str(way[1]), child, owner)
             return self._lifted(child, f"{singular(owner)}Item" if singular(owner) == owner else singular(owner), owner, f"{owner} item")
@@ -132,7 +132,7 @@ class _Lift:
             return union + pascal(key)
         return f"{union}Object"
 
-    def _lifted(self, schema: Json, name: str, owner: str, place: str, *, union: bool = False) -> Json:
+    def _lifted(self, schema: Json, name: str, owner: str, place: str) -> Json:
         """The schema, or a reference to it where it now has a name; arrays and maps are gone through.
 
         :param name: what it is called if nothing was called anything at this place before.
@@ -143,12 +143,11 @@ class _Lift:
             rewrite(schema, lambda _, child: self._lifted(child, name, owner, place))
             schema.pop(marks.BASE, None)
             return schema
-        beside = {key: schema.pop(key) for key in [*schema] if key in _BESIDE or key == marks.NOTE}
-        if union:
-            beside |= {key: schema.pop(key) for key in (marks.VALUES, marks.KEY) if key in schema}
+        beside = {key: schema.pop(key) for key in [*schema] if key in _BESIDE}
         schema.pop(marks.BASE, None)
-        said, had = fingerprint({key: value for key, value in schema.items() if key != marks.NAME}), self.known.get(place)
+        had = self.known.get(place)
         name = schema.pop(marks.NAME, None) or had or name
+        said = fingerprint(schema)
         if self.said.get(name, said) != said:
             if name == had and name in self.taken:
                 where = pointer("components", "schemas", name)

@@ -36,7 +36,8 @@ def run(document: Json) -> None:
         shared = {wire: field for wire, field in some[0]["properties"].items() if _is_shared(document, wire, field, some)}
         if len(some) > 1 and shared and not any(marks.COMMON in member for member in some):
             own, module = _free(document, f"{name}Fields"), f"_{module_name(name)}"
-            schemas[own] = _object(deepcopy(shared), list(shared), f"What every member of `{name}` has.") | {marks.FIELDS_OF: module}
+            said = {marks.ABOUT: f"What every member of `{name}` has.", marks.FIELDS_OF: module}
+            schemas[own] = {"type": "object", "properties": deepcopy(shared), "required": [*shared], **said}
             for member in some:
                 member[marks.COMMON] = [own, module]
 
@@ -64,10 +65,6 @@ def _free(document: Json, name: str) -> str:
     return name
 
 
-def _object(properties: Json, required: list[str], words: str) -> Json:
-    return {"type": "object", "properties": properties, "required": required, marks.ABOUT: words}
-
-
 def _unknown(document: Json, name: str, union: Json, members: list[Json]) -> Json:
     """It has what all members have, of the same types."""
     common = set.intersection(*(set(member["properties"]) for member in members))
@@ -79,7 +76,7 @@ def _unknown(document: Json, name: str, union: Json, members: list[Json]) -> Jso
         fields[tag] = {"oneOf": kinds, marks.ABOUT: "Which kind it is, if it says so."}
         required = [wire for wire in required if wire != tag]
     words = f"A member of `{name}` that this version does not know, or one that does not say which it is: what all members have in common."
-    return _object(fields, required, words) | {marks.UNKNOWN: True}
+    return {"type": "object", "properties": fields, "required": required, marks.ABOUT: words, marks.UNKNOWN: True}
 
 
 def _shared(document: Json, fields: list[Json]) -> Json:

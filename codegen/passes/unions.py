@@ -7,7 +7,9 @@ Where none of these is there, the overlay has to name one (``x-tag: field`` besi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from .. import marks
@@ -65,7 +67,8 @@ def _tell_apart(document: Json, schema: Json, where: str) -> None:
         return
     if _discriminated(schema, [member for member, _ in objects]):
         return
-    keys: list[str | None] = [next(iter(_own_keys(meant, meanings)), None) for meant in meanings]
+    known = Counter(chain(*(meant["properties"] for meant in meanings)))
+    keys = [min((name for name in meant.get("required", ()) if known[name] == 1), default=None) for meant in meanings]
     if keys.count(None) > 1 or not any(keys):  # one may be left, which is what is none of the others
         named = [ref_name(member) or member.get("title") or f"member {schema['oneOf'].index(member)}" for member, _ in objects]
         alike = " and ".join(name for name, key in zip(named, keys, strict=True) if key is None)
@@ -108,8 +111,3 @@ def _tag(document: Json, members: Sequence[Json]) -> str | None:
         if all(values) and len({value for some in values for value in some}) == sum(map(len, values)):
             return name
     return None
-
-
-def _own_keys(member: Json, members: Sequence[Json]) -> list[str]:
-    others = {name for other in members if other is not member for name in other["properties"]}
-    return sorted(name for name in member.get("required", ()) if name not in others)

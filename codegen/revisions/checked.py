@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValida
 from openapi_spec_validator.schemas import schema_v30, schema_v31
 from openapi_spec_validator.validation.exceptions import DuplicateOperationIDError, UnresolvableParameterError
 
-from ..document import IN_A_COPY, Json, Refused, all_schemas, at, load, operations, pointer, pruned, refuse_rings, roots, values
+from ..document import IN_A_COPY, Json, Refused, all_schemas, at, followed, load, operations, pointer, pruned, refuse_rings, roots, values
 
 _PATH = re.compile(r"(?:/(?!/|(?:\.|%2[Ee]){1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@%-]|{[\w.~$-]+})*)+")
 """What may stand in the path of a URL (RFC 3986), but for what leads elsewhere, and places for parameters."""
@@ -102,5 +102,7 @@ def _readable(document: Json) -> None:
             for name, target in value.items():
                 if at(document, str(target).removeprefix("#"), None) is None if str(target).startswith("#/") else target not in known:
                     raise Refused(where + pointer(name), f"{target} is not there")
-        if where.endswith("/$ref") and isinstance(value, str) and (not value.startswith("#/") or at(document, value[1:], None) is None):
-            raise Refused(where, f"{value} is not there")
+        if where.endswith("/$ref") and isinstance(value, str):
+            if not value.startswith("#/") or at(document, value[1:], None) is None:
+                raise Refused(where, f"{value} is not there")
+            followed(document, {"$ref": value})

@@ -163,10 +163,10 @@ class _Difference:
         moved = renamed(self.old, self.new)
         for key in olds.keys() - news.keys() - moved.keys():
             self._about = [method.resource for method in self.old.entries[key].methods]
-            self._add(Impact.BREAKING, "operation", "removed", key, self.old.names(key))
+            self._add("operation", "removed", key, self.old.names(key), breaks=True)
         for key in news.keys() - {moved.get(key, key) for key in olds}:
             self._about = [method.resource for method in self.new.entries[key].methods]
-            self._add(Impact.ADDITIVE, "operation", "added", key, self.new.names(key))
+            self._add("operation", "added", key, self.new.names(key))
         for key in sorted(olds):
             other = moved.get(key, key)
             if other in news:
@@ -174,94 +174,96 @@ class _Difference:
         self._class_names()
         was, now = self.old.prepared, self.new.prepared
         self._about = []
-        self._changed(Impact.BREAKING, "server", "", (was[marks.SERVER], now[marks.SERVER]), ["base_url"])
-        self._changed(Impact.BREAKING, "authentication", "", map(_authentication, (was, now)), ["api_key"])
+        self._changed("server", "", (was[marks.SERVER], now[marks.SERVER]), ["base_url"], breaks=True)
+        self._changed("authentication", "", map(_authentication, (was, now)), ["api_key"], breaks=True)
         called, calls = _webhooks(was), _webhooks(now)
         if changed := sorted(name for name in called.keys() | calls.keys() if called.get(name) != calls.get(name)):
-            self._add(Impact.ADDITIVE, "document", "changed", f"webhooks, which are not generated: {', '.join(changed)}", ())
+            self._add("document", "changed", f"webhooks, which are not generated: {', '.join(changed)}")
         for name in sorted({*was["info"], *now["info"]} - {"title"}):
-            self._changed(Impact.INTERNAL, "document", f"info.{name}: ", (was["info"].get(name), now["info"].get(name)), ())
+            self._changed("document", f"info.{name}: ", (was["info"].get(name), now["info"].get(name)), shows=False)
         if unused := set(was[marks.UNREACHABLE]) ^ set(now[marks.UNREACHABLE]):
-            self._add(Impact.INTERNAL, "document", "changed", f"schemas that no operation needs: {', '.join(sorted(unused))}", ())
+            self._add("document", "changed", f"schemas that no operation needs: {', '.join(sorted(unused))}", shows=False)
 
-    def _changed(self, impact: Impact, subject: str, what: str, sides: Iterable[object], names: Iterable[str]) -> None:
+    def _changed(
+        self, subject: str, what: str, sides: Iterable[object], names: Iterable[str] = (), *, breaks: bool = False, shows: bool = True
+    ) -> None:
         before, after = sides
         if before != after:
-            self._add(impact, subject, "changed", f"{what}{before} → {after}", names)
+            self._add(subject, "changed", f"{what}{before} → {after}", names, breaks=breaks, shows=shows)
 
-    def _add(self, impact: Impact, subject: str, action: Action, what: str, names: Iterable[str]) -> None:
-        shows, about = self.changes[impact, subject, action, what]
-        shows.update(names)
+    def _add(self, subject: str, action: Action, what: str, names: Iterable[str] = (), *, breaks: bool = False, shows: bool = True) -> None:
+        """:param shows: whether users can notice it."""
+        impact = Impact.INTERNAL if not shows else Impact.BREAKING if breaks else Impact.ADDITIVE
+        places, about = self.changes[impact, subject, action, what]
+        places.update(names)
         about.update(self._about)
 
     def _operation(self, key: str, other: str) -> None:
         was, now = self.old.operations[key], self.new.operations[other]
         had, has = self.old.names(key), self.new.names(other)
+        calls = [f"{name}()" for name in has]
         self._about = [method.resource for method in self.new.entries[other].methods]
         moved = key if key == other else f"{key} → {other}"
-        if lost := [name for name in had if name not in has]:
-            more = [name for name in has if name not in had]
-            self._add(Impact.BREAKING, "operation", "renamed", moved, [f"{name} → {', '.join(more or has)}" for name in lost])
-        elif more := [name for name in has if name not in had]:
-            self._add(Impact.ADDITIVE, "operation", "added", moved, more)
+        lost, more = ([name for name in some if name not in others] for some, others in ((had, has), (has, had)))
+        if lost:
+            self._add("operation", "renamed", moved, [f"{name} → {', '.join(more or has)}" for name in lost], breaks=True)
+        elif more:
+            self._add("operation", "added", moved, more)
         elif moved != key:
-            self._add(Impact.INTERNAL, "operation", "renamed", moved, has)
+            self._add("operation", "renamed", moved, has, shows=False)
         for rule in ("repeat", "timeout", "limit"):
             rules = [_said(getattr(entry, rule)) for entry in (self.old.entries[key], self.new.entries[other])]
-            self._changed(Impact.BREAKING, "repeat", f"{other}: {rule} ", rules, has)
+            self._changed("repeat", f"{other}: {rule} ", rules, has, breaks=True)
         media = [operation.get(marks.MEDIA) or "json" for operation in (was, now)]
-        self._changed(Impact.BREAKING, "type", "the answer: ", media, [f"{name}()" for name in has])
+        self._changed("type", "the answer: ", media, calls, breaks=True)
         if None not in (bodies := [next(iter(operation.get("requestBody", {}).get("content", {})), None) for operation in (was, now)]):
-            self._changed(Impact.BREAKING, "operation", f"{other}: takes ", bodies, has)
-        self._changed(Impact.INTERNAL, "operation", f"{other}: id ", (was["operationId"], now["operationId"]), ())
+            self._changed("operation", f"{other}: takes ", bodies, has, breaks=True)
+        self._changed("operation", f"{other}: id ", (was["operationId"], now["operationId"]), shows=False)
         errors = [", ".join(map(str, operation[marks.ERRORS])) or "none" for operation in (was, now)]
-        self._changed(Impact.INTERNAL, "operation", f"{other}: statuses of errors ", errors, ())
+        self._changed("operation", f"{other}: statuses of errors ", errors, shows=False)
         if now.get("deprecated") and not was.get("deprecated"):
-            self._add(Impact.ADDITIVE, "operation", "deprecated", other, has)
+            self._add("operation", "deprecated", other, has)
         olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)
         self._fields(olds, news, lambda name: [f"{one}({aside(python_name(name), KEYWORDS)}=...)" for one in has], "keyword", sent=True)
         self._limits(body(self.old.prepared, was), body(self.new.prepared, now), has, sent=True)
         places = [{parameter["name"]: parameter["in"] for parameter in operation["parameters"]} for operation in (was, now)]
         for name in places[0].keys() & places[1].keys():
-            self._changed(Impact.INTERNAL, "keyword", f"{name}: sent in the ", [sent[name] for sent in places], has)
+            self._changed("keyword", f"{name}: sent in the ", [sent[name] for sent in places], has, shows=False)
         before, after = ({"null"} if operation.get(marks.NULLABLE) else set[str]() for operation in (was, now))
-        self._kinds(before, after, [f"{name}()" for name in has], "the answer", sent=False, optional=False)
-        self._answers(answer(was), answer(now), has)
+        self._kinds(before, after, calls, "the answer", sent=False, optional=False)
+        self._answers(answer(was), answer(now), calls)
 
     def _limits(self, was: Json, now: Json, names: Iterable[str], *, sent: bool) -> None:
         """What an object says of several of its fields at once."""
-        olds, news = (_limits(schema) for schema in (was, now))
-        for limit in news - olds:
-            self._add(_impact(breaks=True, shows=sent), "keyword", "changed", limit, names)
-        for limit in olds - news:
-            self._add(_impact(breaks=False, shows=sent), "keyword", "changed", f"{limit} no longer", names)
+        olds, news = _limits(was), _limits(now)
+        for limit in olds ^ news:
+            came = limit in news
+            self._add("keyword", "changed", limit if came else f"{limit} no longer", names, breaks=came, shows=sent)
 
     def _answers(self, old: Json | None, new: Json | None, names: list[str]) -> None:
-        calls = [f"{name}()" for name in names]
         if old is None or new is None:
             if old is not new:
-                said = f"the answer: {'nothing' if old is None else 'a body'} before"
-                self._add(_impact(breaks=new is None), "type", "changed", said, calls)
+                self._add("type", "changed", f"the answer: {'nothing' if old is None else 'a body'} before", names, breaks=new is None)
             return
         (before, one), (after, other) = listing(self.old.prepared, old), listing(self.new.prepared, new)
         if before != after:
-            impact = _impact(breaks=(before, after) != ("array", "pages"))
-            self._add(impact, "list", "changed", f"answers with {_LISTINGS[before]} → {_LISTINGS[after]}", calls)
+            breaks = (before, after) != ("array", "pages")
+            self._add("list", "changed", f"answers with {_LISTINGS[before]} → {_LISTINGS[after]}", names, breaks=breaks)
             old, new = one, other
-        self._schemas(old, new, calls, "the answer", sent=False)
+        self._schemas(old, new, names, "the answer", sent=False)
 
     def _fields(self, olds: Fields, news: Fields, names: Callable[[str], list[str]], subject: str, *, sent: bool) -> None:
         for name in olds.keys() - news.keys():
-            self._add(Impact.BREAKING, subject, "removed", name, names(name))
+            self._add(subject, "removed", name, names(name), breaks=True)
         for name in news.keys() - olds.keys():
             required = sent and news[name][1]
-            self._add(_impact(breaks=required), subject, "added", f"{name}{', required' if required else ''}", names(name))
+            self._add(subject, "added", f"{name}{', required' if required else ''}", names(name), breaks=required)
         for name in olds.keys() & news.keys():
             (old, was_required), (new, is_required) = olds[name], news[name]
             if was_required != is_required:
-                self._add(_impact(breaks=is_required == sent), subject, "required" if is_required else "optional", name, names(name))
+                self._add(subject, "required" if is_required else "optional", name, names(name), breaks=is_required == sent)
             if new.get("deprecated") and not old.get("deprecated"):
-                self._add(Impact.ADDITIVE, subject, "deprecated", name, names(name))
+                self._add(subject, "deprecated", name, names(name))
             self._schemas(old, new, names(name), name, sent=sent, optional=not was_required)
 
     def _schemas(self, old: Json, new: Json, names: Iterable[str], what: str, *, sent: bool, optional: bool = False) -> None:
@@ -277,29 +279,25 @@ class _Difference:
 
     def _kinds(self, was: set[str], now: set[str], names: Iterable[str], what: str, *, sent: bool, optional: bool) -> None:
         more, less = now - was, was - now
-        if "float" in now and "float" not in was:  # takes ints too
+        if "float" in more:  # takes ints too
             less -= {"int"}
-        if "float" in was and "float" not in now:
+        if "float" in less:
             more -= {"int"}
         if more and less:
-            self._add(Impact.BREAKING, "type", "changed", f"{what}: {' | '.join(sorted(was))} → {' | '.join(sorted(now))}", names)
+            self._changed("type", f"{what}: ", (" | ".join(sorted(some)) for some in (was, now)), names, breaks=True)
             return
         for kind in more | less:
-            comes = kind in more
-            impact = _impact(breaks=comes != sent, shows=sent or kind != "null" or not optional)
-            self._add(impact, "type", "added" if comes else "removed", f"{what}: {kind}", names)
+            comes, shows = kind in more, sent or kind != "null" or not optional
+            self._add("type", "added" if comes else "removed", f"{what}: {kind}", names, breaks=comes != sent, shows=shows)
 
     def _values(self, was: frozenset[Any], now: frozenset[Any], names: Iterable[str], what: str, *, sent: bool) -> None:
-        if not was or not now:
-            if was != now:
-                impact = _impact(breaks=bool(now), shows=sent)
-                self._add(impact, "type", "changed", f"{what}: {'only certain' if now else 'any'} values", names)
-            return
-        if more := now - was:
-            self._add(Impact.ADDITIVE, "value", "added", f"{what}: {', '.join(sorted(map(_said, more)))}", names)
-        if less := was - now:
-            impact = _impact(breaks=True, shows=sent)
-            self._add(impact, "value", "removed", f"{what}: {', '.join(sorted(map(_said, less)))}", names)
+        if was and now:
+            if more := now - was:
+                self._add("value", "added", f"{what}: {', '.join(sorted(map(_said, more)))}", names)
+            if less := was - now:
+                self._add("value", "removed", f"{what}: {', '.join(sorted(map(_said, less)))}", names, breaks=True, shows=sent)
+        elif was != now:
+            self._add("type", "changed", f"{what}: {'only certain' if now else 'any'} values", names, breaks=bool(now), shows=sent)
 
     def _bounds(self, was: Json, now: Json, names: Iterable[str], what: str, *, sent: bool) -> None:
         for keyword in (*TIGHTER, "multipleOf", "pattern", "format", "default"):
@@ -308,30 +306,28 @@ class _Difference:
                 continue
             narrower = after is not None and (keyword not in TIGHTER or before is None or TIGHTER[keyword](before, after) == after)
             silent = keyword == "default" and (before is None or after is None)  # nothing tells that it was another
-            impact = _impact(breaks=narrower, shows=sent and keyword != "format" and not silent)
-            subject = "default" if keyword == "default" else "bound"
-            self._add(impact, subject, "changed", f"{what}: {keyword} {_said(before)} → {_said(after)}", names)
+            subject, shows = "default" if keyword == "default" else "bound", sent and keyword != "format" and not silent
+            self._changed(subject, f"{what}: {keyword} ", map(_said, (before, after)), names, breaks=narrower, shows=shows)
 
     def _members(self, olds: list[Json], news: list[Json], names: Iterable[str], what: str, *, sent: bool) -> None:
         left, matches = list(news), [self._match(old, news, alone=len(olds) == len(news) == 1) for old in olds]
         if olds and news and not sent and (not any(matches) or len(olds) == 1 < len(news)):
             sides = [" | ".join(sorted(map(_told, some))) for some in (olds, news)]
-            self._changed(Impact.BREAKING, "type", f"{what}: ", sides, names)
+            self._changed("type", f"{what}: ", sides, names, breaks=True)
             left = []
         for old, match in zip(olds, matches, strict=True):
             if match is None:
                 if news:
-                    impact = _impact(breaks=True, shows=sent)
-                    self._add(impact, "member", "removed", f"{what}: {_told(old)}", names)
+                    self._add("member", "removed", f"{what}: {_told(old)}", names, breaks=True, shows=sent)
                 continue
             left = [one for one in left if one is not match]
             before, after = str(ref_name(old)), str(ref_name(match))
             if before == after or not (before in self.new.classes or after in self.old.classes):
                 self._objects(old, match, sent=sent)
             else:  # not one with a new name, but another of those that there are
-                self._add(Impact.BREAKING, "type", "changed", f"{what}: {before} → {after}", names)
+                self._changed("type", f"{what}: ", (before, after), names, breaks=True)
         for new in left if olds else ():
-            self._add(Impact.ADDITIVE, "member", "added", f"{what}: {_told(new)}", names)
+            self._add("member", "added", f"{what}: {_told(new)}", names)
 
     def _match(self, old: Json, news: list[Json], *, alone: bool) -> Json | None:
         values = set(old.get(marks.VALUES, ()))
@@ -359,16 +355,12 @@ class _Difference:
         now_called = {before: after for before, after, _ in reversed(self._seen)}  # where it was met first
         for name in sorted(self.old.classes - self.new.classes):
             if (now := now_called.get(name, "")) in come:
-                self._add(Impact.BREAKING, "class", "renamed", f"{name} → {now}", (f"types.{name} → types.{now}",))
+                self._add("class", "renamed", f"{name} → {now}", (f"types.{name} → types.{now}",), breaks=True)
                 come.discard(now)
             else:
-                self._add(Impact.BREAKING, "class", "removed", name, (f"types.{name}",))
+                self._add("class", "removed", name, (f"types.{name}",), breaks=True)
         for name in come:
-            self._add(Impact.ADDITIVE, "class", "added", name, (f"types.{name}",))
-
-
-def _impact(*, breaks: bool, shows: bool = True) -> Impact:
-    return Impact.INTERNAL if not shows else Impact.BREAKING if breaks else Impact.ADDITIVE
+            self._add("class", "added", name, (f"types.{name}",))
 
 
 def choices(document: Json, schema: Json) -> Iterator[tuple[Json, Json]]:

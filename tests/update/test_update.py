@@ -229,6 +229,10 @@ def maps_to_nothing(document: Json) -> None:
     document["components"]["schemas"]["Either"] = {"oneOf": members, "discriminator": {"propertyName": "kind", "mapping": mapping}}
 
 
+def stands_for_itself(document: Json) -> None:
+    document["components"]["parameters"]["P"] = {"$ref": "#/components/parameters/P"}
+
+
 def newer_keyword(document: Json) -> None:
     document["components"]["schemas"][revisions.VOICE]["properties"]["accent"] = {"type": "string", "contentEncoding": "base64"}
 
@@ -237,6 +241,7 @@ def newer_keyword(document: Json) -> None:
     ("change", "where", "why"),
     [
         (maps_to_nothing, "/components/schemas/Either/discriminator/mapping/voice", "#/components/schemas/Vioce is not there"),
+        (stands_for_itself, "/components/parameters/P", "refers to itself"),
         (newer_keyword, f"/components/schemas/{revisions.VOICE}/properties/accent", "'contentEncoding'"),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from codegen.document import Json
-from codegen.passes import all_of
+from codegen.passes import all_of, dialect
 
 from ..small import INTEGER, STRING, array, enum, holding, object_, ref, refused, schemas_after
 
@@ -181,11 +181,11 @@ def test_a_keyword_that_cannot_be_merged_is_refused() -> None:
 
 
 def test_a_schema_over_itself_is_refused() -> None:
-    assert refused(all_of.run, holding(A={"allOf": [ref("A"), object_(x=STRING)]})) == (
+    assert refused(dialect.run, holding(A={"allOf": [ref("A"), object_(x=STRING)]})) == (
         "/components/schemas/A",
         "is made of itself: A in A",
     )
     ring = holding(A={"allOf": [ref("B"), BASE]}, B={"allOf": [{"allOf": [ref("C")]}]}, C={"allOf": [ref("A"), BASE]})
-    assert refused(all_of.run, ring)[1] == "is made of itself: A in B in C in A"
+    assert refused(dialect.run, ring)[1] == "is made of itself: A in B in C in A"
     held = merged(object_(child=ref("A"), children=array(ref("A"))), object_(x=STRING))
     assert held["properties"]["child"] == ref("A")
