@@ -14,8 +14,8 @@ from .. import marks
 from ..document import Json
 
 _HEAD = """\
-# Where openapi.yaml comes from, and where the official SDK's repository names the document that it was made from. `fetched` is the document
-# as published, `pinned` the canonical form of its facts that is kept here.
+# Where openapi.yaml comes from, and where the official SDK's repository names the document that it was made from. `fetched` is the SHA-256
+# of the document as published, `pinned` that of the canonical form of its facts that is kept here.
 """
 _BEFORE = "\n# What was pinned since the last release, the newest first: an update that goes back to one of these undoes those after it.\n"
 
@@ -26,7 +26,6 @@ class Pin:
 
     source: str
     revision: str
-    date: dt.date
     fetched: str
     """SHA-256 of the document as published."""
     pinned: str
@@ -38,11 +37,7 @@ class Pin:
         digest = hashlib.sha256(fetched).hexdigest()
         said = document["info"].get(marks.REVISION)
         revision = said if isinstance(said, str) and re.fullmatch(r"[\w.-]+", said) else f"{today}-{digest[:7]}"
-        try:
-            dated = dt.date.fromisoformat(revision[:10])
-        except ValueError:
-            dated = today
-        return cls(source, revision, dated, digest, hashlib.sha256(pinned.encode()).hexdigest())
+        return cls(source, revision, digest, hashlib.sha256(pinned.encode()).hexdigest())
 
 
 @attrs.frozen
@@ -71,21 +66,11 @@ class Pins:
 
 def load(path: Path) -> Pins:
     said = tomllib.loads(path.read_text(encoding="utf-8"))
-    return Pins(_pin(said), tuple(_pin(old) for old in said.get("before", ())), said.get("sdk", ""))
+    before, sdk = said.pop("before", ()), said.pop("sdk", "")
+    return Pins(Pin(**said), tuple(Pin(**old) for old in before), sdk)
 
 
 def dump(pins: Pins) -> str:
-    before = "".join(f"\n[[before]]\n{_said(old, 'before.')}" for old in pins.before)
+    first, *others = ("".join(f'{name} = "{said}"\n' for name, said in attrs.asdict(one).items()) for one in (pins.now, *pins.before))
     sdk = f'sdk = "{pins.sdk}"\n' if pins.sdk else ""
-    return _HEAD + sdk + _said(pins.now, "") + (_BEFORE + before.removeprefix("\n") if before else "")
-
-
-def _pin(said: Json) -> Pin:
-    return Pin(said["source"], said["revision"], said["date"], **said["sha256"])
-
-
-def _said(pin: Pin, table: str) -> str:
-    return (
-        f'source = "{pin.source}"\nrevision = "{pin.revision}"\ndate = {pin.date}\n\n'
-        f'[{table}sha256]\nfetched = "{pin.fetched}"\npinned = "{pin.pinned}"\n'
-    )
+    return _HEAD + sdk + first + (_BEFORE if others else "") + "\n".join(f"[[before]]\n{old}" for old in others)
