@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-
-from rich.console import Console
 
 from . import marks, words
 from .canonical import canonical
@@ -44,22 +43,17 @@ def main(arguments: list[str] | None = None) -> int:
     comparing = command(_diff, "compare two documents; exit with 4 if something breaks, 3 if something came")
     comparing.add_argument("old", type=Path)
     comparing.add_argument("new", type=Path, nargs="?", help="without it the pinned document")
-    comparing.add_argument("--format", choices=("table", "markdown", "json"), default="table")
+    comparing.add_argument("--format", choices=("all", "markdown", "json"), default="all", help="without what is internal: markdown")
     command(_released, "remember operations and names with a release (openapi/released.yaml)")
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was begun is cleaned up
     return run(parser, arguments, ROOT)
 
 
 def _writable(name: str) -> Path:
-    """A file that can be written, which is tried before anything changes, and leaves nothing."""
+    """A file that can be written, which is looked at before anything changes."""
     path = Path(name)
-    is_new = not path.exists()
-    try:
-        path.open("a").close()
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{name} cannot be written: {error.strerror}") from error
-    if is_new:
-        path.unlink()
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{name} cannot be written")
     return path
 
 
@@ -124,7 +118,7 @@ def _update(spec: str | None, markdown: Path | None, *, dry_run: bool) -> int:
 
     done = update(spec, write=not dry_run)
     if done.made is not None:
-        report.table(done.changes, Console(), done.left_out)
+        print(report.summary(done.changes, done.left_out), report.markdown(done.changes, done.left_out, internal=True), sep="\n")
     for told in done.told:
         print(f"note: {told}")
     if done.made is None:
@@ -149,10 +143,7 @@ def _diff(old: Path, new: Path | None, format: str) -> int:
     whole = pinned(OPENAPI, before)
     left = {} if after is None else left_out(after, whole, OPENAPI, surface)  # as an update does
     changes = difference(Revision.of(whole, surface), Revision.of(pinned(OPENAPI, after, left=left or None), surface))
-    if format == "table":
-        report.table(changes, Console(), left)
-    else:
-        print(report.as_json(changes) if format == "json" else report.markdown(changes, left))
+    print(report.as_json(changes) if format == "json" else report.markdown(changes, left, internal=format == "all"))
     return report.LEFT_OUT if left else report.status(changes)
 
 

@@ -1,4 +1,4 @@
-"""A difference for readers: a table in the terminal, Markdown, JSON, an exit status."""
+"""A difference for readers: release notes in Markdown, JSON, an exit status."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 import attrs
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from ..document import visible
 from .diff import SENTENCES, Change, Impact
@@ -18,7 +15,6 @@ STATUS = {Impact.BREAKING: 4, Impact.ADDITIVE: 3, Impact.INTERNAL: 0}
 """What a robot is told: 0 also where nothing changed. 1 and 2 are for refusals and wrong usage."""
 LEFT_OUT = 5  # where an operation was left out, since it cannot be expressed
 
-_COLOURS = {Impact.BREAKING: "red", Impact.ADDITIVE: "green", Impact.INTERNAL: "dim"}
 _NAMES = 4
 """So many Python names are written out for one change."""
 
@@ -38,26 +34,17 @@ def status(changes: Sequence[Change]) -> int:
     return max((STATUS[change.impact] for change in changes), default=0)
 
 
-def table(changes: Sequence[Change], console: Console, left_out: Collection[str] = ()) -> None:
-    """Print the changes."""
-    shown = Table(title=summary(changes, left_out), title_justify="left")
-    for column in ("", "change", "what", "in Python"):
-        shown.add_column(column, overflow="fold")
-    for change in changes:
-        colour = _COLOURS[change.impact]
-        names = "\n".join(_shortened([visible(name) for name in change.names]))
-        shown.add_row(f"[{colour}]{change.impact}[/]", f"{change.subject} {change.action}", escape(visible(change.what)), escape(names))
-    console.print(shown)
-
-
-def markdown(changes: Sequence[Change], left_out: Mapping[str, str] | None = None, *, most: int | None = None) -> str:
-    """Release notes: what breaks and what to do, what comes, by resource; what is internal is counted.
+def markdown(
+    changes: Sequence[Change], left_out: Mapping[str, str] | None = None, *, most: int | None = None, internal: bool = False
+) -> str:
+    """Release notes: what breaks and what to do, and what comes, by resource.
 
     :param left_out: operations that cannot be expressed, and why.
     :param most: so many lines a resource are written out.
+    :param internal: whether also what is internal is told.
     """
     lines: list[str] = []
-    for impact, title in ((Impact.BREAKING, "Breaking"), (Impact.ADDITIVE, "New")):
+    for impact, title in zip(Impact, ("Breaking", "New", *(["Internal"] if internal else ())), strict=False):
         groups: dict[str, list[Change]] = defaultdict(list)
         for change in changes:
             if change.impact is impact:
