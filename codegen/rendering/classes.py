@@ -105,13 +105,12 @@ def _model(read: Parsed, name: str, base: str) -> Class:
     model, taken = read.model(name), KEYED_FIELDS if base == "KeyedModel" else frozenset()
     common: list[str] | None = mark(model, marks.COMMON)
     elsewhere = {wire(one) for one in fields(read.model(common[0]))} if common else set()
-    own = {wire(one) for one in fields(model) if python_name(wire(one)) == wire(one)}  # `agent_name` has that name, and not `agentName`
+    props = {wire(one): one for one in fields(model)}
+    own = {name for name in props if python_name(name) == name}  # `agent_name` has that name, and not `agentName`
     found = [
-        Field(
-            wire(one), received(one), one.required, words(model, one), spec(one), aside(python_name(wire(one)), taken | own - {wire(one)})
-        )
-        for one in fields(model)
-        if wire(one) not in elsewhere
+        Field(name, received(one), one.required, words(model, one), spec(one), aside(python_name(name), taken | own - {name}))
+        for name, one in props.items()
+        if name not in elsewhere
     ]
     check_names(found, pointer("components", "schemas", name))
     return Class(kind="model", name=name, fields=found, doc=words(model), base=base, common=common)

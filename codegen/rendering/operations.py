@@ -118,24 +118,25 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     words = {(parameter["in"], parameter["name"]): about(parameter["schema"]) for parameter in said["parameters"]}
     body = _body(document, said, where)
     endpoint = read.endpoint(method, path)
-
-    places = zip(re.findall(r"{([^}]*)}", path), endpoint.path_parameters, strict=True)
-    in_path = [Field(name, sent(prop), required=True, doc=words.get(("path", name), "")) for name, prop in places]
-    in_query = [Field(wire(prop), sent(prop), prop.required, words["query", wire(prop)]) for prop in endpoint.query_parameters]
-    headers = [*endpoint.header_parameters, *endpoint.cookie_parameters]
-    in_header = [Field(wire(prop), sent(prop), prop.required, words["header", wire(prop)]) for prop in headers]
     schema = document["components"]["schemas"][body] if body else {}
+    words |= {("body", name): about(field) for name, field in schema.get("properties", {}).items()}
     props = {wire(prop): prop for prop in fields(read.model(body))} if body else {}
-    taken = properties(document, schema, sent=True)
-    in_body = [Field(name, sent(props[name]), required, about(field)) for name, (field, required) in taken.items()]
-
+    taken: dict[str, list[tuple[str, Property]]] = {
+        "path": [*zip(re.findall(r"{([^}]*)}", path), endpoint.path_parameters, strict=True)],
+        "query": [(wire(prop), prop) for prop in endpoint.query_parameters],
+        "header": [(wire(prop), prop) for prop in (*endpoint.header_parameters, *endpoint.cookie_parameters)],
+        "body": [(name, props[name]) for name in properties(document, schema, sent=True)],
+    }
     module = module_name(said["operationId"])
     if not is_name(module):
         raise Refused(f"{where}/operationId", f"{said['operationId']!r} cannot be made the name of a module")
-    taking = {"path": in_path, "query": in_query, "header": in_header, "body": in_body}
-    for place, some in taking.items():
-        taken_names = (KEYWORDS if place == "body" else RAW_KEYWORDS) | {module}
-        taking[place] = [attrs.evolve(one, name=aside(python_name(called(said, place, one.wire)), taken_names)) for one in some]
+    taking: dict[str, list[Field]] = {}
+    for place, some in taken.items():
+        used = (KEYWORDS if place == "body" else RAW_KEYWORDS) | {module}
+        taking[place] = [
+            Field(name, sent(prop), prop.required, words[place, name], name=aside(python_name(called(said, place, name)), used))
+            for name, prop in some
+        ]
     check_names(chain(*taking.values()), where)
 
     media, returned = said.get(marks.MEDIA, "json"), answer(said)
@@ -155,7 +156,7 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
             raise Refused(where, f"answers with pages, and {lacks} to ask for the next one")
     items = [one for one in alternatives(listed) if isinstance(one, ListProperty)] if listed and kind != "object" else []
     multipart = [one.body_type for one in endpoint.bodies] == ["files"]
-    files = [field.wire for field in in_body if multipart and "FileTypes" in names([field.type])]
+    files = [field.wire for field in taking["body"] if multipart and "FileTypes" in names([field.type])]
     held = reached(document, [body] if body else [])
     misplaced = [field.wire for field in chain(*taking.values()) if "FileTypes" in names([field.type]) and field.wire not in files]
     for name in held - {body}:
@@ -163,7 +164,7 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         misplaced += [f"{name}.{one}" for one, field in inside if any(inner.get("format") == "binary" for _, inner in walk(field))]
     if misplaced:
         raise Refused(where, f"{misplaced[0]} is a file, which only a field of a form can be")
-    whole = [name for name in taken if any(isinstance(one, ListProperty | ModelProperty) for one in alternatives(props[name]))]
+    whole = [name for name, prop in taken["body"] if any(isinstance(one, ListProperty | ModelProperty) for one in alternatives(prop))]
     return Operation(
         said=said,
         entry=entry,
