@@ -7,6 +7,7 @@ from functools import cached_property
 
 import attrs
 
+from .. import surface
 from ..document import Json, Refused, operation_key, operations, pointer, visible
 from ..parser import Parsed
 from ..passes.lift import pascal
@@ -19,11 +20,9 @@ from .types import names, received
 
 
 @attrs.frozen
-class Method:
+class Method(surface.Method):
     """A method of a resource, and the operation that it carries out."""
 
-    resource: str
-    name: str
     operation: Operation
     deprecated: str | None = None
     """What to say to those who call it, if it will go."""
@@ -31,7 +30,7 @@ class Method:
     def renamed(self, old: str) -> str:
         """What to say to those who give a keyword its old name."""
         new = self.operation.renamed[old]
-        return f"client.{self.resource}.{self.name}({old}=...) is now {new}=..., and the old name will go with the next release"
+        return f"client.{self}({old}=...) is now {new}=..., and the old name will go with the next release"
 
 
 @attrs.frozen
@@ -70,7 +69,7 @@ class Views:
     def notes(self) -> list[str]:
         """What methods take under another name than the document's, since that is taken, and what the surface says of keywords in vain."""
         aside = [
-            f"client.{resource.name}.{method.name} takes {visible(field.wire)} as {field.name}, since its own name is taken"
+            f"client.{method} takes {visible(field.wire)} as {field.name}, since its own name is taken"
             for resource in self.resources
             for method in resource.methods
             for field in method.operation.taken

@@ -345,10 +345,11 @@ class _Difference:
             return [f'{after}Param["{name}"]' if sent else f"{after}.{python_name(name)}"]
 
         self._fields(was, now, names, "field", sent=sent)
-        more, less = (_others(resolved(side.prepared, one)) for side, one in ((self.old, old), (self.new, new)))
+        whole, other = resolved(self.old.prepared, old), resolved(self.new.prepared, new)
+        more, less = (held if isinstance(held := one.get("additionalProperties"), dict) else {} for one in (whole, other))
         owner = [f"{after}Param" if sent else after]
         self._schemas(more, less, owner, "other fields", sent=sent)
-        self._limits(resolved(self.old.prepared, old), resolved(self.new.prepared, new), owner, sent=sent)
+        self._limits(whole, other, owner, sent=sent)
 
     def _class_names(self) -> None:
         come = self.new.classes - self.old.classes
@@ -413,12 +414,9 @@ def inside(document: Json, schema: Json) -> Json:
 
 def _authentication(document: Json) -> str:
     """What the document wants to be sent as proof of who calls."""
-    schemes = document["components"].get("securitySchemes", {})
-
-    def told(scheme: Json) -> str:
-        return " ".join(str(scheme[key]) for key in ("type", "scheme", "in", "name") if key in scheme)
-
-    return " or ".join(" and ".join(told(schemes.get(name, {})) for name in way) for way in document.get("security", ())) or "none"
+    schemes = document["components"].get("securitySchemes", {}).items()
+    told = {name: " ".join(str(scheme[key]) for key in ("type", "scheme", "in", "name") if key in scheme) for name, scheme in schemes}
+    return " or ".join(" and ".join(told.get(name, "") for name in way) for way in document.get("security", ())) or "none"
 
 
 def _webhooks(document: Json) -> Json:
@@ -435,11 +433,6 @@ def _limits(schema: Json) -> set[str]:
     needed = " or ".join(" and ".join(some) for some in schema.get(marks.NEEDED, ()))
     closed = is_object(schema) and schema.get("additionalProperties") is False
     return exclude | ({f"{needed} has to be there"} if needed else set()) | ({"no field but these may be there"} if closed else set())
-
-
-def _others(schema: Json) -> Json:
-    """What an object may hold beside its fields."""
-    return others if isinstance(others := schema.get("additionalProperties"), dict) else {}
 
 
 def _told(member: Json) -> str:
