@@ -35,8 +35,7 @@ def run(document: Json, *, whole: bool = True) -> None:
         if isinstance(schema.get("unevaluatedProperties"), bool):  # as with `additionalProperties`, no more is sent than is known
             del schema["unevaluatedProperties"]
         if unknown := _UNSUPPORTED & schema.keys():
-            keyword = min(unknown)
-            raise Refused(f"{where}/{keyword}", f"{keyword} cannot be expressed")
+            raise Refused(f"{where}/{min(unknown)}", f"{min(unknown)} cannot be expressed")
         if _is_null(schema):  # outside a union it may become anything
             for keyword in ("type", "enum", "const"):
                 schema.pop(keyword, None)

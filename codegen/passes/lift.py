@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 
 from .. import marks
-from ..document import Json, Refused, all_schemas, fingerprint, is_object, operations, pointer, ref_name, rewrite, to_ref
+from ..document import Json, Refused, all_schemas, by_key, fingerprint, is_object, pointer, ref_name, rewrite, to_ref
 from .aliases import is_named
 
 _BESIDE = frozenset({"nullable", "deprecated", "default", "readOnly", "writeOnly", marks.NOTE, marks.VALUES, marks.KEY})
@@ -51,10 +51,8 @@ class _Lift:
         self._survey()
         for name in sorted(self.schemas):
             self._inside(self.schemas[name], name)
-        for method, path, operation in list(operations(self.document)):
-            if not isinstance(identifier := operation.get("operationId"), str):
-                raise Refused(pointer("paths", path, method), "has no operationId to name it by")
-            title = pascal(identifier)
+        for operation in by_key(self.document).values():
+            title = pascal(operation["operationId"])
             for content in operation.get("requestBody", {}).get("content", {}).values():
                 content["schema"] = self._lifted(content["schema"], f"{title}Request", title, f"{title} body")
             answers = sorted(operation["responses"].items(), key=lambda answer: f"{title} {answer[0]}" not in self.known)

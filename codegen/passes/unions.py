@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 from .. import marks
-from ..document import Json, Refused, all_schemas, fingerprint, is_object, pointer, ref_name, resolved
+from ..document import Json, Refused, all_schemas, fingerprint, is_object, ref_name, resolved
 
 
 def run(document: Json) -> None:
@@ -29,15 +29,13 @@ def run(document: Json) -> None:
             _tell_apart(document, schema, where)
 
 
-def _flatten(document: Json, schema: Json, inside: tuple[str, ...] = ()) -> None:
+def _flatten(document: Json, schema: Json) -> None:
     """A union inside a union is one union."""
     members: list[Json] = []
     for member in schema["oneOf"]:
-        meant, name = resolved(document, member), ref_name(member)
-        if "oneOf" in meant and (name is None or any(is_object(resolved(document, inner)) for inner in meant["oneOf"])):
-            if name in inside:
-                raise Refused(pointer("components", "schemas", str(name)), "is a union that holds itself as a member")
-            _flatten(document, meant, (*inside, *([] if name is None else [name])))
+        meant = resolved(document, member)
+        if "oneOf" in meant and ("$ref" not in member or any(is_object(resolved(document, inner)) for inner in meant["oneOf"])):
+            _flatten(document, meant)
             members.extend({**inner} for inner in meant["oneOf"])
             schema |= {"nullable": True} if meant.get("nullable") else {}
         else:

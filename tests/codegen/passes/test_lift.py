@@ -153,8 +153,3 @@ def test_a_component_that_says_the_same_is_what_was_there() -> None:
     given = document({"/a": {"get": operation("getA", object_(a=STRING))}, "/b": {"get": operation("getB", ref("GetAResponse"))}})
     given["components"]["schemas"] = {"GetAResponse": object_(a=STRING)}
     assert lifted({**given, "x-names": {"GetA 200": "GetAResponse"}})["components"]["schemas"].keys() == {"GetAResponse"}
-
-
-def test_an_operation_without_a_name_is_refused() -> None:
-    where, reason = refused(lifted, document({"/a/{b}": {"get": {"responses": {}}}}))
-    assert (where, reason) == ("/paths/~1a~1{b}/get", "has no operationId to name it by")
