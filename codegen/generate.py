@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Container
+from collections.abc import Container, Iterable
+from hashlib import sha256
 from pathlib import Path
 
 from . import marks, overlay, retired, words
@@ -102,10 +103,10 @@ def differences(package: Path = ROOT / "retell_async") -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / "retell_async"
         generate_pinned(fresh)
-        old, new = ({str(path.relative_to(base)): path.read_bytes() for path in generated(base)} for base in (package, fresh))
-        return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+        return sorted({name for name, _ in contents(package).items() ^ contents(fresh).items()})
 
 
-def generated(package: Path) -> list[Path]:
-    """The generated files of a package."""
-    return [path for part in GENERATED for end in ("py", "json") for path in (package / part).rglob(f"*.{end}")]
+def contents(root: Path, names: Iterable[str] = GENERATED) -> dict[str, str]:
+    """Some files, and those in some folders, below a root: each with a hash of what it holds."""
+    files = (file for name in names for file in (root / name, *(root / name).rglob("*.*")) if file.is_file() and file.suffix != ".pyc")
+    return {file.relative_to(root).as_posix(): sha256(file.read_bytes()).hexdigest() for file in files}

@@ -109,7 +109,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
     by_hand = {resource: _by_hand(resource, name) for resource, name in surface.get("inherits", {}).items()}
     meanings, surface = known(document, surface), _operations(surface)
     found: dict[str, Entry] = {}
-    taken: dict[Method, str] = {}
+    taken = {Method(resource, name): "written by hand" for resource, names in by_hand.items() for name in names}
     there = by_key(document)
     for key in sorted(sorted(there), key=lambda key: (key in meanings, _version(key)), reverse=True):
         meant, version = meanings.get(key, (key, ""))
@@ -125,10 +125,10 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 method = attrs.evolve(method, name=f"{method.name}{_suffix(key)}")
             methods = (method,)
         repeat: Repeat = said.get("repeat", _repeat(key, operation))
-        if repeat == "idempotency_key":
-            repeat = repeat if _takes_key(document, operation) else "unsafe"
-        elif _shape(meant) != _shape(key):  # of another thing, or by another HTTP method: what it says of itself
-            repeat = "unsafe" if repeat == "unsafe" else _repeat(key, operation)
+        if repeat == "idempotency_key" and not _takes_key(document, operation):
+            repeat = "unsafe"
+        elif repeat == "safe" and _shape(meant) != _shape(key):  # of another thing, or by another HTTP method: what it says of itself
+            repeat = _repeat(key, operation)
         effect = _effect(key)
         if not said and repeat != "safe" and effect != "delete":  # nobody has said that it only reads, or that it is free
             effect, said = "write", {"asks": "money"}
@@ -151,9 +151,6 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 raise Refused(where, f"client.{method} is taken: name it in openapi/surface.yaml, such as {key}: {{methods: [{free}]}}")
             if method in taken:
                 raise Refused(where, f"{method} is {taken[method]} already: name it in the surface")
-            if method.name in by_hand.get(method.resource, ()):
-                reason = f"client.{method} is written by hand in retell_async/_helpers: give one another name"
-                raise Refused(pointer("surface", key), reason)
             taken[method] = key
     return {key: found[key] for key in there}
 

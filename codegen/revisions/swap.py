@@ -11,13 +11,12 @@ import json
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
 from ..document import Refused
-from ..generate import GENERATED
+from ..generate import GENERATED, contents
 
 KEPT = ("openapi.yaml", "pin.toml", "left_out.yaml", "names.yaml")
 REPLACED = (*(f"openapi/{name}" for name in KEPT), "CHANGELOG.md", *(f"retell_async/{part}" for part in GENERATED))
@@ -35,12 +34,6 @@ def workshop(root: Path) -> Iterator[Path]:
         yield folder
     finally:
         _settle(root, folder)
-
-
-def contents(root: Path, names: Iterable[str] = REPLACED) -> dict[str, str]:
-    """The files that are replaced, or those of some of them, each with a hash of what it holds."""
-    files = (file for name in names for file in (root / name, *(root / name).rglob("*.*")) if file.is_file() and file.suffix != ".pyc")
-    return {file.relative_to(root).as_posix(): sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def swap(made: Path, root: Path, kept: Path) -> None:

@@ -18,14 +18,14 @@ import attrs
 from .. import marks, words
 from ..canonical import canonical
 from ..document import Json, Refused, by_key, dump, load_file
-from ..generate import GENERATED, ROOT, decided, generate_pinned, pinned
+from ..generate import GENERATED, ROOT, contents, decided, generate_pinned, pinned
 from ..rendering.views import Views
 from ..surface import relied_on
 from . import changelog, pin, report
 from .checked import parse
 from .diff import Change, Revision, difference
 from .sources import fetch, of_sdk, shown
-from .swap import contents, swap, workshop
+from .swap import REPLACED, swap, workshop
 
 _TYPES = ["-m", "mypy", "--strict", "--enable-error-code=deprecated", "--follow-imports=silent", "--config-file=", "--cache-dir=.types"]
 
@@ -71,7 +71,7 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
     :param write: whether to put what was made in its place.
     :raises Refused: the document cannot be had, is not valid, or cannot be expressed; then nothing has changed.
     """
-    there = contents(root)
+    there = contents(root, REPLACED)
     pins = pin.load(root / "openapi" / "pin.toml")
     fetched = fetch(spec or pins.now.source)
     facts = canonical(parse(fetched, shown(spec or pins.now.source)))
@@ -110,7 +110,7 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
         generated = generate_pinned(made / "retell_async", made / "openapi", whole)
         (made / "openapi" / "names.yaml").write_text(dump(generated.prepared[marks.NAMES]), encoding="utf-8")
         try_out(made)
-        if edited := sorted(name for name, _ in there.items() ^ contents(root).items()):
+        if edited := sorted(name for name, _ in there.items() ^ contents(root, REPLACED).items()):
             raise Refused("", f"{edited[0]} was changed while this update was made: begin anew, SPEC= as before")
         if write:
             swap(made, root, folder / "old")
@@ -141,14 +141,13 @@ def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
         return None
 
     def settle(some: list[str], later: list[str]) -> None:
-        """Of some new operations, which are refused beside those before them, take in what is not, in halves; later ones wait."""
-        if len(some) == 1:
-            reasons[some[0]] = str(refusal([*reasons, *later]))
-            return
-        half = len(some) // 2
-        for part, rest in ((some[:half], [*some[half:], *later]), (some[half:], later)):
-            if refusal([*reasons, *rest]):
-                settle(part, rest)
+        """Leave out what is refused of some new operations beside those before them, found in halves; later ones wait."""
+        why, half = refusal([*reasons, *later]), len(some) // 2
+        if why and not half:
+            reasons[some[0]] = str(why)
+        elif why:
+            settle(some[:half], [*some[half:], *later])
+            settle(some[half:], later)
 
     if refusal([]):
         new = [key for key, operation in by_key(pinned(openapi, facts, left={})).items() if operation[marks.KNOWN_AS] not in known]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from codegen.document import Refused
-from codegen.revisions.swap import REPLACED, contents, recover, swap, workshop
+from codegen.generate import contents
+from codegen.revisions.swap import REPLACED, recover, swap, workshop
 
 
 @pytest.fixture
@@ -85,11 +86,11 @@ def test_what_was_worked_on_since_is_not_put_back(root: Path, name: str, repaire
     if repaired:
         filled(root, "old")
     (root / name).write_text("my own")
-    before, kept = contents(root), contents(folder / "old")
+    before, kept = contents(root, REPLACED), contents(folder / "old", REPLACED)
     with pytest.raises(Refused) as refused:
         recover(root)
     assert f"{name.removesuffix('/a.py').removesuffix('/mine.py')} is neither" in str(refused.value)
-    assert (contents(root), contents(folder / "old")) == (before, kept)
+    assert (contents(root, REPLACED), contents(folder / "old", REPLACED)) == (before, kept)
 
 
 def test_a_tree_that_git_repaired_is_left_as_it_is(root: Path) -> None:
@@ -108,6 +109,6 @@ def test_what_was_cut_off_before_is_told_and_what_is_done_is_cleaned_up(root: Pa
 
 
 def test_every_edit_is_seen(root: Path) -> None:
-    before = contents(root)
+    before = contents(root, REPLACED)
     (root / "retell_async" / "raw" / "a.py").write_text("other")
-    assert {name for name, _ in before.items() ^ contents(root).items()} == {str(Path("retell_async/raw/a.py"))}
+    assert {name for name, _ in before.items() ^ contents(root, REPLACED).items()} == {str(Path("retell_async/raw/a.py"))}
