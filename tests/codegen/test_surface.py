@@ -140,6 +140,12 @@ def test_a_method_by_hand_that_one_client_lacks_is_refused(tmp_path: Path, monke
     assert reason.startswith("CallHelper of retell_async/_blocking/helpers.py has no watch, and that of the other client has")
 
 
+def test_a_method_by_hand_is_no_name_for_another() -> None:
+    surface: Json = {"inherits": {"call": "CallHelper"}, "GET /a": {"methods": ["call.monitor"]}}
+    where, reason = refused(lambda given: entries(given, surface), document({"/a": {"get": operation("a")}}))
+    assert (where, reason) == ("/surface/GET ~1a", "call.monitor is written by hand already: name it in the surface")
+
+
 def test_names_that_collide_are_refused() -> None:
     twice: Json = {"GET /a": {"methods": ["x.y"]}, "GET /b": {"methods": ["x.y"]}}
     where, reason = refused(lambda given: entries(given, twice), document({"/a": {"get": operation("a")}, "/b": {"get": operation("b")}}))
