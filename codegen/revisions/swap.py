@@ -33,24 +33,21 @@ def workshop(root: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        _settle(root, folder)
+        with _undisturbed():
+            _settle(root, folder)
 
 
 def swap(made: Path, root: Path, kept: Path) -> None:
-    """Put what was made in place of what is there; if that fails on the way, all is put back. Signals have to wait."""
+    """Put what was made in place of what is there; if that fails on the way, the workshop puts all back. Signals have to wait."""
     with _undisturbed():
         kept.mkdir(parents=True, exist_ok=True)
         (kept / _MADE).write_text(json.dumps({name: contents(made, [name]) for name in REPLACED}), encoding="utf-8")
-        try:
-            for name in REPLACED:
-                (kept / name).parent.mkdir(parents=True, exist_ok=True)
-                if name.endswith(".yaml") and not (root / name).exists():
-                    (root / name).write_text("{}\n", encoding="utf-8")
-                (root / name).rename(kept / name)
-                (made / name).rename(root / name)
-        except BaseException:
-            _put_back(root, kept)
-            raise
+        for name in REPLACED:
+            (kept / name).parent.mkdir(parents=True, exist_ok=True)
+            if name.endswith(".yaml") and not (root / name).exists():
+                (root / name).write_text("{}\n", encoding="utf-8")
+            (root / name).rename(kept / name)
+            (made / name).rename(root / name)
 
 
 def recover(root: Path) -> list[str]:

@@ -302,7 +302,7 @@ def test_a_failure_on_the_way_leaves_the_tree_as_it_was(small: Path, monkeypatch
 
 
 def _stands_for_generated(package: Path) -> Any:
-    for part in ("raw", "resources"):
+    for part in GENERATED:
         (package / part).mkdir()
         (package / part / "__init__.py").write_text("import nothing_like_it\n")
     return SimpleNamespace(prepared={"x-names": {}})
