@@ -34,17 +34,14 @@ class Missing:
 def load(folder: Path) -> Json:
     """All words below a folder: ``operations`` by key, ``classes`` by name."""
     classes: dict[str, Json] = {}
-    operations: Json = {}
-    for path in sorted(folder.glob("*.yaml")):
-        if path.name == "operations.yaml":
-            operations = load_file(path)
-            continue
+    of_operations = folder / "operations.yaml"
+    for path in sorted({*folder.glob("*.yaml")} - {of_operations}):
         for name, said in load_file(path).items():
             known = classes.setdefault(name, {})
             if twice := known.keys() & said.keys():
                 raise Refused(pointer(name), f"{path.name} says {', '.join(sorted(twice))} again")
             known.update(said)
-    return {"operations": operations, "classes": classes}
+    return {"operations": load_file(of_operations, there=False), "classes": classes}
 
 
 def lay(prepared: Json, words: Json) -> Missing:

@@ -18,7 +18,7 @@ from pytest_httpx import HTTPXMock
 from codegen.__main__ import main
 from codegen.canonical import canonical
 from codegen.document import Json, Refused, dump, load_file, operations
-from codegen.generate import ROOT, pinned
+from codegen.generate import GENERATED, ROOT, pinned
 from codegen.revisions import changelog, pin, update as updating
 from codegen.revisions.checked import parse
 from codegen.revisions.diff import Revision, difference
