@@ -46,9 +46,16 @@ class _Lift:
         self.said = {name: fingerprint(schema) for name, schema in self.schemas.items()}
         # property -> what is said there -> the named owners that say it
         self.says: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        components = {id(schema): name for name, schema in self.schemas.items()}
+        for _, schema in all_schemas(document):
+            for wire, field in schema.get("properties", {}).items():
+                value, name = self._inner(field, wire)
+                if self._wants_name(value):
+                    owners = self.says[name][_said(value)]
+                    if owner := components.get(id(schema)):
+                        owners.append(owner)
 
     def run(self) -> None:
-        self._survey()
         for name in sorted(self.schemas):
             self._inside(self.schemas[name], name)
         for operation in by_key(self.document).values():
@@ -63,16 +70,6 @@ class _Lift:
             for parameter in operation["parameters"]:
                 parameter["schema"] = self._at_property(parameter["name"], parameter["schema"], title)
         self.document[marks.NAMES] = dict(sorted(self.named.items()))
-
-    def _survey(self) -> None:
-        components = {id(schema): name for name, schema in self.schemas.items()}
-        for _, schema in all_schemas(self.document):
-            for wire, field in schema.get("properties", {}).items():
-                value, name = self._inner(field, wire)
-                if self._wants_name(value):
-                    owners = self.says[name][_said(value)]
-                    if owner := components.get(id(schema)):
-                        owners.append(owner)
 
     def _inner(self, schema: Json, name: str) -> tuple[Json, str]:
         """What an array or a map of arrays is made of in the end, and the name that fits one of it."""
@@ -122,13 +119,8 @@ class _Lift:
         if base:
             end = re.findall(r"[A-Z][a-z0-9]*", union)[-1]  # ``PreSession`` of ``PreSessionTool`` when the other is ``AppTool``
             return (union.removesuffix(end) if base.endswith(end) else union) + base
-        if title := member.get("title"):
-            return union + pascal(title)
-        if values := member.get(marks.VALUES):
-            return union + pascal(str(values[0]))
-        if key := member.get(marks.KEY):
-            return union + pascal(key)
-        return f"{union}Object"
+        said = [member.get("title"), *map(str, member.get(marks.VALUES, ())), member.get(marks.KEY), "Object"]
+        return union + pascal(next(filter(None, said)))
 
     def _lifted(self, schema: Json, name: str, owner: str, place: str) -> Json:
         """The schema, or a reference to it where it now has a name; arrays and maps are gone through.
