@@ -271,7 +271,7 @@ class _Difference:
         before, after = kinds(self.old.prepared, old), kinds(self.new.prepared, new)
         self._kinds(before, after, names, what, sent=sent, optional=optional)
         self._values(_values(self.old.prepared, was), _values(self.new.prepared, now), names, what, sent=sent)
-        self._bounds({**was, **old}, {**now, **new}, names, what, sent=sent)
+        self._bounds(was, now, names, what, sent=sent)
         self._members(_objects(self.old.prepared, old), _objects(self.new.prepared, new), names, what, sent=sent)
         inner, outer = inside(self.old.prepared, was), inside(self.new.prepared, now)
         for kind in sorted({"array", "map"} & before & after):
@@ -340,11 +340,7 @@ class _Difference:
             return
         self._seen[before, after, sent] = None
         was, now = properties(self.old.prepared, old, sent=sent), properties(self.new.prepared, new, sent=sent)
-
-        def names(name: str) -> list[str]:
-            return [f'{after}Param["{name}"]' if sent else f"{after}.{python_name(name)}"]
-
-        self._fields(was, now, names, "field", sent=sent)
+        self._fields(was, now, lambda name: [f'{after}Param["{name}"]' if sent else f"{after}.{python_name(name)}"], "field", sent=sent)
         whole, other = resolved(self.old.prepared, old), resolved(self.new.prepared, new)
         more, less = (held if isinstance(held := one.get("additionalProperties"), dict) else {} for one in (whole, other))
         owner = [f"{after}Param" if sent else after]
