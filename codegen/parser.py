@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import attrs
 from jinja2 import Environment
@@ -119,8 +119,7 @@ def words(model: ModelProperty, prop: Property | None = None) -> str:
     return str((schema.model_extra or {}).get(marks.ABOUT, ""))
 
 
-def nameless(enum: LiteralEnumProperty) -> Literal["", "enum", "tag", "open"]:
-    """Whether an enum is written out where it stands; and whether it is the tag of a union there, or open in requests too."""
-    found = re.search(rf"{NAMELESS}(Tag|Open)?\d+$", enum.class_info.name)
-    kinds: dict[str | None, Literal["enum", "tag", "open"]] = {None: "enum", "Tag": "tag", "Open": "open"}
-    return "" if found is None else kinds[found[1]]
+def nameless(enum: LiteralEnumProperty) -> str:
+    """Whether an enum is written out where it stands, and as what: ``Tag`` of a union, ``Open`` in requests too, or ``Enum``."""
+    found = re.search(rf"{NAMELESS}(Enum|Tag|Open)\d+$", enum.class_info.name)
+    return found[1] if found else ""

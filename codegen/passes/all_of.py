@@ -45,15 +45,12 @@ def _meant(document: Json, schema: Json, where: str) -> Json:
     """The schema without ``allOf`` at its top, and without what has to be laid over the members of a union."""
     if "allOf" not in schema and ("oneOf" not in schema or not {"properties", "required", "enum", marks.ABSENT} & schema.keys()):
         return schema
-    of_union = ("oneOf", "nullable", *_UNION) if "oneOf" in schema else ()
+    of_union = {key: schema[key] for key in ("oneOf", "nullable", *_UNION) if "oneOf" in schema and key in schema}
     beside = {key: value for key, value in schema.items() if key != "allOf" and key not in of_union}
-    parts = [*schema.get("allOf", ()), *([{key: schema[key] for key in of_union if key in schema}] if of_union else ())]
-    if beside:
-        parts.append(beside)
+    meant, *others = [deepcopy(part) for part in (*schema.get("allOf", ()), of_union, beside) if part] or [{}]
     try:
-        meant = deepcopy(parts[0]) if parts else {}
-        for part in parts[1:]:
-            meant = _both(document, meant, deepcopy(part), where)
+        for part in others:
+            meant = _both(document, meant, part, where)
     except _Contradiction as error:
         raise Refused(where, f"nothing can satisfy all of it: {error}") from None
     return _meant(document, meant, where)

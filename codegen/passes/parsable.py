@@ -24,7 +24,7 @@ def run(document: Json) -> None:
         if name in plain:
             del schema["$ref"]
             schema.update({**plain[name], **schema})
-        kind = "Tag" if marks.IS_TAG in schema else "Open" if marks.ANY_TEXT in schema else ""
+        kind = "Tag" if marks.IS_TAG in schema else "Open" if marks.ANY_TEXT in schema else "Enum"
         title = "" if id(schema) in named else f"{NAMELESS}{kind}{number}"
         may_be_null = schema.pop("nullable", False) or name in nullable
         _say(schema, where, title)

@@ -100,11 +100,8 @@ def _values(document: Json, schema: Json, name: str) -> list[Any]:
 
 def _tag(document: Json, members: Sequence[Json]) -> str | None:
     names: set[str] = set.intersection(*(set(member["properties"]) for member in members))
-
-    def preference(name: str) -> tuple[bool, bool, str]:
-        return (name != "type", not all(name in member.get("required", ()) for member in members), name)
-
-    for name in sorted(names, key=preference):
+    required = {name for name in names if all(name in member.get("required", ()) for member in members)}
+    for name in sorted(names, key=lambda name: (name != "type", name not in required, name)):
         values: list[list[Any]] = [_values(document, member, name) for member in members]
         if all(values) and len({value for some in values for value in some}) == sum(map(len, values)):
             return name

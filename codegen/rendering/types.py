@@ -38,7 +38,7 @@ def _types(prop: Property, *, sending: bool) -> list[str]:
     match prop:
         case LiteralEnumProperty():
             own = values(prop) if nameless(prop) else own
-            is_closed = nameless(prop) == "tag" or (sending and nameless(prop) != "open")
+            is_closed = nameless(prop) == "Tag" or (sending and nameless(prop) != "Open")
             return [own] if is_closed else [own, prop.value_type.__name__]
         case FileProperty():
             return ["FileTypes"]
