@@ -9,7 +9,7 @@ NAME = "ErrorResponse"
 
 
 def run(document: Json) -> None:
-    body: Json | None = None
+    fields: Json = {}
     for operation in by_key(document).values():
         answers = {str(status): followed(document, response) for status, response in operation.get("responses", {}).items()}
         operation["responses"] = {status: response for status, response in answers.items() if status.startswith("2")}
@@ -18,13 +18,12 @@ def run(document: Json) -> None:
         for content in (content for response in errors.values() for content in response.get("content", {}).values()):
             schema = resolved(document, content.get("schema", {}))
             for name, field in schema.get("properties", {}).items():  # an error shows its message whatever else its body has
-                body = body or {"type": "object", "properties": {}}
-                known = body["properties"].setdefault(name, field)
-                body["properties"][name] = field if known == field else {}
-    if body is not None:
+                fields[name] = field if fields.get(name, field) == field else {}
+    if fields:
+        body = {"type": "object", "properties": fields}
         known = document.setdefault("components", {}).setdefault("schemas", {}).setdefault(NAME, body)
         if known is not body and "message" not in known.get("properties", {}):
             where = pointer("components", "schemas", NAME)
             raise Refused(where, "the name is wanted for the shared error body: give it x-name in the overlay")
     document.get("components", {}).pop("responses", None)
-    document[marks.ERROR_BODY] = to_ref(NAME) if body is not None else None
+    document[marks.ERROR_BODY] = to_ref(NAME) if fields else None
