@@ -9,9 +9,7 @@ from typing import Any
 from .. import marks
 from ..document import TIGHTER, Json, Refused, all_schemas, at, children, pointer, refuse_rings, rewrite, roots, to_ref
 
-_UNSUPPORTED = frozenset(
-    {"patternProperties", "prefixItems", "if", "then", "else", "dependentSchemas", "contains", "unevaluatedProperties"}
-)
+_UNSUPPORTED = frozenset({"patternProperties", "prefixItems", "if", "dependentSchemas", "contains", "unevaluatedProperties"})
 
 _OF_TYPE = {
     "array": ("items", "minItems", "maxItems", "uniqueItems"),

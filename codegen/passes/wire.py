@@ -57,27 +57,25 @@ def server(document: Json) -> str:
 
 def _parameter(document: Json, parameter: Json, where: str) -> bool:
     """Whether a parameter is one that is sent; with a mark if it is written in a way of its own."""
-    place, schema = parameter["in"], resolved(document, parameter["schema"])
-    if place == "header" and parameter["name"].lower() in _OUR_OWN_HEADERS:
+    place, name, schema = parameter["in"], parameter["name"], resolved(document, parameter["schema"])
+    if place == "header" and name.lower() in _OUR_OWN_HEADERS:
         return False
-    is_field = parameter["name"].lower() != "cookie" and re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", parameter["name"], re.ASCII)
+    is_field = name.lower() != "cookie" and re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII)
     if place == "cookie" or (place == "header" and not is_field):
-        raise Refused(where, f"{parameter['name']} cannot be sent in a {place}")
+        raise Refused(where, f"{name} cannot be sent in a {place}")
     whole = schema.get("type") in ("array", "object") or "properties" in schema
     style, explode = parameter.get("style"), parameter.get("explode")
-    if place == "query" and (style is not None or explode is not None or parameter["name"].endswith("[]")):  # which is not sent twice
+    if place == "query" and (style is not None or explode is not None or name.endswith("[]")):  # which is not sent twice
         style = style or "form"
         way = _STYLES.get((style, style in ("form", "deepObject") if explode is None else explode), "")
         if way == "repeat" and (schema.get("type") == "object" or "properties" in schema):
             way = "fields"
         if way == "" or (style == "deepObject" and schema.get("type") == "array"):
-            raise Refused(
-                where, f"{parameter['name']} in the style {style}{'' if explode is None else f', explode: {explode}'} cannot be sent"
-            )
+            raise Refused(where, f"{name} in the style {style}{'' if explode is None else f', explode: {explode}'} cannot be sent")
         if way is not None and (whole or "oneOf" in schema):
             parameter[marks.STYLE] = way
     elif place != "query" and (whole or style not in (None, "simple")) and not (place == "header" and schema.get("type") == "array"):
-        raise Refused(where, f"{parameter['name']} is no text that can be sent in a {place}")
+        raise Refused(where, f"{name} is no text that can be sent in a {place}")
     return True
 
 
