@@ -159,12 +159,11 @@ def _by_hand(resource: str, name: str) -> set[str]:
     """The methods by hand of a resource, which an `AsyncRetell` and a `Retell` need alike."""
     files = (f"_helpers/{resource}.py", "_blocking/helpers.py")
     where = pointer("surface", "inherits", resource)
+    needed = f"a class {name} is needed in retell_async/{' and in retell_async/'.join(files)}; see CONTRIBUTING.md"
     try:
         one, other = ({member for member in members(file, name) if not member.startswith("_")} for file in files)
     except (OSError, ValueError) as error:
-        raise Refused(
-            where, f"a class {name} is needed in retell_async/{' and in retell_async/'.join(files)}; see CONTRIBUTING.md"
-        ) from error
+        raise Refused(where, needed) from error
     if one != other:
         lacks = f"{name} of retell_async/{files[min(one ^ other) in one]} has no {min(one ^ other)}, and that of the other client has"
         raise Refused(where, f"{lacks}: write both that openapi/surface.yaml names")
