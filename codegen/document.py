@@ -155,10 +155,10 @@ def component(document: Json, name: str) -> Json:
     return schemas[name]
 
 
-def followed(document: Json, holder: Json) -> Json:
+def followed(document: Json, holder: Any) -> Any:
     """An answer, a parameter or a body, in whose place may stand a reference to one."""
     seen: set[str] = set()
-    while "$ref" in holder:
+    while isinstance(holder, dict) and "$ref" in holder:  # a schema may be true, or false
         where = str(holder["$ref"]).removeprefix("#")
         if where in seen:
             raise Refused(where, "refers to itself")

@@ -103,6 +103,6 @@ def _readable(document: Json) -> None:
                 if at(document, str(target).removeprefix("#"), None) is None if str(target).startswith("#/") else target not in known:
                     raise Refused(where + pointer(name), f"{target} is not there")
         if where.endswith("/$ref") and isinstance(value, str):
-            if not value.startswith("#/") or at(document, value[1:], None) is None:
+            if not value.startswith("#/") or not isinstance(at(document, value[1:], None), dict | bool):
                 raise Refused(where, f"{value} is not there")
             followed(document, {"$ref": value})

@@ -233,6 +233,10 @@ def stands_for_itself(document: Json) -> None:
     document["components"]["parameters"]["P"] = {"$ref": "#/components/parameters/P"}
 
 
+def stands_for_a_text(document: Json) -> None:
+    document["components"]["responses"] = {**document["components"].get("responses", {}), "R": {"$ref": "#/info/title"}}
+
+
 def newer_keyword(document: Json) -> None:
     document["components"]["schemas"][revisions.VOICE]["properties"]["accent"] = {"type": "string", "contentEncoding": "base64"}
 
@@ -242,6 +246,7 @@ def newer_keyword(document: Json) -> None:
     [
         (maps_to_nothing, "/components/schemas/Either/discriminator/mapping/voice", "#/components/schemas/Vioce is not there"),
         (stands_for_itself, "/components/parameters/P", "refers to itself"),
+        (stands_for_a_text, "/components/responses/R/$ref", "#/info/title is not there"),
         (newer_keyword, f"/components/schemas/{revisions.VOICE}/properties/accent", "'contentEncoding'"),
     ],
 )
