@@ -5,8 +5,10 @@ Those that still work warn, those that do not say what to use instead.
 
 from __future__ import annotations
 
+import asyncio.coroutines
 import inspect
 import os
+import sys
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -121,8 +123,14 @@ def _warn(message: str) -> None:
     warnings.warn(message, DeprecationWarning, stacklevel=level)
 
 
-# What wraps coroutine functions, such as tenacity and autospec, knows a method that lists, or that warns, for one from Python 3.12 on.
-_mark: Callable[[Callable[..., Any]], object] = getattr(inspect, "markcoroutinefunction", lambda method: method)
+# What wraps coroutine functions, such as tenacity, knows a method that lists, or that warns, for one from Python 3.12 on. Before that,
+# what asks asyncio does, as `unittest.mock`.
+if sys.version_info >= (3, 12):
+    _mark = inspect.markcoroutinefunction
+else:
+
+    def _mark(method: Any) -> None:
+        method._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
 
 
 class Resource:

@@ -1,4 +1,4 @@
-"""A mock of an HTTP client is asked by its `send`, as with the official SDK."""
+"""A mock of an HTTP client is asked by its `send`, and one of a method that awaits is awaited, as with the official SDK."""
 
 from __future__ import annotations
 
@@ -96,3 +96,38 @@ def test_a_mock_without_an_answer_says_so(answers: dict[str, Any]) -> None:
 
     with pytest.raises(APIConnectionError, match=r"no answer: set its send\.return_value"):
         asyncio.run(main())
+
+
+def patched(owner: Any, name: str) -> Any:
+    with mock.patch.object(owner, name) as made:
+        return made
+
+
+METHODS = [("call", "list"), ("agent", "list"), ("voice", "list"), ("concurrency", "retrieve")]
+OF_METHODS: dict[str, Callable[[Any, str], Any]] = {
+    "patch": patched,
+    "patch of the class": lambda resource, name: patched(type(resource), name),
+    "MagicMock": lambda resource, name: getattr(mock.MagicMock(spec=resource), name),
+    "AsyncMock": lambda resource, name: getattr(mock.AsyncMock(spec=resource), name),
+    "autospec": lambda resource, name: getattr(mock.create_autospec(resource), name),
+}
+
+
+@pytest.mark.parametrize("make", OF_METHODS.values(), ids=OF_METHODS)
+@pytest.mark.parametrize("package", [retell, retell_async])
+def test_of_methods_that_await(package: Any, make: Callable[[Any, str], Any]) -> None:
+    client = package.AsyncRetell(api_key=KEY)
+    for resource, method in METHODS:
+        double = make(getattr(client, resource), method)
+        double.return_value = [1]
+        assert asyncio.run(double()) == [1], method
+
+
+@pytest.mark.parametrize("make", [make for name, make in OF_METHODS.items() if name != "AsyncMock"])
+@pytest.mark.parametrize("package", [retell, retell_async])
+def test_of_methods_that_do_not(package: Any, make: Callable[[Any, str], Any]) -> None:
+    client = package.Retell(api_key=KEY)
+    for resource, method in METHODS:
+        double = make(getattr(client, resource), method)
+        double.return_value = [1]
+        assert double() == [1], method

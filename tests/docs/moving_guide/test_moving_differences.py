@@ -14,6 +14,7 @@ from importlib.metadata import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
+from unittest import mock
 
 import anyio
 import httpx
@@ -29,7 +30,7 @@ from retell_async.raw.api.call import create_phone_call
 from retell_async.testing import LocalRetell
 
 from ...engine.virtual import Server, run
-from .guide import CALL, Sent, row, rows
+from .guide import CALL, GUIDE, Sent, row, rows
 
 pytestmark = pytest.mark.parallel
 
@@ -192,9 +193,20 @@ async def test_another_http_client() -> None:
 
 
 def test_methods_that_list_are_coroutine_functions() -> None:
-    assert "`inspect.iscoroutinefunction` takes for one from Python 3.12 on" in row("a method that lists is a coroutine function")
+    said = row("a method that lists is a coroutine function")
+    assert (
+        "`inspect.iscoroutinefunction` takes for one from Python 3.12 on, `asyncio.iscoroutinefunction` and `unittest.mock` on 3.11 too"
+        in said
+    )
     assert inspect.iscoroutinefunction(retell.AsyncRetell(api_key="key_1").call.list)
     assert inspect.iscoroutinefunction(retell_async.AsyncRetell("key_1").call.list) is (sys.version_info >= (3, 12))
+    assert "`patch`, `MagicMock(spec=...)` and `AsyncMock(spec=...)` of clients and\nresources" in GUIDE
+    for package in (retell, retell_async):
+        calls = package.AsyncRetell(api_key="key_1").call
+        assert isinstance(mock.MagicMock(spec=calls).list, mock.AsyncMock)
+        assert isinstance(mock.AsyncMock(spec=calls).list, mock.AsyncMock)
+        with mock.patch.object(calls, "list") as double:
+            assert isinstance(double, mock.AsyncMock)
 
 
 @pytest.mark.anyio
