@@ -194,7 +194,9 @@ class OutcomeUnknownError(APIError):
     """A request that may have been carried out or not, and that must not be repeated blindly. ``__cause__`` is what went wrong last.
 
     It is also an instance of the class of the last failure: `APITimeoutError`, another `APIConnectionError`, or, when an
-    answer came, the `APIStatusError` of its status (and then it is no connection error).
+    answer came, the `APIStatusError` of its status (and then it is no connection error). Where that status says success and the body is cut
+    off, or not what it should be, it is an `APIResponseValidationError` besides. It is none of these where the last failure is none: the
+    client was closed, or the idempotency key was too old to be sent.
 
     What is known is here, for finding out: `operation` is its id in the API's document; `since` the Unix time at which the first attempt
     left that may have been carried out; `attempts` the number of attempts; `response` the last answer, if there was one.
@@ -319,7 +321,9 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 def _unknown(kind: type[APIError]) -> type[OutcomeUnknownError]:
     name = f"OutcomeUnknown{kind.__name__.removeprefix('API')}"
     package = __name__.partition(".")[0]
-    made: Any = type(name, (OutcomeUnknownError, kind), {"__module__": package, "__doc__": OutcomeUnknownError.__doc__})
+    # Of a status too where that says success: an answer came, and handlers of answers are to see it.
+    kinds = (kind, APIStatusError) if kind is APIResponseValidationError else (kind,)
+    made: Any = type(name, (OutcomeUnknownError, *kinds), {"__module__": package, "__doc__": OutcomeUnknownError.__doc__})
     globals()[name] = made  # where the package has it from, and pickle of the package
     return cast("type[OutcomeUnknownError]", made)
 
@@ -340,10 +344,10 @@ def outcome_unknown(last: Exception | None, **known: Any) -> OutcomeUnknownError
 
     :param known: what `OutcomeUnknownError` takes.
     """
-    kind = type(last)
+    kind = next((kind for kind in type(last).__mro__ if kind in _UNKNOWN), None)
     if kind is APIConnectionError and known.get("response") is not None:
         kind = APIResponseValidationError  # it was done: who tries again where there is no connection would do it twice
-    return _UNKNOWN.get(kind, OutcomeUnknownError)(**known)
+    return (OutcomeUnknownError if kind is None else _UNKNOWN[kind])(**known)
 
 
 def status_error(response: httpx.Response) -> APIStatusError:

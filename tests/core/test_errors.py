@@ -181,6 +181,13 @@ def test_an_unknown_outcome_is_of_the_kind_of_what_happened_last(last: errors.AP
     assert (str(restored), restored.status_code, restored.token, restored.attempts) == (str(error), last.status_code, "t", 2)
 
 
+def test_an_unknown_outcome_whose_repeat_was_not_sent_is_a_connection_error_and_no_open_circuit() -> None:
+    error = errors.outcome_unknown(errors.CircuitOpenError(request=REQUEST), request=REQUEST)
+    assert isinstance(error, errors.APIConnectionError)
+    assert errors.CircuitOpenError not in type(error).__mro__  # which says that nothing was sent
+    assert error.sent
+
+
 def test_what_is_unknown_for_the_age_of_a_key_is_of_no_other_kind() -> None:
     assert type(errors.outcome_unknown(None, request=REQUEST)) is errors.OutcomeUnknownError
 
@@ -200,7 +207,7 @@ def test_handlers_written_for_the_official_sdk_fire_in_their_order() -> None:
         except errors.APIStatusError as caught:
             return str(caught.status_code)
 
-    for last, meant in ((LAST[0], "timeout"), (LAST[1], "connection"), (LAST[-1], "500")):
+    for last, meant in ((LAST[0], "timeout"), (LAST[1], "connection"), (LAST[2], "200"), (LAST[-1], "500")):
         assert handled(errors.outcome_unknown(last, request=REQUEST, response=last.response)) == meant
 
 

@@ -236,3 +236,29 @@ def test_an_error_of_validation_says_what_it_says_there() -> None:
     response = httpx.Response(200, request=httpx.Request("GET", "http://retell.test"))
     there, here = (str(package.APIResponseValidationError(response, None)) for package in PACKAGES)
     assert here == there
+
+
+class _CutOff(httpx.SyncByteStream):
+    def __iter__(self) -> Generator[bytes]:
+        yield b"{"
+        raise httpx.RemoteProtocolError("closed")
+
+
+@pytest.mark.parametrize("body", [{"stream": _CutOff()}, {"text": "<html>"}, {"text": ""}])
+def test_answers_of_success_that_cannot_be_read(body: dict[str, Any]) -> None:
+    assert "That is so\n  for a 201 whose body is cut off or no JSON too" in GUIDE
+    transport = httpx.MockTransport(lambda _: httpx.Response(201, **body))
+    there, here = (package.Retell(api_key="k", max_retries=0, http_client=httpx.Client(transport=transport)) for package in PACKAGES)
+    if "stream" in body:
+        with pytest.raises(retell.APIConnectionError):
+            there.call.create_web_call(agent_id="agent_1")
+    else:
+        told: Any = there.call.create_web_call(agent_id="agent_1")
+        assert told == body["text"]
+    with pytest.raises(retell_async.APIStatusError) as caught:
+        here.call.create_web_call(agent_id="agent_1")
+    assert isinstance(caught.value, retell_async.OutcomeUnknownError)
+    assert not isinstance(caught.value, retell_async.APIConnectionError)
+    assert caught.value.status_code == 201
+    there.close()
+    here.close()
