@@ -527,6 +527,12 @@ def lookup(name: str | type[Model]) -> type[Model] | Spec:
     return found
 
 
+def unions() -> list[Spec]:
+    """The tables of all unions."""
+    models = generated("models")
+    return [models.lookup(name) for name in models.__unions__]
+
+
 def required_ids(spec: Spec) -> set[str]:
     """The fields of an object, or of each member of a union, that must be there and are ids, by their names in JSON."""
     match spec:

@@ -167,7 +167,8 @@ class PydanticMethods:
     ) -> Self:
         """A model of a JSON object, or of attributes of the same names: of the keywords only `from_attributes` is needed.
 
-        :raises ValueError: it is no object, or a field that must be there is not; values are taken as they are.
+        :raises ValueError: it is no object, a field that must be there is not, or it is of another kind of the same union, such as a phone
+            call for a `WebCallResponse`; other values are taken as they are.
         """
         from .validate import validate
 
@@ -186,7 +187,7 @@ class PydanticMethods:
     ) -> Self:
         """The same of a text of JSON.
 
-        :raises ValueError: it is no JSON, no object, or a field that must be there is not.
+        :raises ValueError: it is no JSON, or as there.
         """
         from ..json import loads
         from .validate import validate

@@ -1,7 +1,7 @@
 """Models, unions and pages as types of pydantic's: how it takes them, writes them, and what its JSON schema says of them.
 
-What is taken is as lenient as an answer is: an object in which the required fields are there, with whatever values. The JSON schema says
-all that the API's document says.
+What is taken is as lenient as an answer is: an object in which the required fields are there, with whatever values, save a tag by
+which it is another kind of the same union. The JSON schema says all that the API's document says.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..model import Model, One, Tagged, UnknownObject, copied, decoder, lookup
 from .dump import dump, names
 from .own import type_in
 from .unions import NamedUnion
-from .validate import missing
+from .validate import missing, of_other_kind
 from .values import settled
 
 if TYPE_CHECKING:
@@ -217,7 +217,11 @@ def _member(cls: type[Any], value: Any, handler: Callable[[Any], Any]) -> Any:
 
 
 def _whole(cls: type[Any], made: Any) -> Any:
-    errors = [InitErrorDetails(type="missing", loc=place, input=made) for place in missing(getattr(made, "__content__", made))]
+    content = getattr(made, "__content__", made)
+    errors = [InitErrorDetails(type="missing", loc=place, input=made) for place in missing(content)]
+    if isinstance(content, Model):
+        kind = PydanticCustomError("kind", "Input should be a {name}", {"name": cls.__name__})
+        errors += [InitErrorDetails(type=kind, loc=(tag,), input=value) for tag, value in of_other_kind(content)]
     if errors:
         raise ValidationError.from_exception_data(cls.__name__, errors)
     return made

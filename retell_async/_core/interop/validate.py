@@ -1,4 +1,4 @@
-"""Models made as pydantic makes them: of an object in which the required fields are there, or of any."""
+"""Models made as pydantic makes them: of an object in which the required fields are there and that is of no other kind, or of any."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
-from ..model import Model
+from ..model import Model, Tagged, fields_of, unions
 from .dump import names
+from .kept import kept_by_class
 from .methods import PydanticMethods
 
-__all__ = ["MissingFieldsError", "check_required", "copied", "missing", "validate"]
+__all__ = ["MissingFieldsError", "check_required", "copied", "missing", "of_other_kind", "validate"]
 
 T = TypeVar("T", bound=PydanticMethods)
 Place = tuple[str | int, ...]
@@ -23,7 +24,7 @@ class MissingFieldsError(TypeError, ValueError):
 def validate(cls: type[T], value: Any, *, from_attributes: bool = False) -> T:
     """A model of an object, which has all that is required of it and of what is inside.
 
-    :raises ValueError: it is no object.
+    :raises ValueError: it is no object, or one of another kind.
     :raises MissingFieldsError: a field that must be there is not.
     """
     if isinstance(value, cls):
@@ -37,7 +38,29 @@ def validate(cls: type[T], value: Any, *, from_attributes: bool = False) -> T:
         raise ValueError(f"{cls.__name__} is made of a JSON object, not of {type(value).__name__}")
     if places := [".".join(map(str, place)) for place in missing(made.__content__)]:
         raise MissingFieldsError(f"{cls.__name__} needs {', '.join(places)}")
+    for tag, found in of_other_kind(made.__content__):
+        raise ValueError(f"no {cls.__name__} has the {tag} {found!r}")
     return made
+
+
+def of_other_kind(model: Model) -> Iterator[tuple[str, Any]]:
+    """The tags by which an object says that it is of another class of the same union. One that is not known says nothing."""
+    fields = fields_of(model)
+    for tag, others in _tags_of_others(type(model)).items():
+        value = fields.get(tag)
+        if isinstance(value, (str, int)) and value in others:
+            yield tag, value
+
+
+@kept_by_class
+def _tags_of_others(cls: type[Model]) -> Mapping[str, set[Any]]:
+    """The values of each tag that stand for other classes of the unions that a class, or what it is made of, is in."""
+    own = {base.__name__ for base in cls.__mro__}
+    found: dict[str, set[Any]] = {}
+    for union in unions():
+        if isinstance(union, Tagged) and not own.isdisjoint(union.table.values()):
+            found.setdefault(union.tag, set()).update(value for value, name in union.table.items() if name not in own)
+    return found
 
 
 def check_required(cls: type[PydanticMethods], fields: Mapping[str, Any]) -> None:

@@ -945,6 +945,53 @@ def __dir__() -> list[str]:
     return sorted(_MODULES)
 
 
+__unions__ = (
+    "AnalysisData",
+    "AppAuthConfigResponse",
+    "AppUsageResponse",
+    "AuthConfigRequest",
+    "CallResponse",
+    "ChatMessageInput",
+    "ContactConversation",
+    "ConversationFlowNode",
+    "CreateAgentVersionResponse",
+    "CustomFieldFilter",
+    "FinetuneExampleUtterance",
+    "GlobalNodeSettingCondition",
+    "KnowledgeBaseSource",
+    "MessageOrToolCall",
+    "ModelChoice",
+    "ModelConfig",
+    "NodeInstruction",
+    "NodeTool",
+    "NumberOrRangeFilter",
+    "OutputSelection",
+    "PostCallAnalysisData",
+    "PostChatAnalysisData",
+    "PostSessionTool",
+    "PreSessionTool",
+    "PrivateHandoffOption",
+    "PromptOrEquationCondition",
+    "PublicHandoffOption",
+    "RepairAgentResponse",
+    "ResponseEngine",
+    "RetellResponseEngine",
+    "SmsContent",
+    "SmsDestination",
+    "SmsNodeInstruction",
+    "SmsSender",
+    "StringOrEnumFilter",
+    "StringOrPresentFilter",
+    "Tool",
+    "ToolMockInputMatchRule",
+    "TransferDestination",
+    "TransferOption",
+    "UtteranceOrToolCall",
+    "V3CallResponse",
+    "VoicemailAction",
+)
+
+
 def lookup(name: str) -> type[Model] | Spec:
     """The class of an object, or the table of a union, by name."""
     module = import_module(f"{__name__}.{_MODULES[name]}")

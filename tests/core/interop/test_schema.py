@@ -189,6 +189,37 @@ def test_an_unknown_member_of_a_union_is_taken() -> None:
     assert type(taken) is types.UnknownCallResponse
 
 
+def test_what_is_of_another_kind_is_not_taken() -> None:
+    class Event(pydantic.BaseModel):
+        call: types.WebCallResponse
+
+    class Mine(types.WebCallResponse):
+        pass
+
+    phone, web = {**CALL, "access_token": "t"}, {**CALL, "access_token": "t", "call_type": "web_call"}
+    for wrong in (phone, types.PhoneCallResponse.from_dict(phone)):
+        with pytest.raises(pydantic.ValidationError) as caught:
+            Event.model_validate({"call": wrong}, from_attributes=True)
+        assert [(one["type"], one["loc"], one["msg"]) for one in caught.value.errors()] == [
+            ("kind", ("call", "call_type"), "Input should be a WebCallResponse")
+        ]
+    for kind in (types.WebCallResponse, Mine):
+        with pytest.raises(ValueError, match="has the call_type 'phone_call'"):
+            kind.model_validate(phone)
+        with pytest.raises(ValueError, match="has the call_type 'phone_call'"):
+            kind.model_validate_json(json.dumps(phone))
+        for right in (web, {**web, "call_type": "of_next_year"}):
+            assert kind.model_validate(right).to_dict() == pydantic.TypeAdapter(kind).validate_python(right).to_dict() == right
+        assert kind.from_dict(phone).to_dict() == phone  # as a client decodes answers
+
+
+def test_a_kind_with_several_tags_is_taken_with_each() -> None:
+    for role in ("agent", "user", "transfer_target"):
+        assert types.Utterance.model_validate({"role": role, "content": "hi", "words": []}).role == role
+    with pytest.raises(ValueError, match="no Utterance has the role 'tool_call_result'"):
+        types.Utterance.model_validate({"role": "tool_call_result", "content": "hi", "words": []})
+
+
 def test_a_value_of_no_known_type_is_written_all_the_same() -> None:
     call = types.PhoneCallResponse.from_dict(CALL)
     page = AsyncPage.__new__(AsyncPage)

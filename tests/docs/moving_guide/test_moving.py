@@ -665,13 +665,17 @@ def test_hashes_of_arguments() -> None:
 
 
 def test_validating() -> None:
-    assert "`pydantic.ValidationError`" in row("`model_validate` refuses values of another kind")
-    for wrong in ({**CALL, "call_status": "of next year"}, {"call_type": "phone_call"}):
+    said = row("`model_validate` refuses values of another kind")
+    assert "`pydantic.ValidationError`" in said
+    assert "a `call_type` of `web_call` for a `PhoneCallResponse`" in said
+    for wrong in ({**CALL, "call_status": "of next year"}, {"call_type": "phone_call"}, {**CALL, "call_type": "web_call"}):
         with pytest.raises(pydantic.ValidationError):
             retell.types.PhoneCallResponse.model_validate(wrong)
     assert types.PhoneCallResponse.model_validate({**CALL, "call_status": "of next year"}).call_status == "of next year"
     with pytest.raises(ValueError, match="needs"):
         types.PhoneCallResponse.model_validate({"call_type": "phone_call"})
+    with pytest.raises(ValueError, match="no PhoneCallResponse has the call_type 'web_call'"):
+        types.PhoneCallResponse.model_validate({**CALL, "call_type": "web_call"})
 
 
 @dataclass
