@@ -215,7 +215,9 @@ class Watch(Generic[T]):
         """Take note of what events say, from now on.
 
         :param told: gives the id and the state of the thing, for an event.
+        :raises ConfigurationError: nothing gives events there.
         """
+        check_router(source)
         listeners = _listeners.setdefault(source, {})
         watches = listeners.get(events)
         if watches is None:
@@ -324,6 +326,16 @@ def _check_id(name: object) -> None:
     if not name:
         raise ValueError("the id of what is waited for must not be empty")
     check_text(name, "the id of what is waited for", ValueError)
+
+
+def check_router(router: object) -> None:
+    """Refuse what gives no events.
+
+    :raises ConfigurationError: it does not.
+    """
+    if isinstance(router, type) or not callable(getattr(router, "on", None)):
+        kind = f"the class {router.__name__}" if isinstance(router, type) else type(router).__name__
+        raise ConfigurationError(f"router must be a webhooks.Router, or another object whose `on` registers handlers, not {kind}")
 
 
 def check_times(within: float | None, every: float) -> None:

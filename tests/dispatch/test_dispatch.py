@@ -587,6 +587,7 @@ def test_no_number_is_shown() -> None:
         ({"keep_free": -1}, "keep_free"),
         ({"keep_free": None}, "live"),
         ({"on_progress": 5}, "on_progress"),
+        ({"router": 5}, "router"),
         ({"on_progress": AsyncMock()}, "async def"),
         *[({"within": seconds}, "within") for seconds in (-1, 0, "60", math.nan)],
         *[({"every": seconds}, "every") for seconds in (0, "1")],

@@ -272,6 +272,19 @@ def test_what_cannot_be_waited_for_is_said_at_once(wrong: Json) -> None:
     assert not account.server.arrivals
 
 
+@pytest.mark.parametrize("wrong", ["router", 5, object(), webhooks.Router])
+def test_what_gives_no_events_is_no_router(wrong: Any) -> None:
+    account = Account({})
+
+    async def main(client: Any) -> None:
+        for resource in (client.call, client.chat):
+            with pytest.raises(ConfigurationError, match=r"router must be a webhooks\.Router, or another object whose `on`"):
+                await resource.wait("call_1", router=wrong)
+
+    account.run(main)
+    assert not account.server.arrivals
+
+
 def test_what_ended_since_a_moment_is_found_and_what_never_connected_among_it() -> None:
     def call(name: str, status: str, start: int | None, end: int | None) -> Json:
         times = {"start_timestamp": start, "end_timestamp": end}

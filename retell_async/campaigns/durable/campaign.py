@@ -20,7 +20,7 @@ from ..._core.attempt import first_of
 from ..._core.errors import APIError, ConfigurationError
 from ..._core.masking import mask_text
 from ..._helpers.call import Ends
-from ..._helpers.watch import is_transient
+from ..._helpers.watch import check_router, is_transient
 from ..._http.loops import is_asyncio, running_loop
 from ..._logs import Log
 from ..case import End
@@ -315,6 +315,8 @@ class Campaign:
         check_environment()
         if not 1 <= lease < math.inf:
             raise ConfigurationError(f"lease must be 1 second or more, not {lease!r}")
+        if router is not None:
+            check_router(router)
         stop = stop or anyio.Event()
         state: State | None = None
         wrong: Exception | None = None

@@ -222,3 +222,10 @@ async def test_this_campaign_and_later_ones_of_the_list_do_not_call_them(tmp_pat
         state = await Campaign.make(tmp_path / "b.db", "b", settings, contacts(4)).run(client)
         assert state.counts == {"do_not_call": 4}
         assert len([call async for call in client.call.list(limit=100)]) == 4
+
+
+async def test_what_gives_no_events_is_no_router(tmp_path: Path) -> None:
+    campaign = Campaign.make(tmp_path / "campaign.db", "one", Settings(rules=RULES), ())
+    wrong: Any = "router"
+    with pytest.raises(ConfigurationError, match=r"router must be a webhooks\.Router, .*, not str"):
+        await campaign.run(AsyncRetell("key"), router=wrong)
