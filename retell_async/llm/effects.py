@@ -177,6 +177,7 @@ class Effects:
         """The result of `fn`, which is called unless it was before."""
         effect = self._known.get(key)
         if effect is None or effect.again:
+            await turn.check_wanted()
             effect = Effect(key, turn.id, turn=turn)
             try:
                 tasks.start_soon(self._carry_out, effect, fn, retry_on)

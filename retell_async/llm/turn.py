@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 import anyio
+import anyio.lowlevel
 
 from retell_async import _instrumentation
 from retell_async._core.json import well_formed
@@ -189,8 +190,9 @@ class Turn:
     ) -> object:
         """Carry out a side effect at most once in this call, and give its result, also to later turns that ask under the same key.
 
-        `fn` runs to its end even if this turn is cancelled. What it raises is raised here, and again in later turns. An action that it
-        takes, such as `end_call`, is taken by each turn that asks for it: that of a turn that is thrown away never happens.
+        `fn` runs to its end even if this turn is cancelled meanwhile; for one that is cancelled already it is not begun. What it raises is
+        raised here, and again in later turns. An action that it takes, such as `end_call`, is taken by each turn that asks for it: that of
+        a turn that is thrown away never happens.
 
         Its result may be anything in this process; others, which share a store that writes JSON, get the text of what JSON does not have,
         such as a datetime.
@@ -203,7 +205,8 @@ class Turn:
         :raises SideEffectFailedError: it failed in another process.
         :raises TypeError: the key is no text, or `fn` no function, or one with a yield.
         :raises ValueError: it is done and takes an action, and this turn has another one already.
-        :raises RuntimeError: it was not begun yet, and the call is over; or it is called inside of `fn`, and would wait for itself.
+        :raises RuntimeError: it was not begun yet, and the call is over, or the turn, of which this code is shielded from the cancellation
+            or runs in a task of its own; or it is called inside of `fn`, and would wait for itself.
         """
         given: Any = fn
         if not callable(given):
@@ -223,6 +226,17 @@ class Turn:
             return await self.session.once(self, well_formed(key), fn, kinds)
         finally:
             self.active_at = anyio.current_time()
+
+    async def check_wanted(self) -> None:
+        """End code that went on although the turn is cancelled, before it begins what is not undone.
+
+        What a side effect begins that is being carried out belongs to that, and is no more the turn's.
+
+        :raises RuntimeError: the cancellation does not reach it.
+        """
+        if self.scope.cancel_called and carried_out() is None:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            raise RuntimeError(f"{'the call' if self.session.over else 'this turn'} is over: nothing is begun in it any more")
 
     def _activity(self) -> TurnActivity:
         return TurnActivity(turn=self.id, kind=self.kind, call_id=self.session.call_id)

@@ -94,6 +94,64 @@ def test_a_cancelled_turn_books_and_the_next_one_is_told() -> None:
     ]
 
 
+@pytest.mark.parametrize("in_cleanup", [False, True])
+def test_a_turn_that_was_cancelled_begins_nothing_and_is_given_what_is_known(in_cleanup: bool, caplog: pytest.LogCaptureFixture) -> None:
+    bookings = Bookings()
+    given: list[object] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        async def act() -> None:
+            given.append(await turn.once("known", lambda: "as before"))
+            await turn.once("book", lambda: bookings.book(turn.said))
+
+        if turn.id == 2:
+            with anyio.CancelScope(shield=True):  # as a thread is
+                await anyio.sleep(2)
+                if in_cleanup:
+                    await act()
+            await act()
+        yield str(await turn.once("known", lambda: turn.id))
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = await talk.greeted()
+            assert await line.answer(1, user("hello")) == "1"
+            line.ask(2, user("ten"))
+            await anyio.sleep(1)
+            assert await line.answer(3, user("no, cancel that")) == "1"
+            await anyio.sleep(3)
+
+    with caplog.at_level("INFO", "retell_async.llm"):
+        run(main)
+    assert bookings.begun == []
+    assert given == ([1] if in_cleanup else [])
+    assert ("this turn is over: nothing is begun" in caplog.text) == in_cleanup
+
+
+def test_a_side_effect_of_a_turn_that_is_cancelled_meanwhile_begins_all_that_belongs_to_it() -> None:
+    bookings = Bookings()
+
+    async def answer(turn: llm.Turn) -> Turns:
+        async def book() -> None:
+            await bookings.book("ten")
+            await turn.once("confirm", lambda: bookings.book("confirmed"))
+
+        if turn.id == 1:
+            await turn.once("book", book)
+        yield "Yes."
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = await talk.greeted()
+            line.ask(1, user("ten"))
+            await anyio.sleep(0.5)
+            await line.answer(2, user("eleven"))
+            await anyio.sleep(3)
+
+    run(main)
+    assert bookings.done == ["ten", "confirmed"]
+
+
 BOOKED = "One moment. Booked ten."
 HEARD: list[tuple[list[str], bool]] = [
     (["One", "moment."], True),

@@ -260,6 +260,7 @@ class ChatCompletions:
 
         try:
             if tool is None or given is None or not tool.once:
+                await turn.check_wanted()
                 return await run()
             return await turn.once(f"{tool.name}({json.dumps(given, sort_keys=True)})", run, retry_on=tool.retry_on)
         except Exception as error:  # noqa: BLE001 - the model is to tell the user, and the turn to go on

@@ -232,6 +232,35 @@ TOOLS = [
 ]
 
 
+@pytest.mark.parametrize("once", [True, False])
+def test_an_answer_that_was_cancelled_calls_no_further_tool(once: bool) -> None:
+    acted: list[str] = []
+
+    async def act(turn: llm.Turn) -> None:
+        acted.append("act")
+
+    async def think(turn: llm.Turn) -> None:
+        with anyio.CancelScope(shield=True):  # as a thread is
+            await anyio.sleep(2)
+
+    tools = [
+        llm.Tool("think", "Think.", {"type": "object", "properties": {}}, think, once=False),
+        llm.Tool("act", "Act.", {"type": "object", "properties": {}}, act, once=once),
+    ]
+    endpoint = Endpoint([*called("think", "{}"), *called("act", "{}", index=1)], [delta(content="As you like.")])
+
+    async def main() -> None:
+        async with talking(application(endpoint, tools=tools)) as talk:
+            line = await talk.greeted()
+            line.ask(1, user("ten"))
+            await anyio.sleep(1)
+            assert await line.answer(2, user("no, cancel that")) == "As you like."
+            await anyio.sleep(3)
+
+    run(main)
+    assert acted == []
+
+
 def test_tools_are_called_and_their_results_told() -> None:
     booked.clear()
     looked_up.clear()
