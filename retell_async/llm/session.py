@@ -297,7 +297,7 @@ class Session:
             raise RuntimeError("this turn is complete: nothing more can be said in it")
         if not isinstance(cast("object", text), str):
             raise TypeError(f"a turn says texts, and not {type(text).__name__}")
-        if self._conversation.respond(turn.id, text, complete=False, uninterruptible=turn.uninterruptible):
+        if self._respond(turn, text, complete=False, uninterruptible=turn.uninterruptible):
             turn.text += text
             if text.strip():
                 turn.active_at = anyio.current_time()
@@ -308,6 +308,10 @@ class Session:
 
     async def once(self, turn: Turn, key: str, fn: Callable[[], object], retry_on: tuple[type[Exception], ...]) -> object:
         return await self._effects.once(key, fn, self._tasks, turn, retry_on)
+
+    def _respond(self, turn: Turn, text: str, **how: Any) -> bool:
+        """`Conversation.respond` for a turn, unless another one has taken its place: on another connection that may have the same id."""
+        return turn is self._turn and self._conversation.respond(turn.id, text, **how)
 
     # For the application object.
 
@@ -623,7 +627,7 @@ class Session:
                 filled_at = math.inf
                 if not turn.text.strip():
                     filler = settings.filler[self._stats.fillers % len(settings.filler)]
-                    if self._conversation.respond(turn.id, f"{filler.rstrip()} ", complete=False):
+                    if self._respond(turn, f"{filler.rstrip()} ", complete=False):
                         turn.filler = filler
                         self._stats.fillers += 1
                     self._wake()
@@ -640,13 +644,13 @@ class Session:
 
     def _complete(self, turn: Turn) -> None:
         says_something = turn.text.strip() or turn.action is not None or turn.says_goodbye or turn.may_be_silent
-        if not says_something and self._conversation.wanted == turn.id:
+        if not says_something and turn is self._turn and self._conversation.wanted == turn.id:
             self._stats.failed += 1
             turn.note("failed")
             log.error("call %r: turn %d gave nothing to say", self.call_id, turn.id)
             self._apologise(turn)
             return
-        if not self._conversation.respond(turn.id, "", complete=True, action=turn.action):
+        if not self._respond(turn, "", complete=True, action=turn.action):
             return
         turn.complete = True
         turn.note("complete")
@@ -677,7 +681,7 @@ class Session:
                 log.error("call %r: failure_message failed\n%s", self.call_id, masked_traceback(error))
                 message = FAILURE
         turn.tells.clear()  # it is this message that the user hears to the end, and not what was done
-        turn.complete = self._conversation.respond(turn.id, _after(turn.text, message), complete=True)
+        turn.complete = self._respond(turn, _after(turn.text, message), complete=True)
         self._wake()
 
     def _note_spoken(self, turn: Turn) -> None:

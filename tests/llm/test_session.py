@@ -77,6 +77,73 @@ def test_pings_are_answered_while_the_model_thinks() -> None:
 # What the agent says first.
 
 
+@pytest.mark.parametrize("how", ["answers", "says", "says nothing", "cleans up"])
+@pytest.mark.parametrize("asks", [True, False])
+def test_words_of_an_older_turn_are_none_of_the_one_that_has_its_id_on_another_connection(asks: bool, how: str) -> None:
+    begun = 0
+
+    async def answer(turn: llm.Turn) -> Any:
+        nonlocal begun
+        begun += 1
+        if begun > 1:
+            await anyio.sleep(5)
+            return "new"
+        try:
+            with anyio.CancelScope(shield=True):  # as a thread is
+                await anyio.sleep(4)
+                if how == "says":
+                    await turn.say("old")
+        finally:
+            if how == "cleans up":
+                with anyio.CancelScope(shield=True):
+                    await turn.say("old")
+        return "" if how == "says nothing" else "old"
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = await talk.greeted()
+            line.ask(1, user("ten"))
+            await anyio.sleep(0.5)
+            line.lose(1006)
+            line = talk.connect()
+            if asks:
+                line.ask(1, user("eleven"))
+            else:
+                line.may_resume(1)
+            assert await line.complete(1) == "new"
+
+    run(main)
+    assert begun == 2
+
+
+def test_a_greeting_of_a_connection_that_is_gone_is_not_heard_on_the_next() -> None:
+    class Greeter(llm.Agent):
+        times = 0
+
+        async def on_enter(self, turn: llm.Turn) -> str:
+            self.times += 1
+            number = self.times
+            with anyio.CancelScope(shield=True):  # as a thread is
+                await anyio.sleep(2)
+                await turn.say(f"Hello number {number}.")
+            return ""
+
+        async def on_turn(self, turn: llm.Turn) -> str:
+            return "Yes."
+
+    app = llm.App(secret=None)
+    app.agent(Greeter)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            line = talk.connect()
+            await anyio.sleep(1)
+            line.lose(1006)
+            assert await talk.connect().complete(0) == "Hello number 2."
+
+    run(main)
+
+
 @pytest.mark.parametrize("begin_message", [None, ""])
 def test_waiting_for_the_user(begin_message: str | None) -> None:
     async def main() -> None:
