@@ -50,12 +50,13 @@ class SideEffectUnknownError(RetellError):
 class SideEffectFailedError(RetellError):
     """A side effect that failed in another process. What it raised there is in the message.
 
-    `key` is what `once` was called with; the message has it as the log has.
+    `key` is what `once` was called with; the message has it as the log has. `error` is what was raised there, as text.
     """
 
     def __init__(self, key: str, error: str) -> None:
         super().__init__(f"{named(key)!r} failed: {error}")
         self.key = key
+        self.error = error
 
 
 @attrs.define(eq=False)
@@ -83,11 +84,16 @@ class Effect:
     """That turn, unless it was another process that began it."""
     ended: anyio.Event = attrs.field(factory=anyio.Event, repr=False)
     again: bool = attrs.field(default=False, repr=False)
-    """Whether it may be begun again: nothing was done."""
+    """Whether it may be begun again: nothing was done, or not here."""
     awaits: list[Effect] = attrs.field(factory=list["Effect"], repr=False)
     """What the code that carries it out is waiting for."""
     told: bool = attrs.field(default=False, repr=False)
-    """Whether the user has heard all of an answer that was given when it was known how it ended."""
+    """Whether the user has heard all of an answer that was given when it was known how it ended, or there is nothing to tell."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is known how it ended."""
+        return self.done or self.error is not None
 
     def needs(self, other: Effect) -> bool:
         """Whether it cannot end before another one does."""
@@ -137,6 +143,7 @@ class Effects:
                 each["turn_id"],
                 each["done"],
                 each["result"],
+                _error(each["key"], each.get("error")),
                 action=_action(each.get("action")),
                 says_goodbye=each.get("says_goodbye", False),
             )
@@ -155,6 +162,7 @@ class Effects:
                 "turn_id": effect.turn_id,
                 "done": effect.done,
                 "result": effect.result,
+                "error": _kept(effect.error),
                 "action": effect.action and effect.action.fields,
                 "says_goodbye": effect.says_goodbye,
             }
@@ -164,7 +172,7 @@ class Effects:
     def untold(self) -> tuple[Effect, ...]:
         """What turns have begun, and the user may not have been told of."""
         known = {**self._elsewhere, **self._known}.values()
-        return tuple(effect for effect in known if effect.error is None and not effect.told)
+        return tuple(effect for effect in known if not effect.told)
 
     def told(self, turn: Turn) -> None:
         """The user has heard all of the answer of a turn."""
@@ -185,6 +193,8 @@ class Effects:
                 raise RuntimeError("the call is over: nothing is begun in it any more") from None
             self._known[key] = effect
         await self._wait(effect)
+        if not turn.complete:
+            turn.tells.append(effect)
         if (error := effect.error) is not None:
             object.__setattr__(error, "__context__", effect.context)  # else it would grow by each turn that asks; it may be a frozen class
             raise error.with_traceback(effect.traceback)
@@ -224,17 +234,17 @@ class Effects:
                 effect.done, effect.result = True, ended.value
             elif isinstance(ended.error, Exception):
                 effect.error = ended.error
+                effect.again = effect.told = isinstance(ended.error, retry_on)
             else:
                 self._cut_off(effect)
         except Exception as error:  # noqa: BLE001 - it is raised where the effect is waited for
-            effect.error = error
+            effect.error, effect.again, effect.told = error, True, True  # it was not begun
         except BaseException:
             self._cut_off(effect)
             raise
         finally:
             if (failed := effect.error) is not None:
                 effect.traceback, effect.context = failed.__traceback__, failed.__context__
-            effect.again = effect.error is not None and (not begun or isinstance(effect.error, retry_on))
             effect.ended.set()
             self.changed()
             if begun and not isinstance(effect.error, SideEffectUnknownError):
@@ -257,15 +267,16 @@ class Effects:
             await anyio.sleep(_LOOK_EVERY)
 
     def _recall(self, effect: Effect, known: Outcome) -> None:
+        before = self._elsewhere.get(effect.key)
+        effect.told = known.state in {"done", "failed"} if before is None else before.told
         match known.state:
             case "done":
-                before = self._elsewhere.get(effect.key)
-                effect.done, effect.result, effect.told = True, known.result, before is None or before.told
+                effect.done, effect.result = True, known.result
                 effect.action, effect.says_goodbye = _action(known.action), known.says_goodbye
             case "failed":
-                effect.error = SideEffectFailedError(effect.key, known.error)
+                effect.error, effect.again = SideEffectFailedError(effect.key, known.error), True
             case _:
-                effect.error = SideEffectUnknownError(effect.key)
+                effect.error, effect.again = SideEffectUnknownError(effect.key), True
 
     async def _finish(self, effect: Effect) -> None:
         if effect.again:
@@ -289,3 +300,16 @@ class Effects:
 
 def _action(fields: Mapping[str, Any] | None) -> Action | None:
     return Action(**fields) if fields else None
+
+
+def _kept(error: BaseException | None) -> str | None:
+    """An error as other processes get it: ``None`` for none, and an empty text where nobody knows whether it happened."""
+    if error is None or isinstance(error, SideEffectUnknownError):
+        return None if error is None else ""
+    return error.error if isinstance(error, SideEffectFailedError) else mask_text(stated_of(error))
+
+
+def _error(key: str, kept: str | None) -> RetellError | None:
+    if kept is None:
+        return None
+    return SideEffectFailedError(key, kept) if kept else SideEffectUnknownError(key)

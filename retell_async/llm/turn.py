@@ -43,8 +43,9 @@ class Turn:
         self.transcript_with_tool_calls: Sequence[UtteranceOrToolCall] | None = session.transcript_with_tool_calls
         """The same with tool calls and keys pressed, if the application asked for it."""
         self.effects = effects
-        """What `once` was called for in turns that the user did not hear to the end: done or still going on, and to be told or kept to."""
-        self.tells = [effect for effect in effects if effect.done]
+        """What `once` was called for in turns that the user did not hear to the end, and is to be told or kept to: done, still going on, or
+        failed, so that it may have happened all the same. Not what failed with an error of `retry_on`, as nothing was done."""
+        self.tells = [effect for effect in effects if effect.has_ended]
         """What the user has been told of once all of this turn was heard: what it was told of itself, and what it has asked for."""
         self._timeout = timeout
         self.hurried = anyio.Event()
@@ -252,12 +253,10 @@ class Turn:
             activity.first_text = time.perf_counter() - activity.began
 
     def take_on(self, effect: Effect) -> None:
-        """Tell of a side effect that this turn has asked for, and do when it is spoken what that is to do then.
+        """Do when this turn is spoken what a side effect that it has asked for is to do then.
 
         :raises ValueError: the turn has another action already.
         """
-        if not self.complete:
-            self.tells.append(effect)
         if effect.action is not None:
             self._act(effect.action)
         if effect.says_goodbye:

@@ -407,6 +407,77 @@ def test_what_an_effect_raises_is_raised_again_and_nothing_is_repeated() -> None
     assert bookings.begun == ["ten"]
 
 
+@pytest.mark.parametrize("nothing_done", [False, True])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_what_failed_in_a_turn_that_was_not_heard_is_told_unless_nothing_was_done(elsewhere: bool, nothing_done: bool) -> None:
+    bookings = Bookings(fails=TimeoutError("no answer to +14155550100"))
+    told: list[list[tuple[str, bool, str]]] = []
+    systems: list[str] = []
+    store = Shared()
+
+    async def answer(turn: llm.Turn) -> Turns:
+        told.append([(effect.key, effect.done, type(effect.error).__name__) for effect in turn.effects])
+        systems.extend(str(message["content"]) for message in turn.messages() if message["role"] == "system")
+        if turn.id == 1:
+            await turn.once("book(ten)", lambda: bookings.book("ten"), retry_on=TimeoutError if nothing_done else ())
+        yield "At eleven?"
+
+    async def main() -> None:
+        async with talking(application(answer, store=store)) as one, talking(application(answer, store=store)) as two:
+            line = await one.greeted()
+            line.ask(1, user("ten"))
+            await anyio.sleep(0.5)
+            line.update(user("ten"), agent("Hello."))
+            await line.answer(2, user("or rather"))
+            await anyio.sleep(2)
+            if elsewhere:
+                line.lose(1006)
+                await anyio.sleep(1)
+                line = two.connect()
+            await line.answer(3, user("at eleven"))
+            line.update(user("at eleven"), turn="agent_turn")
+            line.ask(4, user("at eleven"), agent("At eleven?"), user("yes"))  # has heard of it
+            await line.complete(4)
+
+    run(main)
+    failed = [("book(ten)", False, "SideEffectFailedError" if elsewhere else "TimeoutError")]
+    assert told == [[], [("book(ten)", False, "NoneType")], [] if nothing_done else failed, []]
+    if nothing_done:
+        assert len(systems) == 1
+    else:
+        assert "Tried already" in systems[1]
+        assert "may have happened all the same" in systems[1]
+        assert "no answer to" in systems[1]
+        assert "4155550100" not in systems[1]
+
+
+def test_what_was_cut_off_is_told_and_goes_to_other_processes_as_unknown() -> None:
+    told: list[list[BaseException | None]] = []
+    store = Shared()
+
+    async def fail() -> None:
+        raise SystemExit
+
+    async def answer(turn: llm.Turn) -> Turns:
+        told.append([effect.error for effect in turn.effects])
+        if turn.id == 1:
+            await turn.once("book", fail)
+        yield "Yes."
+
+    async def main() -> None:
+        async with talking(application(answer, store=store)) as one, talking(application(answer, store=store)) as two:
+            line = await one.greeted()
+            line.update(agent("Hello."))
+            await line.answer(1, user("ten"))
+            await line.answer(2, user("eleven"))
+            line.lose(1006)
+            await anyio.sleep(1)
+            await two.connect().answer(3, user("twelve"))
+
+    run(main)
+    assert [[type(error) for error in errors] for errors in told] == [[], *[[llm.SideEffectUnknownError]] * 2]
+
+
 def test_what_says_that_nothing_was_done_can_be_tried_again() -> None:
     bookings = Bookings(fails=ConnectionRefusedError())
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias, cast
 
 from retell_async._core.json import well_formed
+from retell_async._core.masking import mask_text
 
 from ..effects import Effect
-from ..log import text_of
+from ..log import stated_of, text_of
 
 __all__ = ["REMINDER", "ChatMessage", "chat_messages", "is_spoken", "last_said", "spoken_part"]
 
@@ -137,6 +138,9 @@ def _said(messages: list[ChatMessage], role: str, content: str) -> None:
 
 
 def _told(effect: Effect) -> str:
+    if effect.error is not None:
+        failed = f"It failed, and may have happened all the same: {mask_text(stated_of(effect.error))}"
+        return f"Tried already, though the user may not have been told, and not to be tried again: {effect.key}. {failed}"
     if not effect.done:
         begun = "Begun already, though the user may not have been told, and not to be done again"
         return f"{begun}: {effect.key}. The very same call gives its result."
