@@ -12,7 +12,7 @@ from .agent import Agent
 from .app import App
 from .channel import Channel, Disconnected, Opening, Refused
 from .chat.completions import ChatCompletions, CompletionError, Tool
-from .effects import Effect, SideEffectFailedError, SideEffectUnknownError
+from .effects import Effect, SideEffectFailedError, SideEffectNotBegunError, SideEffectUnknownError
 from .messages import ProtocolError
 from .protocol import Updated
 from .serving.server import serve
@@ -40,6 +40,7 @@ __all__ = [
     "Outcome",
     "SideEffectUnknownError",
     "SideEffectFailedError",
+    "SideEffectNotBegunError",
     "ProtocolError",
     "Channel",
     "Opening",

@@ -11,7 +11,7 @@ import attrs
 from anyio.abc import TaskGroup
 
 from retell_async import RetellError
-from retell_async._core.attempt import Done, Failed, attempt
+from retell_async._core.attempt import Done, attempt
 from retell_async._core.masking import mask_text, masked_traceback
 
 from .functions import result_of
@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
     from .turn import Turn
 
-__all__ = ["Effect", "Effects", "Errors", "SideEffectFailedError", "SideEffectUnknownError", "carried_out", "errors_of"]
+__all__ = [
+    "Effect",
+    "Effects",
+    "Errors",
+    "SideEffectFailedError",
+    "SideEffectNotBegunError",
+    "SideEffectUnknownError",
+    "carried_out",
+    "errors_of",
+]
 
 Errors: TypeAlias = type[Exception] | tuple[type[Exception], ...]
 """A class of errors or several, as ``except`` takes them."""
@@ -44,6 +53,18 @@ class SideEffectUnknownError(RetellError):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"{named(key)!r} was begun and may have happened or not")
+        self.key = key
+
+
+class SideEffectNotBegunError(RetellError):
+    """A side effect of which nothing was done: the store failed, or did not say within five seconds whether it may begin. The log has more.
+
+    A later turn that asks tries again. If the store has noted all the same that it was begun, that one gets a `SideEffectUnknownError`:
+    it may have been begun elsewhere. `key` is what `once` was called with; the message has it as the log has.
+    """
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"{named(key)!r} was not begun, and nothing was done: {problem}")
         self.key = key
 
 
@@ -255,13 +276,17 @@ class Effects:
         log.error("call %r: the side effect %r was cut off: it may have happened or not", self.call_id, named(effect.key))
 
     async def _begin(self, key: str) -> Outcome | None:
-        until = anyio.current_time() + _ELSEWHERE_WITHIN
+        until, known = anyio.current_time() + _ELSEWHERE_WITHIN, None
         while True:
-            with anyio.fail_after(_STORE_WITHIN):
+            asked = None
+            with anyio.move_on_after(_STORE_WITHIN):
                 asked = await attempt(lambda: self.store.begin(self.call_id, key))
-            if isinstance(asked, Failed):
-                raise asked.exception
-            known = asked.value
+            if isinstance(asked, Done):
+                known = asked.value
+            elif known is None:
+                error = None if asked is None else asked.error
+                why = self._log(f"does not say whether {named(key)!r} may begin, so nothing was done", key, error)
+                raise SideEffectNotBegunError(key, why)
             if known is None or known.state != "begun" or anyio.current_time() >= until:
                 return known
             await anyio.sleep(_LOOK_EVERY)
@@ -286,16 +311,22 @@ class Effects:
             outcome = Outcome("done", effect.result, action=action, says_goodbye=effect.says_goodbye)
         else:
             outcome = Outcome("failed", error=mask_text(stated_of(effect.error)))
-        what = named(effect.key)
+        ended = None
         with anyio.move_on_after(_STORE_WITHIN, shield=True):
             ended = await attempt(lambda: finish(self.store, self.call_id, effect.key, outcome))
-            if isinstance(ended, Failed):
-                shown = masked_traceback(ended.error)
-                for key in (effect.key, repr(effect.key)[1:-1]):  # which errors of databases quote
-                    shown = shown.replace(mask_text(key), what)
-                log.error("call %r: the store does not take how %r ended\n%s", self.call_id, what, shown)
-            return
-        log.error("call %r: the store does not take how %r ended", self.call_id, what)
+        if not isinstance(ended, Done):
+            self._log(f"does not take how {named(effect.key)!r} ended", effect.key, None if ended is None else ended.error)
+
+    def _log(self, problem: str, key: str, error: BaseException | None) -> str:
+        """Log that the store has failed, or without an error that it did not answer in time, and give that without what it has raised."""
+        if error is None:
+            why = shown = f"the store did not answer within {_STORE_WITHIN:g} seconds"
+        else:
+            why, shown = f"the store raised {type(error).__name__}", masked_traceback(error)
+            for text in (key, repr(key)[1:-1]):  # which errors of databases quote
+                shown = shown.replace(mask_text(text), named(key))
+        log.error("call %r: the store %s\n%s", self.call_id, problem, shown)
+        return why
 
 
 def _action(fields: Mapping[str, Any] | None) -> Action | None:

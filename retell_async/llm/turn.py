@@ -204,6 +204,7 @@ class Turn:
         :param retry_on: errors that say that nothing was done: after them a later turn may try again.
         :raises SideEffectUnknownError: it was begun, elsewhere or before, and nobody knows how it ended.
         :raises SideEffectFailedError: it failed in another process.
+        :raises SideEffectNotBegunError: nothing was done, since the store failed or did not answer in time; a later turn may try again.
         :raises TypeError: the key is no text, or `fn` no function, or one with a yield.
         :raises ValueError: it is done and takes an action, and this turn has another one already.
         :raises RuntimeError: it was not begun yet, and the call is over, or the turn, of which this code is shielded from the cancellation

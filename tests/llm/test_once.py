@@ -725,17 +725,51 @@ class Broken(llm.MemoryStore):
 
 
 @pytest.mark.parametrize("hangs", [True, False])
-def test_what_a_store_did_not_take_is_not_carried_out(hangs: bool) -> None:
+def test_what_a_store_did_not_take_is_not_carried_out_and_says_so(hangs: bool, caplog: pytest.LogCaptureFixture) -> None:
     bookings = Bookings()
     store = Broken(hangs, "begin")
+    why = "the store did not answer within 5 seconds" if hangs else "the store raised ConnectionError"
+
+    async def answer(turn: llm.Turn) -> Turns:
+        assert not turn.effects
+        try:
+            async for text in booking(bookings)(turn):
+                yield text
+        except llm.SideEffectNotBegunError as error:
+            yield f"{error.key}: {error}"
 
     async def main() -> None:
-        async with talking(application(booking(bookings), store=store)) as talk:
+        async with talking(application(answer, store=store)) as talk:
             line = talk.connect()
-            assert await line.answer(1, user("ten")) == f"One moment. {FAILURE}"
+            assert await line.answer(1, user("ten")) == f"One moment. book: 'book' was not begun, and nothing was done: {why}"
+            assert "the store does not say whether 'book' may begin, so nothing was done\n" in caplog.text
+            assert "4155550100" not in caplog.text
             assert bookings.begun == []
             store.methods = ()
             assert await line.answer(2, user("ten")) == "One moment. Booked ten."
+
+    run(main)
+
+
+def test_what_was_begun_elsewhere_is_unknown_also_if_the_store_fails_then() -> None:
+    class Failing(Broken):
+        async def begin(self, call_id: str, key: str) -> llm.Outcome | None:
+            given = await super().begin(call_id, key)
+            self.methods = ("begin",)
+            return given
+
+    store = Failing(True)
+
+    async def answer(turn: llm.Turn) -> Turns:
+        try:
+            await turn.once("book", lambda: "booked")
+        except llm.SideEffectUnknownError:
+            yield "Unknown."
+
+    async def main() -> None:
+        await llm.MemoryStore.begin(store, "call_1", "book")
+        async with talking(application(answer, store=store, timeout=30)) as talk:
+            assert await talk.connect().answer(1, user("ten")) == "Unknown."
 
     run(main)
 
@@ -1371,6 +1405,7 @@ def test_errors_can_be_pickled_and_copied() -> None:
     for error in (
         llm.SideEffectUnknownError("book"),
         llm.SideEffectFailedError("book", "ValueError: no"),
+        llm.SideEffectNotBegunError("book", "the store raised KeyError"),
         llm.CompletionError("no", 500),
         llm.Disconnected(1006),
         MonitorError(4008, "crowded"),
