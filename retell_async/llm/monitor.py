@@ -82,7 +82,7 @@ class Watched:
 
     items: dict[str, MonitorItem] = attrs.field(factory=dict[str, MonitorItem])
     seen: bool = False
-    """Whether the call was seen to be going on: something came, or the server let this client watch."""
+    """Whether the call was seen to be going on: something came."""
     failures: int = 0
     """How many connections were lost or refused, one after the other, with which nothing came that had not come before."""
     _versions: set[int] = attrs.field(factory=set[int])
@@ -120,13 +120,10 @@ class Watched:
         if code == 1000 or (code == _NOT_ONGOING and self.seen):
             return "over"
         self.failures += 1
-        # Who watched already may be counted for as long as the server has not noticed that the connection is gone.
-        final = code in _FINAL or (code >= 4000 and not (code == _CROWDED and self.seen))
-        most = _ATTEMPTS if not self.seen or code == _CROWDED else _ATTEMPTS_WHILE_IT_LASTS
-        if final or self.failures >= most:
+        # A connection of one's own that is gone may be counted for as long as the server has not noticed.
+        final = code in _FINAL or (code >= 4000 and not (code == _CROWDED and self._lost_before))
+        if final or self.failures >= (_ATTEMPTS if code == _CROWDED else self._most):
             raise MonitorError(code, reason)
-        # The server closes at once what must not be watched: what was lost in another way was a call that went on.
-        self.seen = True
         return "again"
 
     def unopened(self, error: APIError) -> None:
@@ -136,8 +133,17 @@ class Watched:
         """
         self.failures += 1
         passing = isinstance(error, APIConnectionError | InternalServerError | RateLimitError)
-        if not self.seen or not passing or self.failures >= _ATTEMPTS_WHILE_IT_LASTS:
+        if not self._lost_before or not passing or self.failures >= self._most:
             raise error
+
+    @property
+    def _lost_before(self) -> bool:
+        """Whether there was another connection before the one that failed last."""
+        return self.seen or self.failures > 1
+
+    @property
+    def _most(self) -> int:
+        return _ATTEMPTS_WHILE_IT_LASTS if self.seen else _ATTEMPTS
 
     @property
     def pause(self) -> float:

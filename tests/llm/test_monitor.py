@@ -71,17 +71,29 @@ def test_how_a_call_ends() -> None:
     assert watched.closed(4004) == "over"  # it went on when this was lost
 
 
-def test_a_call_that_ended_while_the_connection_was_lost() -> None:
+def test_a_call_of_which_nothing_came_is_not_said_to_have_ended() -> None:
     watched = Watched()
-    assert watched.closed(1006) == "again"  # before anything came
-    assert watched.closed(4004) == "over"
+    assert watched.closed(1006) == "again"
+    with pytest.raises(MonitorError, match="not ongoing") as error:
+        watched.closed(4004)
+    assert error.value.code == 4004
 
 
-def test_ones_own_dead_connection_may_still_be_counted() -> None:
+def test_a_server_that_never_tells_anything_is_given_up_soon() -> None:
+    watched = Watched()
+    for _ in range(5):
+        assert watched.closed(1011) == "again"
+    with pytest.raises(MonitorError, match="close code 1011"):
+        watched.closed(1011)
+
+
+@pytest.mark.parametrize("told", [["{}"], []])
+def test_ones_own_dead_connection_may_still_be_counted(told: list[str]) -> None:
     with pytest.raises(MonitorError, match="five others"):
         Watched().closed(4008)
     watched = Watched()
-    watched.received("{}")
+    for text in told:
+        watched.received(text)
     assert watched.closed(1006) == "again"
     assert [watched.closed(4008) for _ in range(4)] == ["again"] * 4
     with pytest.raises(MonitorError, match="five others"):
@@ -100,6 +112,12 @@ def test_a_connection_that_cannot_be_opened_again_yet() -> None:
     for status in (0, 429, 502):
         with pytest.raises(APIError):
             Watched().unopened(error(status))
+        lost = Watched()
+        lost.closed(1006)
+        for _ in range(4):
+            lost.unopened(error(status))
+        with pytest.raises(APIError):
+            lost.unopened(error(status))
         watched = Watched(seen=True)
         for _ in range(39):
             watched.unopened(error(status))
@@ -155,7 +173,7 @@ def test_numbers_in_reasons_are_masked() -> None:
 
 
 def test_a_lost_connection_is_opened_again_with_longer_pauses() -> None:
-    watched = Watched()
+    watched = Watched(seen=True)
     pauses = []
     for _ in range(39):
         assert watched.closed(1006) == "again"
