@@ -187,7 +187,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
         type=_seconds,
         default=15.0,
         metavar="SECONDS",
-        help="how long an answer may take to its end (default: %(default)g)",
+        help="how long the next part of an answer may take (default: %(default)g), and its end four times that",
     )
     parser.add_argument(
         "--call-within",

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+from ..chat.transcripts import last_said
 from ..log import object_of
 from ..messages import (
     AgentInterrupt,
@@ -131,6 +132,9 @@ class Report:
     first_sentence: Latencies
     repeated: Sequence[str] = ()
     """Tools that were called again with the same arguments, and of which it was not said whether they have side effects."""
+    alike: bool | None = None
+    """Whether the caller heard one answer to all that it said, ``None`` if it said no two things that were answered in words. No fault:
+    there are servers that only ever say one thing. Most that do read another part of the transcript than its end."""
 
     @property
     def passed(self) -> bool:
@@ -143,6 +147,8 @@ class _Answer:
 
     asked_at: float
     to: Literal["begin", "response", "reminder", "interruption"]
+    said: str = ""
+    """What the caller said last."""
     wanted: bool = True
     complete: bool = False
     text: str = ""
@@ -232,6 +238,8 @@ class Judge:
     _effects: Counter[str] = attrs.field(factory=Counter[str])
     _calls: Counter[str] = attrs.field(factory=Counter[str])
     _repeated: set[str] = attrs.field(factory=set[str])
+    _answered: dict[str, set[str]] = attrs.field(factory=dict[str, set[str]])
+    """By what the caller said, the answers in words that it heard to the end."""
     _silent: tuple[_Answer, Finding] | None = None
     """The last answer if it had no words, and what is to be said of that if no interruption has them."""
     _connected: bool = False
@@ -256,9 +264,8 @@ class Judge:
                 for answer in (*self._answers.values(), *self._interruptions.values()):
                     if not (answer.to == "interruption" and answer.protected):
                         answer.outdate(at, self.messages)
-                self._answers[message.response_id] = _Answer(
-                    at, "response" if isinstance(message, ResponseRequired) else "reminder", number=self.messages
-                )
+                to: Literal["response", "reminder"] = "response" if isinstance(message, ResponseRequired) else "reminder"
+                self._answers[message.response_id] = _Answer(at, to, last_said(message.transcript), number=self.messages)
             case Ping():
                 self._pings.append(_Ping(message.timestamp, at, self.messages))
             case _:
@@ -342,7 +349,8 @@ class Judge:
             findings = [*self._findings[rule], *more][:_MOST_FINDINGS]
             verdicts.append(Verdict(rule, self._seen[rule] + len(more), self._broken[rule] + len(more), findings))
         first_frame, first_sentence = Latencies(tuple(self._first_frames)), Latencies(tuple(self._first_sentences))
-        return Report(verdicts, first_frame, first_sentence, sorted(self._repeated))
+        alike = len(set().union(*self._answered.values())) == 1 if len(self._answered) > 1 else None
+        return Report(verdicts, first_frame, first_sentence, sorted(self._repeated), alike)
 
     def _unanswered(self, id: int, answer: _Answer) -> str:
         if answer.frame_at is not None:
@@ -394,6 +402,8 @@ class Judge:
                 self._find(_rule_of(id), at, f"{answer.what(id)} took {at - answer.asked_at:.0f} s to its end")
             if answer.to == "response":
                 self._seen["in-words"] += 1
+                if text := answer.text.strip():
+                    self._answered.setdefault(answer.said, set()).add(text)
                 if not answer.is_heard:
                     self._silent = answer, Finding("in-words", at, f"{answer.what(id)} was empty: the caller hears silence")
 

@@ -42,6 +42,8 @@ def as_lines(results: Sequence[Result]) -> Iterator[tuple[Style, str]]:
     if repeated := _repeated(results):
         what = "called again with the same arguments, a fault if it has a side effect (--tool NAME)"
         yield "yellow", f"{what}: {', '.join(map(_clean, repeated))}"
+    if _alike(results):
+        yield "yellow", "the same answer to whatever the caller said, a fault unless it is all there is to say: is the newest line read?"
     for name, latencies in _latencies(results).items():
         if latencies.values:
             shown = ", ".join(f"{label} {_milliseconds(latencies.quantile(share))} ms" for label, share in _QUANTILES.items())
@@ -74,6 +76,7 @@ def as_json(results: Sequence[Result]) -> str:
             "ended": _clean(result.ended),
             "seconds": round(result.seconds, 3),
             "said": [_clean(line) for line in result.said],
+            "answers_alike": result.report.alike,
             "repeated_tools": [_clean(name) for name in result.report.repeated],
             "rules": [
                 {
@@ -131,6 +134,12 @@ def _untested(results: Sequence[Result]) -> list[str]:
 
 def _repeated(results: Sequence[Result]) -> list[str]:
     return sorted({name for result in results for name in result.report.repeated})
+
+
+def _alike(results: Sequence[Result]) -> bool:
+    """Whether there is no call in which two things that the caller said were answered differently."""
+    found = {result.report.alike for result in results}
+    return True in found and False not in found
 
 
 def _latencies(results: Sequence[Result]) -> dict[str, Latencies]:

@@ -52,6 +52,8 @@ FAULTS: dict[str, str] = {
     "says all of it again": "said-once",
 }
 """Faults, and the rule that each breaks."""
+MEMORIES: dict[str, bool] = {"answers the first utterance": True, "answers the newest utterance": False}
+"""Servers that answer with what they have heard, and whether all their answers in a call are alike."""
 
 
 class Faulty:
@@ -65,6 +67,7 @@ class Faulty:
         self.tasks: set[asyncio.Task[None]] = set()
         self.tools = 0
         self.newest = 0
+        self.heard: list[dict[str, Any]] = []
 
     async def send(self, message: dict[str, Any]) -> None:
         if self.fault == "no response_type" and message["response_type"] == "response":
@@ -111,7 +114,7 @@ class Faulty:
                 tag = "interaction_type" if self.fault == "pings under interaction_type" else "response_type"
                 await self.socket.send(json.dumps({tag: "ping_pong", "timestamp": frame["timestamp"]}))
             case "response_required" | "reminder_required":
-                self.newest = frame["response_id"]
+                self.newest, self.heard = frame["response_id"], frame["transcript"]
                 if self.fault == "crashes on an empty transcript":
                     frame["transcript"][-1]["content"]
                 if self.fault == "hangs up when it is asked":
@@ -179,6 +182,9 @@ class Faulty:
                     if id < self.newest:
                         return True
                 await self.respond(id, "", True)
+            case "answers the first utterance" | "answers the newest utterance":
+                heard = self.heard[0 if "first" in self.fault else -1]["content"] if self.heard else ""
+                await self.respond(id, f"You said: {heard}", True)
             case "breaks off its answers":
                 await self.respond(id, "Well, ", False)
                 await self.socket.close()

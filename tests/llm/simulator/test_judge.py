@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from retell_async import llm
-from retell_async.llm.messages import Ping, ReminderRequired, ResponseRequired
+from retell_async.llm.messages import Ping, ReminderRequired, ResponseRequired, parse_request
 from retell_async.llm.simulator.judge import RULES, Judge, Report
 
 from ..talk import Line, agent, run, talking, user
@@ -27,8 +27,8 @@ class Call:
         self.now = 0.0
         self.judge.opened(self.now)
 
-    def ask(self, id: int, kind: Any = ResponseRequired) -> None:
-        self.judge.sent(kind(response_id=id, transcript=[]), self.now)
+    def ask(self, id: int, kind: Any = ResponseRequired, *said: Json) -> None:
+        self.judge.sent(parse_request(json.dumps(kind(response_id=id, transcript=list(said)).to_dict())), self.now)
 
     def ping(self, timestamp: int = 1) -> None:
         self.judge.sent(Ping(timestamp=timestamp), self.now)
@@ -493,6 +493,26 @@ def test_tool_calls_that_do_not_fit() -> None:
     call.say(tool("t1", "lookup", "{}"))
     call.say(tool("t2", "lookup", '{"slot": NaN}'))
     assert call.broken() == {"tool-calls": 4}
+
+
+@pytest.mark.parametrize(
+    ("said", "answers", "alike"),
+    [
+        (["a"], ["yes"], None),
+        (["a", "a"], ["yes", "yes"], None),
+        (["a", "b"], ["yes", "yes"], True),
+        (["a", "b", "c"], ["yes", "yes ", "no"], False),
+        (["a", "b"], ["yes", ""], None),
+    ],
+)
+def test_one_answer_to_all_that_the_caller_says(said: list[str], answers: list[str], alike: bool | None) -> None:
+    call = begun()
+    for id, (words, answer) in enumerate(zip(said, answers, strict=True), 1):
+        call.ask(id, ResponseRequired, agent("Hello."), user(words), agent("Hm"))
+        call.respond(id, answer)
+    call.ask(9, ReminderRequired, user("something else"))
+    call.respond(9, "Are you there?")
+    assert call.judge.report(9).alike is alike
 
 
 @pytest.mark.parametrize(("effects", "found"), [(frozenset[str](), 0), (frozenset({"book"}), 1), (frozenset({"mail"}), 0)])

@@ -33,7 +33,7 @@ from retell_async.llm.simulator.scenarios import Lines, Say, Scenario, Step, Wai
 from retell_async.llm.simulator.terminal import HELP, Screen, step_of, talk
 
 from ..serving import SECRET, served
-from .faulty import FAULTS, faulty
+from .faulty import FAULTS, MEMORIES, faulty
 
 pytestmark = pytest.mark.parallel
 
@@ -58,6 +58,19 @@ def test_a_planted_fault_is_found(fault: str) -> None:
         assert FAULTS[fault] in set().union(*broken(results).values())
 
     logging.getLogger("websockets.server").disabled = True
+    asyncio.run(main())
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("server", MEMORIES)
+def test_a_server_that_gives_one_answer_to_everything_is_named_without_a_fault(server: str) -> None:
+    async def main() -> None:
+        async with faulty(server) as url:
+            results = await play_all(url, [each for each in scenarios() if each.name in {"plain", "first word", "silence"}], CALM)
+        assert broken(results) == {}
+        assert any("the same answer to whatever" in line for _, line in as_lines(results)) == MEMORIES[server]
+        assert [call["answers_alike"] for call in json.loads(as_json(results))["calls"]] == [MEMORIES[server]] * 2 + [None]
+
     asyncio.run(main())
 
 
