@@ -51,8 +51,8 @@ _LONGEST_PIECE = 8 * 1024
 """Bytes of a body that are looked at in one go, and that decompressing it gives in one."""
 
 _CALLED = ("tool_calls", "function_call")
-_WHOLE = ("stop", "length", *_CALLED)
-"""What an endpoint gives as the `finish_reason` of an answer of which all came that it has."""
+_WHOLE = ("stop", "eos_token", "stop_sequence", "length", *_CALLED)
+"""What an endpoint gives as the `finish_reason` of an answer of which all came that it has; older versions of TGI call a stop otherwise."""
 _REST_WITHIN = 2.0
 """Seconds in which what follows the `finish_reason` must have come, and what an error says."""
 _END_WITHIN = 0.1
@@ -232,6 +232,8 @@ class ChatCompletions:
         except httpx.HTTPError as error:
             problem = f"the chat endpoint did not answer: {self._shown(f'{type(error).__name__}: {error}')}"
         answer.check(problem)
+        if text := answer.rest():
+            yield text
 
     def _shown(self, said: str) -> str:
         """As much as is shown of what the endpoint says, which may repeat the key that it was sent."""
@@ -402,6 +404,14 @@ class _Answer:
         if _THINKING.startswith(self._head) or self._head.startswith(_THINKING):
             return ""
         text, self._head = self._head, None
+        return text
+
+    def rest(self) -> str:
+        """What was held back at the end: it could have been the beginning of a thought."""
+        text, self._head = self._head or "", None
+        if text.startswith(_THINKING):
+            return ""
+        self._text += text
         return text
 
     def _call(self, call: Mapping[str, Any], position: int) -> None:

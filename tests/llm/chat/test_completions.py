@@ -506,6 +506,16 @@ def test_words_that_are_no_thoughts(part: str) -> None:
     run(main)
 
 
+@pytest.mark.parametrize("held", ["<", " <thi", "<think"])
+def test_words_that_are_no_thoughts_are_not_lost_at_the_end(held: str) -> None:
+    async def main() -> None:
+        async with talking(application(Endpoint([delta(content=held)]))) as talk:
+            line = talk.connect()
+            assert await line.answer(1, user("a")) == held.lstrip()
+
+    run(main)
+
+
 def test_a_model_that_thinks_and_says_nothing_fails_the_turn() -> None:
     async def main() -> None:
         async with talking(application(Endpoint([delta(content="<think>Yes?"), finish("length")]))) as talk:
@@ -531,6 +541,8 @@ def test_an_answer_for_which_there_were_too_few_tokens(caplog: pytest.LogCapture
         [delta(content=[{"type": "text", "text": "No."}, {"type": "image_url"}])],
         [delta(refusal="No.")],
         [delta(content="No."), finish("stop"), EOF],
+        [delta(content="No."), finish("eos_token")],
+        [delta(content="No."), finish("stop_sequence")],
         [{"choices": None}, {"choices": [None]}, {"choices": [{"delta": None}]}, delta(content="No.", tool_calls=[None])],
         [delta(content=" \n"), delta(content="No.")],
         [delta(content="<think>Yes?</think>No.")],
