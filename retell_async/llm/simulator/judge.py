@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
@@ -34,6 +34,9 @@ from ..messages import (
 )
 from ..protocol import DIGITS, NUMBER, actions_of, ends_greeting
 
+if TYPE_CHECKING:
+    from retell_async.types import Utterance
+
 __all__ = ["RULES", "Finding", "Judge", "Latencies", "Report", "Rule", "Verdict"]
 
 Rule: TypeAlias = Literal[
@@ -48,6 +51,7 @@ Rule: TypeAlias = Literal[
     "complete-once",
     "said-once",
     "in-words",
+    "newest-line",
     "one-action",
     "pong",
     "tool-calls",
@@ -68,6 +72,7 @@ RULES: dict[Rule, str] = {
     "complete-once": "nothing comes for an answer after its last part",
     "said-once": "no part of an answer says all of it again that was said before",
     "in-words": "what the caller says is answered in words, or by an action, be it by an interruption",
+    "newest-line": "not all answers of a call repeat the first line of its transcript, whatever the caller says later",
     "one-action": "an answer has one action at most, with a number or digits that there are",
     "pong": "pings are answered in time, under `response_type`",
     "tool-calls": "tool calls have ids of their own and a JSON object as arguments, and results belong to them",
@@ -82,6 +87,8 @@ _MOST_TEXT = 20_000
 """Characters of an answer that are looked at."""
 _LEAST_REPEATED = 12
 """Characters that nobody says twice by chance, in one go and at the place where it would be."""
+_LEAST_OF_A_LINE = 5
+"""Characters of a whole line that are in no answer by chance."""
 _READS_WITHIN = 2.0
 """Seconds after which a server that answers no ping should have read what it was sent."""
 
@@ -149,6 +156,8 @@ class _Answer:
     to: Literal["begin", "response", "reminder", "interruption"]
     said: str = ""
     """What the caller said last."""
+    first: Utterance | None = None
+    """The first line of the transcript."""
     wanted: bool = True
     complete: bool = False
     text: str = ""
@@ -240,6 +249,8 @@ class Judge:
     _repeated: set[str] = attrs.field(factory=set[str])
     _answered: dict[str, set[str]] = attrs.field(factory=dict[str, set[str]])
     """By what the caller said, the answers in words that it heard to the end."""
+    _repeats_first: bool = True
+    """Whether each of these repeats the first line of its transcript."""
     _silent: tuple[_Answer, Finding] | None = None
     """The last answer if it had no words, and what is to be said of that if no interruption has them."""
     _connected: bool = False
@@ -265,7 +276,8 @@ class Judge:
                     if not (answer.to == "interruption" and answer.protected):
                         answer.outdate(at, self.messages)
                 to: Literal["response", "reminder"] = "response" if isinstance(message, ResponseRequired) else "reminder"
-                self._answers[message.response_id] = _Answer(at, to, last_said(message.transcript), number=self.messages)
+                said, first = last_said(message.transcript), next(iter(message.transcript), None)
+                self._answers[message.response_id] = _Answer(at, to, said, first, number=self.messages)
             case Ping():
                 self._pings.append(_Ping(message.timestamp, at, self.messages))
             case _:
@@ -343,13 +355,16 @@ class Judge:
             missing.append(Finding("to-the-end", at, f"it ended the call when the caller had {unsaid} more to say"))
         self._missing_pongs(at)
         self._end_silence()
+        alike = len({text for texts in self._answered.values() for text in texts}) == 1 if len(self._answered) > 1 else None
+        self._seen["newest-line"] = int(alike is not None)
+        if alike and self._repeats_first:
+            self._find("newest-line", at, "every answer repeats the first line of the transcript: the newest is the last")
         verdicts: list[Verdict] = []
         for rule in RULES:
             more = [finding for finding in missing if finding.rule == rule]
             findings = [*self._findings[rule], *more][:_MOST_FINDINGS]
             verdicts.append(Verdict(rule, self._seen[rule] + len(more), self._broken[rule] + len(more), findings))
         first_frame, first_sentence = Latencies(tuple(self._first_frames)), Latencies(tuple(self._first_sentences))
-        alike = len(set().union(*self._answered.values())) == 1 if len(self._answered) > 1 else None
         return Report(verdicts, first_frame, first_sentence, sorted(self._repeated), alike)
 
     def _unanswered(self, id: int, answer: _Answer) -> str:
@@ -404,6 +419,7 @@ class Judge:
                 self._seen["in-words"] += 1
                 if text := answer.text.strip():
                     self._answered.setdefault(answer.said, set()).add(text)
+                    self._repeats_first = self._repeats_first and _repeats(text, answer.first)
                 if not answer.is_heard:
                     self._silent = answer, Finding("in-words", at, f"{answer.what(id)} was empty: the caller hears silence")
 
@@ -551,6 +567,12 @@ class Judge:
         self._broken[rule] += 1
         if len(self._findings[rule]) < _MOST_FINDINGS:
             self._findings[rule].append(Finding(rule, at, what))
+
+
+def _repeats(text: str, first: Utterance | None) -> bool:
+    """Whether an answer repeats a line, and is not just what the agent has greeted with, as of an agent that only ever says one thing."""
+    line = "" if first is None else first.content.strip()
+    return len(line) >= _LEAST_OF_A_LINE and line in text and not (first is not None and first.role == "agent" and line == text)
 
 
 def _again(before: str, part: str) -> bool:

@@ -50,10 +50,11 @@ FAULTS: dict[str, str] = {
     "arguments that are no JSON": "tool-calls",
     "options of other types": "well-formed",
     "says all of it again": "said-once",
+    "answers the first utterance": "newest-line",
 }
 """Faults, and the rule that each breaks."""
-MEMORIES: dict[str, bool] = {"answers the first utterance": True, "answers the newest utterance": False}
-"""Servers that answer with what they have heard, and whether all their answers in a call are alike."""
+HARMLESS: dict[str, bool] = {"says one thing": True, "answers the newest utterance": False}
+"""Servers without a fault, and whether all their answers in a call are alike."""
 
 
 class Faulty:
@@ -182,6 +183,8 @@ class Faulty:
                     if id < self.newest:
                         return True
                 await self.respond(id, "", True)
+            case "says one thing":
+                await self.respond(id, "This is a demo.", True)
             case "answers the first utterance" | "answers the newest utterance":
                 heard = self.heard[0 if "first" in self.fault else -1]["content"] if self.heard else ""
                 await self.respond(id, f"You said: {heard}", True)

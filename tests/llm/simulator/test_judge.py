@@ -97,7 +97,8 @@ def test_a_call_without_fault_and_how_fast_it_was() -> None:
     assert report.first_frame.quantile(0.95) == pytest.approx(1.0)
     assert Judge().report(0).first_frame.quantile(0.5) is None
     seen = {verdict.rule for verdict in report.verdicts if verdict.seen}
-    assert seen == set(RULES) - {"effects-once", "greeting-overtaken"}  # no tool was named, and the caller did not speak first
+    # No tool was named, and the caller said nothing, first or later.
+    assert seen == set(RULES) - {"effects-once", "greeting-overtaken", "newest-line"}
 
 
 def begun() -> Call:
@@ -513,6 +514,25 @@ def test_one_answer_to_all_that_the_caller_says(said: list[str], answers: list[s
     call.ask(9, ReminderRequired, user("something else"))
     call.respond(9, "Are you there?")
     assert call.judge.report(9).alike is alike
+
+
+@pytest.mark.parametrize(
+    ("first", "answer", "found"),
+    [
+        (user("I want to come at ten."), "You said: I want to come at ten.", 1),
+        (user("I want to come at ten."), "I want to come at ten.", 1),
+        (agent("Hello, this is Ann."), "Hello, this is Ann. I see.", 1),
+        (agent("Hello, this is Ann."), "Hello, this is Ann.", 0),
+        (user("Hi"), "Hi there, this is a demo.", 0),
+        (user(""), "This is a demo.", 0),
+    ],
+)
+def test_every_answer_repeats_the_first_line(first: Json, answer: str, found: int) -> None:
+    call = begun()
+    for id, words in enumerate(("And at eleven?", "No, at noon."), 1):
+        call.ask(id, ResponseRequired, first, agent("Hm"), user(words))
+        call.respond(id, answer)
+    assert call.broken() == ({"newest-line": found} if found else {})
 
 
 @pytest.mark.parametrize(("effects", "found"), [(frozenset[str](), 0), (frozenset({"book"}), 1), (frozenset({"mail"}), 0)])

@@ -33,7 +33,7 @@ from retell_async.llm.simulator.scenarios import Lines, Say, Scenario, Step, Wai
 from retell_async.llm.simulator.terminal import HELP, Screen, step_of, talk
 
 from ..serving import SECRET, served
-from .faulty import FAULTS, MEMORIES, faulty
+from .faulty import FAULTS, HARMLESS, faulty
 
 pytestmark = pytest.mark.parallel
 
@@ -62,14 +62,14 @@ def test_a_planted_fault_is_found(fault: str) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("server", MEMORIES)
+@pytest.mark.parametrize("server", HARMLESS)
 def test_a_server_that_gives_one_answer_to_everything_is_named_without_a_fault(server: str) -> None:
     async def main() -> None:
         async with faulty(server) as url:
             results = await play_all(url, [each for each in scenarios() if each.name in {"plain", "first word", "silence"}], CALM)
         assert broken(results) == {}
-        assert any("the same answer to whatever" in line for _, line in as_lines(results)) == MEMORIES[server]
-        assert [call["answers_alike"] for call in json.loads(as_json(results))["calls"]] == [MEMORIES[server]] * 2 + [None]
+        assert any("the same answer to whatever" in line for _, line in as_lines(results)) == HARMLESS[server]
+        assert [call["answers_alike"] for call in json.loads(as_json(results))["calls"]] == [HARMLESS[server]] * 2 + [None]
 
     asyncio.run(main())
 
