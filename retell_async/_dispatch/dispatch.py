@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
@@ -23,6 +24,7 @@ from .._core.errors import (
 )
 from .._core.masking import Hidden, cut, mask_text
 from .._core.prefetch import Handover
+from .._engine.idempotency import is_to_another
 from .._helpers.watch import is_transient
 from .._logs import Log
 from .numbers import Numbers
@@ -207,6 +209,7 @@ class Dispatch:
                         with self._until_stopped():
                             await anyio.sleep(error.retry_after)
                         prepared = await self._way.prepare(again.value)
+                is_anothers = not prepared.key_is_made and is_to_another(_number_of(prepared), placed.to_number)
             except _Stopped:
                 return attrs.evolve(outcome, error=self._stopped)
             except Exception as error:  # noqa: BLE001 - as above
@@ -220,6 +223,10 @@ class Dispatch:
             finally:
                 key = prepared.idempotency_key  # of the last attempt: one that is too old makes way for another
                 del prepared
+            if is_anothers:
+                if slot is not None:
+                    slot.ended()
+                return attrs.evolve(outcome, error=_of_another(placed), idempotency_key=key)
             call = placed
             is_followed = self._way.until != "placed"
             self._count(placed=1, live=int(is_followed))
@@ -330,6 +337,18 @@ class _Stopped(Exception):
 def _ends_all(error: Exception) -> bool:
     """Whether every other request would end so too: the key or the account is at fault, or the client was closed."""
     return isinstance(error, (AuthenticationError, PaymentRequiredError)) or type(error) is RetellError
+
+
+def _number_of(call: Call) -> object:
+    """Whom a request calls, as it is sent: its extra_body may say otherwise than it does."""
+    return json.loads(cast("bytes", call.encoded.content))["to_number"]
+
+
+def _of_another(call: PhoneCallResponse) -> RetellError:
+    return RetellError(
+        f"nobody was called: the API knows the idempotency_key as that of {call.call_id}, a call to another number: give each request a "
+        "key of its own"
+    )
 
 
 def _bare(error: Exception) -> Exception:

@@ -13,13 +13,27 @@ from .._core.errors import ConfigurationError
 from .._core.operation import Omit, Operation, Request
 from .._instrumentation import MARK, TRACEPARENT, is_traceparent, trace_in
 
-__all__ = ["KEY_FIELD", "MARK", "in_order", "is_listed", "joined", "marked", "new_key", "renewed", "token_of", "traced", "with_key"]
+__all__ = [
+    "KEY_FIELD",
+    "MARK",
+    "in_order",
+    "is_listed",
+    "is_to_another",
+    "joined",
+    "marked",
+    "new_key",
+    "renewed",
+    "token_of",
+    "traced",
+    "with_key",
+]
 
 T = TypeVar("T")
 
 KEY_FIELD = "idempotency_key"
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{5,255}")
+_NO_DIGITS = re.compile(r"\D")
 _CARRIER = re.compile(r"ra-[0-9a-f]{32}-([0-9a-f]{32})([0-9a-f]{16})([0-9a-f]{2})")
 
 _LISTED = frozenset({"createPhoneCall", "createWebCall", "registerPhoneCall"})
@@ -110,6 +124,15 @@ def joined(request: Request[Any]) -> str | None:
     """The trace that a request with a key of the caller's belongs to, as far as the request says; ``None`` where it says nothing."""
     key = (request.body or {}).get(KEY_FIELD)
     return (_trace_in_key(key) or trace_in(_metadata(request))) if isinstance(key, str) else None
+
+
+def is_to_another(asked: object, answered: object) -> bool:
+    """Whether a call that was answered is to another number than the one asked for: its key was used before, for that one.
+
+    The same number may be written in several ways, with signs in between or without its country code.
+    """
+    digits = sorted((_NO_DIGITS.sub("", str(number)).lstrip("0") for number in (asked, answered)), key=len)
+    return not digits[1].endswith(digits[0])
 
 
 def _with_metadata(request: Request[T], name: str, value: str) -> Request[T]:

@@ -11,6 +11,7 @@ from .._client import AsyncRetell
 from .._core.errors import OutcomeUnknownError, RetellError
 from .._core.model import Model
 from .._core.pages import Page
+from .._engine.idempotency import KEY_FIELD, is_to_another
 from .._logs import Log
 from .addresses import links_of
 from .catalog import Json, Tool
@@ -111,7 +112,14 @@ async def _send(client: AsyncRetell, tool: Tool, arguments: Json, ledger: Ledger
         if tool.repeat != "safe":
             _logger.warning("%s was given up on its way: it may have been carried out or not", tool.name)
         raise
-    ledger.end(sending, done=True, call_id=getattr(answered, "call_id", None))
+    call_id = getattr(answered, "call_id", None)
+    if tool.repeat == "idempotency_key" and is_to_another(sending.arguments["to_number"], answered.to_number):
+        ledger.end(sending, done=False)
+        raise Failed(
+            f"{tool.name}: nobody was called, since {KEY_FIELD} is that of {call_id}, which is a call to another number. Each call needs a "
+            f"key of its own: leave {KEY_FIELD} out, and this server makes one."
+        )
+    ledger.end(sending, done=True, call_id=call_id)
     return answered
 
 

@@ -480,6 +480,27 @@ def test_the_key_of_an_outcome_is_the_one_that_placed_the_call() -> None:
     account.run(main)
 
 
+@pytest.mark.parametrize("until", ["placed", "ended"])
+def test_a_key_that_is_anothers_places_nobody_else(until: Any) -> None:
+    account = Account(limit=1)
+    key = {"idempotency_key": "appointment-4711"}
+    extra = request(1, extra_body={"to_number": request(2)["to_number"]})
+
+    async def main(client: AsyncRetell) -> None:
+        requests = [request(1, **key), request(2, **key), request(1, **key), extra | key]
+        first, *others = sorted(await all_of(client, requests, until=until, keep_free=0), key=lambda outcome: outcome.index)
+        assert first.call is not None
+        for outcome in (others[0], others[2]):
+            assert (outcome.status, outcome.call, outcome.idempotency_key) == ("not_placed", None, key["idempotency_key"])
+            assert f"the idempotency_key as that of {first.call.call_id}, a call to another number" in str(outcome.error)
+        assert others[1].error is None
+        assert others[1].call is not None
+        assert others[1].call.call_id == first.call.call_id
+
+    account.run(main)
+    assert account.placed == 1
+
+
 def test_limits_are_waited_for_as_long_as_the_client_says() -> None:
     account = Account(limit=2000, fault=lambda sent, _: refusal(5.0) if PLACE in sent.url.path else None)
 

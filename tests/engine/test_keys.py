@@ -32,6 +32,7 @@ from retell_async import (
     RetryPolicy,
     omit,
 )
+from retell_async._engine.idempotency import is_to_another
 
 from .example import KEY
 from .virtual import NUMBERS, Server, fine, refusal, run
@@ -740,3 +741,19 @@ def test_a_key_that_an_error_of_httpx_repeats_stands_in_no_cause_of_the_error() 
         assert key not in shown
 
     run(main)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "is_another"),
+    [
+        ("+14155550101", "+14155550101", False),
+        ("+14155550101", "+14155550102", True),
+        ("+1 (415) 555-0101", "+14155550101", False),
+        ("4155550101", "+14155550101", False),
+        ("020 7946 0000", "+442079460000", False),
+        ("102", "101", True),
+        ("sip:alice@example.com", "sip:alice@example.com", False),
+    ],
+)
+def test_a_call_to_another_number_is_known(asked: str, answered: str, is_another: bool) -> None:
+    assert is_to_another(asked, answered) is is_another

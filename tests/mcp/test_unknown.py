@@ -45,6 +45,20 @@ async def test_a_call_that_may_have_been_placed_is_placed_once_by_a_repeat(mode:
 
 
 @pytest.mark.parametrize("mode", MODES)
+async def test_a_key_that_is_anothers_calls_nobody_and_is_told(mode: str) -> None:
+    async with workspace(MONEY) as work, work.connect(mode) as session:
+        arguments = {**arguments_of(work)[CALL], "idempotency_key": "first"}
+        call_id = data(await session.call_tool(CALL, arguments))["call_id"]
+        for _ in range(2):
+            other = await session.call_tool(CALL, {**arguments, "to_number": "+14155550999"})
+            assert other.is_error
+            assert f"nobody was called, since idempotency_key is that of {call_id}, which is a call to another number" in text(other)
+        work.local.assert_placed("+14155550999", times=0)
+        again = await session.call_tool(CALL, {**arguments, "to_number": "+14155550999", "idempotency_key": "second"})
+        assert data(again)["call_id"] != call_id
+
+
+@pytest.mark.parametrize("mode", MODES)
 async def test_a_call_is_placed_once_by_a_client_that_gave_up_in_silence_and_asks_again_later(mode: str) -> None:
     """By then it is placed. Nobody can be asked; another call has a key of its own."""
     now = [1_000_000.0]
