@@ -21,7 +21,7 @@ from retell_async.webhooks import Event, FunctionCall, LeasedStore, Router
 from .._core.errors import ConfigurationError
 from .._core.json import loads
 from .._files import check_apart, of_database
-from .database import Database
+from .database import Database, clearly
 from .deliveries import Deliveries
 from .erasure import Erased, erase
 from .inbox import LIMIT, Delivery, Inbox
@@ -112,12 +112,13 @@ class Archive:
             raise ConfigurationError("an archive runs under asyncio: its drivers know no other event loop") from None
         try:
             await self.database.open()
-            async with self.database.read() as connection:
-                current = await version_of(connection) == HEAD
-            if not current:
-                async with self.database.write() as connection:
-                    await migrate(connection)
-                    await refresh(connection)
+            with clearly(self.database.shown):
+                async with self.database.read() as connection:
+                    current = await version_of(connection) == HEAD
+                if not current:
+                    async with self.database.write() as connection:
+                        await migrate(connection)
+                        await refresh(connection)
         except BaseException:
             await self._close()
             raise

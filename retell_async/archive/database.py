@@ -36,6 +36,7 @@ _LOOK_AGAIN = 0.05  # seconds until he looks again
 _IN_SQLITE = 0.1  # seconds for which SQLite itself waits, in a thread that cannot be interrupted
 _OF_SQLALCHEMY = frozenset(("host", "port", "prepared_statement_cache_size"))
 """What in the query of an address of Postgres is SQLAlchemy's to read; the driver reads the rest."""
+_MAY_NOT = "42501"  # insufficient_privilege
 _STALLED = 60.0  # seconds after which Postgres ends a transaction in which nothing happens
 
 
@@ -236,8 +237,16 @@ def clearly(address: Path | str) -> Generator[None]:
     """
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError) as error:
+    except (exc.DBAPIError, exc.TimeoutError) as error:
+        state = getattr(getattr(error, "orig", None), "sqlstate", None)
+        if isinstance(error, (exc.ProgrammingError, exc.IntegrityError, exc.DataError)) and state != _MAY_NOT:
+            raise
         said = _why(error)
+        if state == _MAY_NOT:
+            said += (
+                ": the role in the address lacks this privilege. Let the owner of the database grant it (GRANT CREATE ON SCHEMA public, "
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON its tables), or name the owner there"
+            )
         if said == "database is locked":
             said = "another program keeps it locked: close what has it open, such as a viewer of databases, and try again"
         raise ConfigurationError(f"{mask_address(address)}: {said}") from None

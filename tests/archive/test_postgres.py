@@ -7,7 +7,7 @@ import json
 import pytest
 import sqlalchemy as sa
 
-from retell_async import webhooks
+from retell_async import ConfigurationError, webhooks
 from retell_async.archive import Archive
 from retell_async.archive.migrations import VERSIONS
 
@@ -63,3 +63,12 @@ async def test_a_very_long_text_is_kept_and_its_beginning_is_searched(address: s
         await archive.drain()
         assert (await archive.raw("call_1") or {})["transcript_object"][0]["content"] == said
         assert await archive.search(said.split()[100])
+
+
+async def test_what_a_role_may_not_do_is_one_error(address: str) -> None:
+    async with Archive(address) as archive, archive.database.write() as connection:
+        await connection.execute(sa.text("CREATE ROLE low LOGIN PASSWORD 'x'"))
+    low = address.replace("postgres:@", "low:x@")
+    with pytest.raises(ConfigurationError, match=r"permission denied for table \w+: the role in the address lacks this privilege"):
+        async with Archive(low):
+            pass

@@ -30,7 +30,7 @@ from ..forecast import ends_about
 from ..report import Record, page
 from ..settings import Settings
 from ..zones import all_e164
-from .database import Database, is_damaged
+from .database import Database, is_lasting
 from .optouts import OptOuts
 from .placing import Placing
 from .store import WAITS, Intent, LeaseLost, Status, Store, Superseded
@@ -306,7 +306,8 @@ class Campaign:
         :raises APIError: the account does not say how many calls it may have, for another reason than an outage, which is waited for. A
             refused key or account is raised where that cannot pause the campaign, since somebody has paused or cancelled it, or it is done.
         :raises ConfigurationError: it was cancelled and no call goes on, another process runs it from a file, a later version took it over,
-            something else uses DBOS in this process, it was stopped while the database did not answer, or the database is damaged.
+            something else uses DBOS in this process, it was stopped while the database did not answer, or the database is damaged or grants
+            too little.
         """
         if not is_asyncio(running_loop()):
             raise ConfigurationError("a campaign runs under asyncio: DBOS, on which it stands, knows no other")
@@ -332,9 +333,9 @@ class Campaign:
         finally:
             self._database.calm()
         if wrong is not None:
-            damages = ExceptionGroup("", [wrong]).subgroup(is_damaged)  # all that ask at the same time are told so
-            if damages is not None:
-                raise self._database.damage(first_of(damages)) from None
+            lasting = ExceptionGroup("", [wrong]).subgroup(is_lasting)  # all that ask at the same time are told so
+            if lasting is not None:
+                raise self._database.lasting(first_of(lasting)) from None
             raise wrong
         if state is None:
             raise ConfigurationError(f"{self._database.shown}: the database does not answer: the campaign goes on with the next run")

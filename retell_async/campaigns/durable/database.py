@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from .answering import Patience
 
-__all__ = ["Database", "is_damaged", "is_passing", "why"]
+__all__ = ["Database", "is_lasting", "is_passing", "why"]
 
 _THREADS = 50  # connections for threads that use it at once
 _PATIENCE = 60.0  # seconds for which one who writes a file waits for another, and for which an answer of Postgres is waited for
@@ -130,15 +130,20 @@ class Database:
         try:
             yield
         except (exc.DBAPIError, exc.TimeoutError) as error:
-            if is_damaged(error):
-                raise self.damage(error) from None
+            if is_lasting(error):
+                raise self.lasting(error) from None
             if not is_passing(error):
                 raise
             raise ConfigurationError(f"{self.shown}: {_SAID.get(said := why(error), f'the database did not do it: {said}')}") from None
 
-    def damage(self, error: Exception) -> ConfigurationError:
-        """What is said of a database that is damaged."""
+    def lasting(self, error: Exception) -> ConfigurationError:
+        """What is said of what no later try mends."""
         said = why(error)
+        if _state(error) == _MAY_NOT:
+            return ConfigurationError(
+                f"{self.shown}: {said}: the role in the address lacks this privilege. Let the owner of the database grant it (GRANT CREATE "
+                "ON SCHEMA public, GRANT CREATE ON DATABASE, GRANT SELECT, INSERT, UPDATE, DELETE ON its tables), or name the owner there"
+            )
         told = f"it is damaged ({said}), which does not mend itself: save what can be read of it, as with `.recover` of sqlite3"
         return ConfigurationError(f"{self.shown}: {_SAID.get(said, told)}")
 
@@ -151,18 +156,23 @@ _SAID = {
 
 _DAMAGED_SQLITE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _DAMAGED_POSTGRES = {"XX001", "XX002"}  # data_corrupted, index_corrupted
+_MAY_NOT = "42501"  # insufficient_privilege
 
 
-def is_damaged(error: BaseException | None) -> bool:
-    """Whether what the database has stored is broken, so that it never does what it did not do."""
-    said = error.orig if isinstance(error, exc.DBAPIError) else None
-    return getattr(said, "sqlite_errorcode", 0) & 0xFF in _DAMAGED_SQLITE or getattr(said, "sqlstate", None) in _DAMAGED_POSTGRES
+def is_lasting(error: BaseException | None) -> bool:
+    """Whether the database never does what it did not do: what it has stored is broken, or whoever asks may not."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) if isinstance(error, exc.DBAPIError) else 0
+    return code & 0xFF in _DAMAGED_SQLITE or _state(error) in {*_DAMAGED_POSTGRES, _MAY_NOT}
+
+
+def _state(error: BaseException | None) -> str | None:
+    return getattr(error.orig, "sqlstate", None) if isinstance(error, exc.DBAPIError) else None
 
 
 def is_passing(error: BaseException | None) -> bool:
-    """Whether the database may do later what it did not do: neither what was asked is wrong nor what is stored."""
+    """Whether the database may do later what it did not do: neither what was asked is wrong, nor what is stored, nor who asks."""
     is_asked_wrong = isinstance(error, (exc.IntegrityError, exc.ProgrammingError, exc.DataError))
-    return isinstance(error, (exc.DBAPIError, exc.TimeoutError)) and not is_asked_wrong and not is_damaged(error)
+    return isinstance(error, (exc.DBAPIError, exc.TimeoutError)) and not is_asked_wrong and not is_lasting(error)
 
 
 def why(error: Exception) -> str:

@@ -34,7 +34,7 @@ from ..._instrumentation import CampaignAttemptActivity, trace_of
 from ..._logs import Log
 from ..calls import result_of
 from ..case import Result
-from .database import is_damaged, is_passing, why
+from .database import is_lasting, is_passing, why
 from .placing import Placing
 from .store import Begun, LeaseLost, Superseded, Turn, Wait
 
@@ -179,7 +179,7 @@ class Worker:
                 if begun is not None:
                     await self._watched(begun)
             except Exception as error:
-                if isinstance(error, (LeaseLost, Superseded)) or is_damaged(error):
+                if isinstance(error, (LeaseLost, Superseded)) or is_lasting(error):
                     raise
                 # One call that cannot be carried on must not keep all others from being made.
                 _logger.exception("campaign: attempt %s is tried again in %g s", key, delay)

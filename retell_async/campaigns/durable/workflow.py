@@ -16,7 +16,7 @@ from anyio import to_thread
 
 from ..._core.errors import ConfigurationError
 from . import format as formats
-from .database import is_damaged, is_passing
+from .database import is_lasting, is_passing
 from .worker import patiently
 
 try:
@@ -144,7 +144,7 @@ def _is_news(record: logging.LogRecord) -> bool:
     """Whether a line of DBOS says what nothing else says: a database that fails is told of by `patiently`, and what leaves is meant to."""
     error = record.exc_info[1] if record.exc_info else sys.exc_info()[1]  # in a thread that handles one, whose line may be a text
     is_told = isinstance(error, (asyncio.CancelledError, psycopg.OperationalError))  # the latter where DBOS is notified
-    return not (is_told or is_passing(error) or is_damaged(error))
+    return not (is_told or is_passing(error) or is_lasting(error))
 
 
 def _configure(engine: sa.Engine, name: str) -> None:

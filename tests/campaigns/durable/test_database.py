@@ -179,6 +179,15 @@ def test_what_postgres_has_lost_is_not_waited_for(said: psycopg.Error) -> None:
     assert is_passing(exc.OperationalError("SELECT", {}, psycopg.errors.DiskFull()))
 
 
+def test_what_a_role_may_not_do_is_one_error_and_is_not_waited_for(tmp_path: Path) -> None:
+    said = exc.ProgrammingError("CREATE TABLE", {}, psycopg.errors.InsufficientPrivilege("permission denied for schema public\nLINE 2:"))
+    assert not is_passing(said)
+    with pytest.raises(ConfigurationError) as error, Database(tmp_path / "spring.db", make=True).clearly():
+        raise said
+    assert "permission denied for schema public: the role in the address lacks this privilege. Let the owner" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.asyncio
 async def test_a_campaign_runs_without_the_cloud_of_dbos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     campaign = Campaign.make(tmp_path / "spring.db", "spring", Settings(rules=Rules(numbers=[Number("+14155550100")])), [])
