@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
 from ._core.errors import ConfigurationError
+from ._core.masking import mask_text
 
-__all__ = ["BESIDE", "check_apart", "of_database", "replacing"]
+__all__ = ["BESIDE", "check_apart", "check_ours", "of_database", "replacing"]
 
 BESIDE = ".retell.*.tmp"
 """What a file is called on its way into the place of another: a run that is killed leaves it."""
@@ -52,6 +53,26 @@ def check_apart(path: Path, read: Iterable[Path]) -> None:
         is_same = path.samefile(other) if path.is_file() and other.is_file() else path.resolve() == other.resolve()
         if is_same and (path.is_file() or not path.exists()):  # who reads from a terminal may write there
             raise ConfigurationError(f"{path}: it would be overwritten, and it is read here ({other}): write to another file")
+
+
+def check_ours(path: Path) -> None:
+    """See to it that a database of SQLite is not somebody else's: that it is empty, or not there, or has tables of this package.
+
+    It is not changed: whoever opens it to write switches on what the file remembers.
+
+    :raises ConfigurationError: it has tables, and none of this package.
+    """
+    if not path.is_file():
+        return
+    import sqlite3
+
+    tables: list[str] = []
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    if tables and not any(name.startswith("retell_") for name in tables):
+        raise ConfigurationError(
+            f"{path}: it is the database of another program, which has {mask_text(tables[0])[:40]!r}: name another file"
+        )
 
 
 def of_database(path: Path) -> list[Path]:

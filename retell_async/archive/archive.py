@@ -64,7 +64,7 @@ class Archive:
     ``async with`` opens it, makes what is not there, and brings the tables to the version of this package.
 
     :param address: the path of a file of SQLite, or the address of a database of Postgres: ``postgresql://user@host/name``.
-    :param make: make the file if it is not there.
+    :param make: make the file if it is not there, and the tables in a database that has none.
     :param keep: the most that is kept of a call or chat: ``everything``, ``everything_except_pii`` or ``basic_attributes_only``. A call or
         chat may itself ask for less, with its `data_storage_setting` or the older `opt_out_sensitive_data_storage`.
     :param keep_for: how long calls and chats are kept after their end; `work` forgets what is older. ``None`` is for ever.
@@ -73,8 +73,8 @@ class Archive:
     :param lease: seconds after which others take over the events of a process that died.
     :param handler_timeout: seconds that the handlers of an event may take.
     :param clock: what gives Unix time in seconds, by which calls grow old: for tests, on a sandbox whose time is its own.
-    :raises ConfigurationError: a setting cannot work, the file is not there or is no database, or the database cannot be reached or is of
-        a newer version of this package.
+    :raises ConfigurationError: a setting cannot work, the file is not there or is no database, or the database cannot be reached, has no
+        archive that may be made in it, or is of a newer version of this package.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class Archive:
             raise ConfigurationError(f"keep must be one of {', '.join(get_args(Storage))}, not {keep!r}")
         if attempts < 1 or not lease > 0 or not handler_timeout > 0 or (keep_for is not None and keep_for <= timedelta(0)):
             raise ConfigurationError("attempts, lease, handler_timeout and keep_for must be above 0")
+        self._make = make
         self.database = Database(address, make=make)
         self._writer = Writer(self.database, keep, session_key, clock)
         self._tools = ToolLog(self.database, self._writer)
@@ -114,8 +115,12 @@ class Archive:
             await self.database.open()
             with clearly(self.database.shown):
                 async with self.database.read() as connection:
-                    current = await version_of(connection) == HEAD
-                if not current:
+                    found = await version_of(connection)
+                if found is None and not self._make:
+                    raise ConfigurationError(
+                        f"{self.database.shown}: there is no archive in this database: `retell-async archive sync` makes one"
+                    )
+                if found != HEAD:
                     async with self.database.write() as connection:
                         await migrate(connection)
                         await refresh(connection)

@@ -15,6 +15,7 @@ import anyio
 import click
 
 from .._core.masking import mask_text
+from .._files import check_ours
 from ..archive import Archive, Format, Table
 from ..archive.database import clearly
 from ..archive.queries.views import VIEWS
@@ -59,6 +60,8 @@ def _run(database: str, use: Callable[[Archive], Awaitable[T]], *, make: bool = 
         async with Archive(address, make=make) as opened:
             return await use(opened)
 
+    if isinstance(address, Path):
+        check_ours(address)
     with clearly(address):
         return anyio.run(run)
 

@@ -146,3 +146,23 @@ async def test_an_export_stays_where_the_next_one_breaks_off(tmp_path: Path, mon
             await archive.export("calls", out)
     assert out.read_text() == before
     assert names(folder) == ["calls.csv"]
+
+
+def test_the_database_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "other.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE orders (id)")
+    before = file.read_bytes()
+    for arguments in (["status", str(file)], ["query", str(file), "cost"], ["sync", str(file), "--sandbox"]):
+        said = f"Error: {file}: it is the database of another program, which has 'orders': name another file\n"
+        assert run(*arguments) == (1, said)
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_where_there_is_no_archive_none_is_made_to_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "empty.db"
+    file.touch()
+    said = f"Error: {file}: there is no archive in this database: `retell-async archive sync` makes one\n"
+    for _ in range(2):
+        assert run("status", str(file)) == (1, said)

@@ -19,6 +19,7 @@ from ..._call_slots import CallSlots
 from ..._core.attempt import first_of
 from ..._core.errors import APIError, ConfigurationError
 from ..._core.masking import mask_text
+from ..._files import check_ours
 from ..._helpers.call import Ends
 from ..._helpers.watch import check_router, is_transient
 from ..._http.loops import is_asyncio, running_loop
@@ -143,8 +144,8 @@ class Campaign:
             share. A database has one campaign.
         :param name: what it is called: letters, digits, ``_`` and ``-``, which stand in the keys of its calls.
         :param do_not_call: numbers in E.164 form that are not called, beside those on the lists of the settings.
-        :raises ConfigurationError: there is a campaign in this database already, two contacts have one id, one of `do_not_call` is no
-            number, or a list of the settings cannot be used.
+        :raises ConfigurationError: there is a campaign in this database already, the file is the database of another program, two contacts
+            have one id, one of `do_not_call` is no number, or a list of the settings cannot be used.
         """
         never = set(all_e164(do_not_call)).union(*(numbers_of(Path(each), settings.region) for each in settings.do_not_call))
         if settings.opt_outs is not None:
@@ -154,6 +155,8 @@ class Campaign:
             if path.exists():
                 never |= numbers_of(path, settings.region)
         database = Database(address, make=True)
+        if database.path is not None:
+            check_ours(database.path)
         with database.clearly():
             Store(database).make(name, settings, contacts, never)
         return cls(address)

@@ -195,3 +195,13 @@ async def test_a_campaign_runs_without_the_cloud_of_dbos(tmp_path: Path, monkeyp
     async with LocalRetell().client() as client:
         with pytest.raises(ConfigurationError, match=r"DBOS__CLOUD is set, .*: unset it"):
             await campaign.run(client)
+
+
+def test_a_campaign_is_not_made_in_the_database_of_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE orders (id)")
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="it is the database of another program, which has 'orders': name another file"):
+        Campaign.make(path, "spring", Settings(rules=Rules(numbers=[Number("+14155550100")])), [])
+    assert path.read_bytes() == before
