@@ -215,7 +215,10 @@ def read_contacts(
         if key not in never:
             never[key] = next_open(hours, contact.zones, now) is None
         if never[key]:
-            yield Refused(line, "hours", f"there is no time at which it is {hours} in all of {_listed(contact.zones)}: give its zone")
+            text = f"there is no time at which it is {hours} in all of {_listed(contact.zones)}: give its zone"
+            if not hours.windows:
+                text = f"the hours ({rules.hours}) have nothing in common with the legal hours of its place"
+            yield Refused(line, "hours", text)
             continue
         yield contact
 

@@ -137,6 +137,10 @@ class Rules:
             raise ConfigurationError("the hours have no window: nobody would ever be called")
         if self.legal is not None and self.legal not in PRESETS:
             raise ConfigurationError(f"there is no preset of legal hours {self.legal!r}: there is {', '.join(PRESETS)}")
+        if self.legal is not None and not self.hours.within(legal := PRESETS[self.legal].hours).windows:
+            raise ConfigurationError(
+                f"the hours ({self.hours}) have nothing in common with the legal hours {self.legal!r} ({legal}): nobody would be called"
+            )
         for name in ("attempts", "per_day", "calls_per_day"):
             value: object = getattr(self, name)
             if value is None and name == "calls_per_day":

@@ -689,7 +689,7 @@ def _print(found: Plan, why: str, show: int) -> None:
         click.echo(f"First calls over: {until}, with calls of {found.duration:.0f} s{'' if found.estimate else ', which is a guess'}")
     if found.cents is None or found.estimate is None:
         click.echo(f"Cost: unknown ({why})")
-    else:
+    elif found.calls:
         low, middle, high = (cents / 100 for cents in found.cents)
         drawn = f"by the last {found.estimate.calls} calls of the agent that connected"
         click.echo(f"Cost of one call each: about ${middle:,.2f} (${low:,.2f} to ${high:,.2f}), {drawn}")

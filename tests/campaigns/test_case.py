@@ -180,6 +180,10 @@ def test_numbers_take_turns() -> None:
         ({"numbers": [FROM, FROM]}, "twice"),
         ({"hours": Hours(())}, "hours"),
         ({"legal": "atlantis"}, "legal"),
+        (
+            {"legal": "us", "hours": Hours.parse("mon-fri 5-7")},
+            "nothing in common with the legal hours 'us' .8:00-21:00.: nobody",
+        ),
         ({"attempts": 0}, "attempts"),
         ({"per_day": True}, "per_day"),
         ({"calls_per_day": 0}, "calls_per_day"),

@@ -93,6 +93,13 @@ def test_what_is_not_understood_is_refused(table: Write) -> None:
     assert {call.contact.place for call in found.calls} == {"US-FL", None}
 
 
+def test_who_may_never_be_called_where_they_are_is_refused_with_the_reason(table: Write) -> None:
+    rules = Rules(numbers=[Number("+14155550100")], hours=Hours.parse("20-21"), legal="us")
+    found = planned(table("number\n+12125550111\n+13055550112\n"), rules)
+    assert [(one.line, one.reason) for one in found.refused] == [(3, "hours")]
+    assert found.refused[0].text == "the hours (20:00-21:00) have nothing in common with the legal hours of its place"
+
+
 @pytest.mark.parametrize("name", ["zone", "id", "metadata.ticket"])
 def test_a_column_that_the_campaign_knows_may_be_required_too(table: Write, name: str) -> None:
     path = table("number,zone,id,metadata.ticket\n+12125550111,America/New_York,a,1\n+12125550112,,,\n")
