@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from retell_async import APIStatusError, CircuitEvent, LimitEvent, OutcomeUnknownError, RetellError, RetryEvent, WaitEvent
 from retell_async._core.json import well_formed
+from retell_async._core.masking import mask_text
 from retell_async._instrumentation import (
     Activity,
     AttemptActivity,
@@ -148,8 +149,11 @@ def error_type(activity: Activity) -> str | None:
 
 
 def text_of(value: object) -> str | None:
-    """A text of Retell's, such as can be sent on: with a mark for each half of a surrogate pair. ``None`` if it is none."""
-    return cast("str", well_formed(value)) if isinstance(value, str) else None
+    """A text of Retell's or of a caller's, such as can be sent on: with a mark for each half of a surrogate pair, and no number whole.
+
+    ``None`` if it is none.
+    """
+    return mask_text(cast("str", well_formed(value))) if isinstance(value, str) else None
 
 
 def learn(activity: RequestActivity) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from retell_async import CircuitEvent
 from retell_async._instrumentation import Activity, AttemptActivity, current
 
-from .attributes import Attributes, at_end, error_type, kind_of, name_of, of_event
+from .attributes import Attributes, at_end, error_type, kind_of, name_of, of_event, text_of
 
 __all__ = ["ContextFilter", "LoggingHook", "StructlogHook", "add_context"]
 
@@ -106,7 +106,7 @@ class ContextFilter(logging.Filter):
 
 def _context() -> dict[str, str]:
     found: dict[str, str] = {}
-    call_id = next((activity.call_id for activity in reversed(current()) if activity.call_id is not None), None)
+    call_id = text_of(next((activity.call_id for activity in reversed(current()) if activity.call_id is not None), None))
     if call_id is not None:
         found["call_id"] = call_id
     trace = sys.modules.get("opentelemetry.trace")

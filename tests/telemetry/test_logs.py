@@ -118,3 +118,16 @@ def test_without_structlog_one_line_says_what_to_install(monkeypatch: pytest.Mon
     with pytest.raises(ModuleNotFoundError, match="pip install structlog"):
         telemetry.StructlogHook()
     telemetry.StructlogHook(structlog.get_logger("mine"))
+
+
+async def test_a_number_in_the_place_of_an_id_is_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    seen = Seen()
+    with telemetry.instrumented(telemetry.LoggingHook(), seen.hook()):
+        async with client_of(serving(httpx.Response(404))) as client:
+            for id in ("call_+14155550123", "+14155550123"):
+                with pytest.raises(Exception, match="404"):
+                    await client.call.retrieve(id)
+    told = f"{caplog.text} {[(span.name, dict(span.attributes or {})) for span in seen.spans]}"
+    assert "5550123" not in told
+    assert told.count("call_+141") > 2
