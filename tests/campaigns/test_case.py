@@ -213,12 +213,14 @@ ENDS = st.sampled_from([*REASONS, "unknown", "not_placed", "a_new_reason"])
 def campaigns(draw: st.DrawFn) -> tuple[Rules, list[Contact], int]:
     """Rules and contacts of any kind, and a seed of what becomes of their calls."""
     retry = st.builds(Retry, st.sampled_from([0.0, 60.0, 7200.0, 90000.0]), st.booleans())
+    hours = Hours.parse(*draw(st.lists(st.sampled_from(WINDOWS), min_size=1, max_size=2)))
+    presets = [None, *(name for name, preset in PRESETS.items() if hours.within(preset.hours).windows)]
     own = Rules(
         numbers=[
             Number(f"+1415555000{number}", per_second=draw(st.sampled_from([0.01, 0.5, 10.0]))) for number in range(draw(st.integers(1, 3)))
         ],
-        hours=Hours.parse(*draw(st.lists(st.sampled_from(WINDOWS), min_size=1, max_size=2))),
-        legal=draw(st.sampled_from([None, "us"])),
+        hours=hours,
+        legal=draw(st.sampled_from(presets)),
         attempts=draw(st.integers(1, 5)),
         per_day=draw(st.integers(1, 3)),
         retries=draw(st.dictionaries(st.sampled_from([*REASONS, *set(REASONS.values()), "unknown", "not_placed"]), st.none() | retry)),
