@@ -208,6 +208,7 @@ async def _wait(client: AsyncRetell, arguments: Mapping[str, Any], progress: Pro
             await anyio.sleep(_GLANCE)
             await progress(count * _GLANCE, max(seconds, count * _GLANCE), "waiting")
 
+    await client.call.retrieve(call_id)  # one that there is not is told at once: lists, which are waited by, may lag behind what was placed
     call, wrong = None, None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(tell)

@@ -178,7 +178,14 @@ async def test_a_call_is_waited_for() -> None:
         over = data(await session.call_tool("wait_for_call", {"call_id": one.call_id, "until": "analyzed"}))
         assert over["done"] is True
         assert over["call_status"] in {"ended", "not_connected", "error"}
-        assert (await session.call_tool("wait_for_call", {"call_id": "call_of_nobody", "seconds": 0.2})).is_error
+
+
+async def test_for_a_call_that_is_not_there_nobody_waits() -> None:
+    async with workspace() as work, work.connect("auto") as session:
+        told = await session.call_tool("wait_for_call", {"call_id": "call_of_nobody"})
+        assert told.is_error
+        assert "call_id was not found" in text(told)
+        assert [received.operation for received in work.local.requests()] == ["getCall"]
 
 
 @pytest.mark.parametrize(
