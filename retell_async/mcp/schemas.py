@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from .catalog import Json, Tool, named, near, schemas
+from .policy import calls, rings
 
 __all__ = ["describe", "input_schema", "problem"]
 
@@ -184,6 +185,8 @@ def problem(tool: Tool, arguments: Mapping[str, Any]) -> str | None:
         schema = tool.arguments[name]
         if (wrong := _wrong(schema, value)) is not None:
             return f"{tool.name}: {name} {wrong}: describe_schema('{tool.name}.{name}') says what is meant"
+    if rings(tool) and not calls(tool, arguments):
+        return f"{tool.name}: there is no call in it: describe_schema('{tool.name}') says what is meant"
     return None
 
 

@@ -148,8 +148,10 @@ async def test_a_wrong_argument_asks_nobody() -> None:
     human = Human()
     async with workspace() as work, work.connect("auto", human) as session:
         refused = await session.call_tool(CALL, {"to_number": PEOPLE, "to": PEOPLE})
+        empty = await session.call_tool("create_batch_call", {"from_number": work.fixtures.phone_number, "tasks": []})
     assert refused.is_error
     assert "'to'" in text(refused)
+    assert empty.is_error
     assert human.questions == []
 
 

@@ -105,6 +105,7 @@ def test_a_path_that_leads_nowhere_says_what_there_is(path: str, said: str) -> N
         ("list_calls", {"limit": True}, "limit must be integer"),
         ("wait_for_call", {"call_id": "call_1", "seconds": 0}, "seconds must be above 0"),
         ("create_batch_call", {"from_number": "+14155550100", "tasks": {}}, "tasks must be list of object"),
+        ("create_batch_call", {"from_number": "+14155550100", "tasks": []}, "there is no call in it"),
         ("create_agent", {"voice_id": "v", "response_engine": "llm_1"}, "describe_schema\\('create_agent.response_engine'\\)"),
     ],
 )
