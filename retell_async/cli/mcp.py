@@ -15,7 +15,7 @@ from .._client import AsyncRetell
 from ..mcp.catalog import Asks
 from ..mcp.policy import Policy
 from ..mcp.server import Fetch, RetellServer
-from ..mcp.serving import Tokens, fetch_recording, known_hosts, run_http, run_stdio
+from ..mcp.serving import Tokens, check_names, fetch_recording, known_hosts, listen, run_on, run_stdio
 from .operations.command import Command
 from .profiles import Profile
 
@@ -75,7 +75,8 @@ def mcp(
     if http:
         tokens = Tokens.parse(os.environ.get("RETELL_MCP_TOKEN", ""))
         known_hosts(host, port, public_host)  # so that what is missing is said at once
-        serve = partial(run_http, tokens=tokens, host=host, port=port, public=public_host, origins=origin)
+        check_names(public_host, origin)
+        serve = partial(run_on, listen(host, port), tokens=tokens, host=host, port=port, public=public_host, origins=origin)
         click.echo(f"Serving {_SANDBOX if known is None else known.name} at http://{host}:{port}/mcp", err=True)
     anyio.run(_run, known, policy, serve)
 

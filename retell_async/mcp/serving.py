@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
+import re
+import socket
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
@@ -36,6 +39,9 @@ __all__ = ["Tokens", "create_app", "fetch_recording", "run_http", "run_stdio"]
 PATH = "/mcp"
 _SHORTEST = 32
 _LARGEST = 25 * 1024 * 1024
+_NO_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@]+")
+_HOST = re.compile(r"[^\s/?#@]+")
 
 
 class _Input(anyio.AsyncFile[str]):
@@ -101,7 +107,9 @@ def create_app(server: RetellServer, tokens: Tokens, *, hosts: Sequence[str], or
 
     :param hosts: values of the header ``Host`` that are let in, ``:*`` behind one for any port.
     :param origins: values of ``Origin``; a browser's page of another origin is refused, what sends no ``Origin`` is not.
+    :raises ConfigurationError: one of these is none, and would never be that of a request.
     """
+    check_names(hosts, origins)
     security = TransportSecuritySettings(allowed_hosts=list(hosts), allowed_origins=list(origins))
     manager = StreamableHTTPSessionManager(server.server(), security_settings=security)
     return Starlette(
@@ -109,6 +117,16 @@ def create_app(server: RetellServer, tokens: Tokens, *, hosts: Sequence[str], or
         middleware=[Middleware(AuthenticationMiddleware, backend=BearerAuthBackend(tokens)), Middleware(AuthContextMiddleware)],
         lifespan=lambda _: manager.run(),
     )
+
+
+def check_names(hosts: Sequence[str], origins: Sequence[str]) -> None:
+    """:raises ConfigurationError: one of these is no ``Host``, or no ``Origin``, so that no request would ever have it."""
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise ConfigurationError(f"{host[:80]!r} is no host: give the name alone, with its port, such as mcp.example.com:8000")
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigurationError(f"{origin[:80]!r} is no origin: give the scheme and the host alone, such as https://app.example.com")
 
 
 def known_hosts(host: str, port: int, public: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -144,10 +162,50 @@ async def run_http(server: RetellServer, tokens: Tokens, *, host: str, port: int
 
     :param public: names and ports by which other machines reach it, as in ``Host``.
     :param origins: origins of pages that may call it, beside its own.
+    :raises ConfigurationError: it cannot listen there, nobody said by which names other machines reach it, or one of them or of the origins
+        is none.
     """
+    await run_on(listen(host, port), server, tokens, host=host, port=port, public=public, origins=origins)
+
+
+async def run_on(
+    sockets: list[socket.socket],
+    server: RetellServer,
+    tokens: Tokens,
+    *,
+    host: str,
+    port: int,
+    public: Sequence[str],
+    origins: Sequence[str],
+) -> None:
+    """What `run_http` does once it listens."""
     hosts, own = known_hosts(host, port, public)
     app = create_app(server, tokens, hosts=hosts, origins=[*own, *origins])
-    await uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)).serve()
+    await uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)).serve(sockets)
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Listen on all addresses that a host has on this machine.
+
+    :raises ConfigurationError: the port is in use, or the host has no such address.
+    """
+    listening: list[socket.socket] = []
+    try:
+        for family, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
+            try:
+                listening.append(socket.create_server(address[:2], family=family))
+            except OSError as error:
+                if error.errno not in _NO_ADDRESS:  # as localhost may have one of version 6 where there is none
+                    raise
+        if not listening:
+            raise OSError(errno.EADDRNOTAVAIL, "this machine has no such address")
+    except OSError as error:
+        for one in listening:
+            one.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigurationError(f"port {port} of {host} is in use: --port names another one") from None
+        raise ConfigurationError(f"port {port} of {host} cannot be listened on: {error.strerror or error}") from None
+    return listening
 
 
 async def fetch_recording(url: str, http: httpx.AsyncClient | None = None) -> tuple[bytes, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -23,6 +24,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What would be run."""
     found: list[Any] = []
     monkeypatch.setattr("retell_async.cli.mcp.anyio.run", lambda _, *arguments: found.extend(arguments))
+    monkeypatch.setattr("retell_async.cli.mcp.listen", lambda *_: [])
     return found
 
 
@@ -77,6 +79,9 @@ def test_over_http_it_says_where_and_nothing_of_the_token(started: list[Any]) ->
         (["--sandbox", "--http"], {"RETELL_MCP_TOKEN": "short"}, "32 characters or more"),
         (["--sandbox", "--http", "--host", "0.0.0.0"], {"RETELL_MCP_TOKEN": TOKEN}, "--public-host"),
         (["--sandbox", "--origin", "https://x"], {}, "are for --http"),
+        (["--sandbox", "--http", "--origin", "foo"], {"RETELL_MCP_TOKEN": TOKEN}, "'foo' is no origin: give the scheme and the host"),
+        (["--sandbox", "--http", "--origin", "https://x.example/"], {"RETELL_MCP_TOKEN": TOKEN}, "'https://x.example/' is no origin"),
+        (["--sandbox", "--http", "--public-host", "https://x"], {"RETELL_MCP_TOKEN": TOKEN}, "'https://x' is no host: give the name"),
         (["--sandbox", "--tools", "horses"], {}, "names no tool"),
         (["--sandbox", "--allow-to", "415"], {}, "E.164"),
         (["--sandbox", "--tools", ""], {}, "--tools '' names no tool"),
@@ -90,6 +95,15 @@ def test_what_cannot_work_is_said_at_once(started: list[Any], arguments: list[st
     assert done.exit_code != 0
     assert said in done.output
     assert started == []
+
+
+@pytest.mark.soak
+@pytest.mark.parallel
+def test_a_port_that_is_in_use_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("--sandbox", "--http", "--port", str(port), RETELL_MCP_TOKEN=TOKEN)
+    assert (done.exit_code, done.output) == (1, f"Error: port {port} of 127.0.0.1 is in use: --port names another one\n")
 
 
 def test_a_profile_is_its_key_and_its_address() -> None:
