@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Literal
 
 import attrs
@@ -150,7 +151,9 @@ class Rules:
         known = {*_RETRIES, *REASONS, *REASONS.values()}
         for name in self.retries:
             if name not in known:
-                raise ConfigurationError(f"retries: {name!r} is no end of a call: {', '.join(sorted(known))} are")
+                close = get_close_matches(name, known, 1)
+                meant = f"did you mean {close[0]}?" if close else f"{', '.join(sorted(known))} are"
+                raise ConfigurationError(f"retries: {name!r} is no end of a call: {meant}")
         if self.until is not None and not math.isfinite(self.until):
             raise ConfigurationError(f"until of a campaign must be Unix time in seconds, or None, not {self.until!r}")
         zone(self.zone)

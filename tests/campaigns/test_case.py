@@ -187,7 +187,8 @@ def test_numbers_take_turns() -> None:
         ({"attempts": 0}, "attempts"),
         ({"per_day": True}, "per_day"),
         ({"calls_per_day": 0}, "calls_per_day"),
-        ({"retries": {"dial_bussy": None}}, "dial_bussy"),
+        ({"retries": {"dial_bussy": None}}, "'dial_bussy' is no end of a call: did you mean dial_busy.$"),
+        ({"retries": {"x": None}}, "'x' is no end of a call: .*dial_busy, "),
         ({"zone": "Mars"}, "zone"),
     ],
 )
