@@ -242,6 +242,8 @@ def clearly(address: Path | str) -> Generator[None]:
         if isinstance(error, (exc.ProgrammingError, exc.IntegrityError, exc.DataError)) and state != _MAY_NOT:
             raise
         said = _why(error)
+        if said == "database or disk is full":
+            said += ": make room, and run it again: what was written is kept, and it goes on from there"
         if state == _MAY_NOT:
             said += (
                 ": the role in the address lacks this privilege. Let the owner of the database grant it (GRANT CREATE ON SCHEMA public, "

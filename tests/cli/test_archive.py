@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import exc
 
+from retell_async import ConfigurationError
 from retell_async.archive import Archive, database
 from retell_async.cli.group import retell_async
 from retell_async.webhooks import parse_event
@@ -166,3 +168,9 @@ def test_where_there_is_no_archive_none_is_made_to_be_read(tmp_path: Path) -> No
     said = f"Error: {file}: there is no archive in this database: `retell-async archive sync` makes one\n"
     for _ in range(2):
         assert run("status", str(file)) == (1, said)
+
+
+def test_on_a_full_disk_the_next_step_is_said(tmp_path: Path) -> None:
+    full = exc.OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+    with pytest.raises(ConfigurationError, match="full: make room, and run it again: what was written is kept"), database.clearly(tmp_path):
+        raise full
