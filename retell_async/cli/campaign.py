@@ -485,7 +485,9 @@ def _show(state: State, *, changed: bool = True) -> None:
 
     :param changed: whether it was changed before.
     """
-    told = f"{state.name}: {display.status(state)}: {display.counts(state.counts)}"
+    named = {"waiting": "given up"} if state.status == "cancelled" else {}
+    counts = display.counts({named.get(what, what): count for what, count in state.counts.items()})
+    told = f"{state.name}: {display.status(state)}: {counts}"
     if changed:
         carried_out(f"{told}.")
     click.echo(told)

@@ -175,3 +175,13 @@ def test_a_program_reads_what_is_stored(folder: Path) -> None:
     with Database("spring.db").durable.begin() as connection:
         connection.execute(sa.update(attempts).where(attempts.c.contact_id == "0").values(text="\x1b[2J"))
     assert "\x1b" in report().output  # as a program reads it
+
+
+def test_who_is_called_no_more_does_not_wait(folder: Path) -> None:
+    def run(*arguments: str) -> str:
+        return CliRunner().invoke(retell_async, ["campaign", *arguments], catch_exceptions=False).output
+
+    assert "waiting 1" in run("status", "spring.db")
+    run("cancel", "spring.db")
+    assert "spring: cancelled: live 1, reached 1, given up 1" in run("status", "spring.db")
+    assert json.loads(run("status", "spring.db", "--json"))["counts"]["waiting"] == 1
