@@ -410,7 +410,7 @@ class Config:
     # What both sides are, read once.
 
     async def _read(self, *, every: bool = False, adopt: bool = False) -> _Read:
-        folder, state = read_folder(self.root, self.environment, writing=every), read_state(self.root, self.environment)
+        state = read_state(self.root, self.environment)
         workspace = await self._account.workspace()
         if state.workspace is not None and workspace is not None and state.workspace != workspace:
             raise ConfigurationError(
@@ -418,6 +418,7 @@ class Config:
             )
         state.workspace = workspace or state.workspace
         snapshot = await self._account.snapshot()
+        folder = read_folder(self.root, self.environment, writing=every)  # last: people save files while the account is read
         warnings = [] if adopt else [*self._take_along(state, snapshot)]
         ids, doubts = match(folder.wanted, snapshot, state)
         known = {id: name for name, id in ids.items()}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from datetime import date
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from functools import lru_cache
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path, PurePosixPath
@@ -128,6 +128,8 @@ class Folder:
     """Files that look like settings, and stand where none are read."""
     uploads: Mapping[str, Mapping[str, Upload]] = attrs.field(factory=dict[str, "Mapping[str, Upload]"])
     """By knowledge base, those of its files that stand in the folder."""
+    contents: dict[Path, bytes] = attrs.field(factory=dict[Path, bytes])
+    """What was read: a file that is another by now is not written."""
 
     @property
     def wanted(self) -> dict[str, Json]:
@@ -170,22 +172,25 @@ class Folder:
         return Problem(holder.path.relative_to(self.root).as_posix(), _line(holder.raw, place), dotted(fault.path), fault.message)
 
     def write(self, name: str, fields: Json, *, whole: bool = False) -> Written:
-        """Bring a file to these settings; what is the same already stays as it stands there.
+        """Bring a file to these settings; what is the same already stays as it stands there, and a file to which it all applies untouched.
 
         What would be written is read as the files would be then, and written only if this object means the settings and all others what
         they meant before. References and anchors stay, and what cannot be written with them is refused.
 
         :param whole: whether such settings are written in full, without their references.
+        :raises ConfigurationError: somebody saved the file since it was read.
         """
         entry = self.entries.get(name)
         if entry is None:
             entry = self.entries[name] = Entry(self.root / f"{name}.yaml", CommentedMap())
-            _commit(self._staged(name, entry, fields, fields))
+            self._commit(self._staged(name, entry, fields, fields))
             entry.fields = dict(fields)
             return Written(True)
         changed = [field for field in {**entry.fields, **fields} if not _same(entry.fields.get(field), fields.get(field))]
+        if not changed:
+            return Written(False)
         if self._tried(name, entry, changed, fields) is None:
-            return Written(bool(changed))
+            return Written(True)
         refused: dict[str, str] = {}
         plain: list[str] = []
         for field in changed:
@@ -208,9 +213,9 @@ class Folder:
         if why is not None:
             for one in (entry, self.over):
                 if one is not None:
-                    one.raw = _parsed(_text_of(one.path.read_bytes())) or CommentedMap()
+                    one.raw = _parsed(_text_of(self.contents[one.path.resolve()])) or CommentedMap()
             return why
-        _commit(staged)
+        self._commit(staged)
         for field in chosen:
             holder = entry.origin.get(field, entry)
             said = self.environment.values[name] if holder is self.over else entry.resolved
@@ -222,6 +227,7 @@ class Folder:
     def _staged(self, name: str, entry: Entry, chosen: Iterable[str], fields: Json, *, whole: bool = False) -> dict[Path, bytes]:
         """What files would hold, with some settings brought to others."""
         staged: dict[Path, bytes] = {}
+        said: dict[Entry, None] = {}
         for field in chosen:
             holder = entry.origin.get(field, entry)
             inside = self.over is not None and holder is self.over
@@ -235,10 +241,21 @@ class Folder:
                 target[field] = None  # another file has it, which this one does not follow there
             else:
                 del target[field]
-            if inside:
-                staged[holder.path] = _dumped(holder.raw)
-        staged[entry.path] = _dumped(entry.raw)
+            said[self.over if self.over is not None and inside else entry] = None
+        for one in said or {entry: None}:  # an object may have no settings
+            staged[one.path] = _dumped(one.raw, self.contents.get(one.path.resolve()))
         return staged
+
+    def _commit(self, staged: Mapping[Path, bytes]) -> None:
+        """Write files, if they are what they were when they were read."""
+        there = {path: path.read_bytes() if path.exists() else None for path in staged}
+        for path, content in there.items():
+            if content != self.contents.get(path.resolve()):
+                raise ConfigurationError(f"{path} was saved by somebody else since it was read, and is left as it is: run this again")
+        for path, content in staged.items():
+            if content != there[path]:
+                replace_file(path, content)
+                self.contents[path.resolve()] = content
 
     def _other_meaning(self, name: str, wanted: Json, staged: Mapping[Path, bytes]) -> str | None:
         """What files would mean otherwise than they should; in other environments too, where a text is changed that they may have."""
@@ -286,6 +303,7 @@ class _Reader:
         self._parse = parse
         self._problems: list[Problem] = []
         self._variables: Mapping[str, Any] = {}
+        self._contents: dict[Path, bytes] = {}
 
     def read(self) -> Folder:
         over = self._load(self._root / ENVIRONMENTS / f"{self._name}.yaml")
@@ -315,7 +333,7 @@ class _Reader:
                 entry.origin |= dict.fromkeys(fields, holder)
         entries = {name: entry for name, entry in loaded.items() if not name.partition("/")[2].startswith("_")}
         uploads = {name: self._uploads(name, entry.fields.get(_FILES)) for name, entry in entries.items() if _FILES in entry.fields}
-        return Folder(self._root, attrs.evolve(environment, values=values), entries, self._problems, over, unread, uploads)
+        return Folder(self._root, attrs.evolve(environment, values=values), entries, self._problems, over, unread, uploads, self._contents)
 
     def _uploads(self, name: str, files: object) -> dict[str, Upload]:
         names = [file for file in cast("list[object]", files) if isinstance(file, str)] if isinstance(files, list) else []
@@ -474,7 +492,9 @@ class _Reader:
         found = self._staged.get(path.resolve()) if self._staged else None
         if found is None and path.exists() and not path.is_file():
             raise OSError("it is no file")  # a pipe would be waited for without end
-        return path.read_bytes() if found is None else found
+        if found is None:
+            found = self._contents[path.resolve()] = path.read_bytes()
+        return found
 
     def _fault(self, entry: Entry, place: Place, message: str) -> None:
         self._problems.append(Problem(self._relative(entry.path), _line(entry.raw, place), dotted(place), message))
@@ -616,12 +636,6 @@ def _styled(text: str) -> str:
     return made  # a string of no style of its own would get that of the one before
 
 
-def _commit(staged: Mapping[Path, bytes]) -> None:
-    for path, content in staged.items():
-        if not path.exists() or path.read_bytes() != content:
-            replace_file(path, content)
-
-
 def _same(one: Any, other: Any) -> bool:
     """Whether two settings, or the settings of two objects, mean the same."""
     if isinstance(one, dict) and isinstance(other, dict):
@@ -704,20 +718,74 @@ def _parsed(text: str) -> Any:
 _parsed_once = lru_cache(maxsize=2_000)(_parsed)
 
 
-def _yaml() -> YAML:
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 10_000
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    return yaml
-
-
 def _text_of(content: bytes) -> str:
     """What a file of YAML says, with the line ends of this package."""
     return TextIOWrapper(BytesIO(content), encoding="utf-8").read()
 
 
-def _dumped(raw: Any) -> bytes:
-    text = StringIO()
-    cast("Any", _yaml()).dump(raw, text)
-    return text.getvalue().encode()
+def _dumped(raw: Any, before: bytes | None) -> bytes:
+    """A file that says this, and every other line of which is as it was before."""
+    said = "{}\n" if before is None else _text_of(before)
+    indents = _indents(parsed := _parsed(said))
+    text = _written(raw, indents)
+    merged = _merged(said if said.endswith("\n") else f"{said}\n", _written(parsed, indents), text)
+    try:
+        same = _same(_plain(_parsed(merged)), _plain(raw))
+    except YAMLError:
+        same = False  # parts of both, indented each in its own way
+    text = merged if same else text
+    return (text.replace("\n", "\r\n") if before is not None and b"\r\n" in before else text).encode()
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 10_000
+    return yaml
+
+
+def _written(raw: Any, indents: Mapping[str, int]) -> str:
+    yaml, text = cast("Any", _yaml()), StringIO()
+    yaml.indent(**indents)
+    yaml.dump(raw, text)
+    return text.getvalue()
+
+
+def _indents(raw: Any) -> dict[str, int]:
+    """How a file indents what is in fields, as ruamel.yaml is told it."""
+    found: dict[str, int] = {}
+    for _, value in _values(raw):
+        for key, item in value.items() if isinstance(value, _MAP) else ():
+            if isinstance(item, (_MAP, _SEQ)) and item and not item.fa.flow_style():
+                found.setdefault("offset" if isinstance(item, _SEQ) else "mapping", item.lc.col - value.lc.key(key)[1])
+    offset = found.get("offset", 2)
+    return {"mapping": found.get("mapping", 2), "sequence": offset + 2, "offset": offset}
+
+
+def _merged(said: str, plain: str, text: str) -> str:
+    """A text as ruamel.yaml writes it, with its lines as they stood before where nothing was changed.
+
+    :param said: what stood there, as people wrote it.
+    :param plain: the same, as ruamel.yaml writes it.
+    """
+    ours, lines, after = (one.splitlines(keepends=True) for one in (said, plain, text))
+    new: list[list[str]] = [[] for _ in range(len(lines) + 1)]  # by line of `plain`, what comes before it, or in its place
+    stays = [False] * (len(lines) + 1)
+    for what, first, last, begin, end in SequenceMatcher(None, lines, after).get_opcodes():
+        if what == "equal":
+            stays[first:last] = [True] * (last - first)
+        else:
+            new[first] = after[begin:end]
+    found: list[str] = []
+    for _, first, last, begin, end in SequenceMatcher(None, lines, ours).get_opcodes():
+        singly = last - first == end - begin
+        for at, to in zip(range(first, last), range(first + 1, last + 1), strict=True) if singly else [(first, last)]:
+            mine = ours[begin + at - first : begin + to - first] if singly else ours[begin:end]
+            if at == to:  # ruamel.yaml leaves it out
+                found += new.pop() if at == len(lines) else []  # `...` stays behind what is added
+                found += mine if at in {0, len(lines)} or stays[at - 1] or stays[at] else []
+            elif all(stays[at:to]) and not any(new[at + 1 : to]):
+                found += new[at] + mine
+            else:
+                found += [line for index in range(at, to) for line in new[index] + lines[index : index + stays[index]]]
+    return "".join(found + [line for some in new[len(lines) :] for line in some])

@@ -122,6 +122,81 @@ def test_comments_order_and_styles_stay(tmp_path: Path) -> None:
     assert text == HAND.replace('phoneme: "y"', 'phoneme: "z"') + "volume: 0.5\n"
 
 
+LOOSE = """\
+%YAML 1.2
+---
+begin_message: "f\\u00fcr"   # callers
+default_dynamic_variables: {a: "1",   # CRM ticket 4711
+   c: "x"}
+general_tools:
+# the first
+- type: end_call
+  name: end
+  description: d
+
+- {type: end_call, name: other,
+   description: e}
+model_temperature: 0.50
+...
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_with_nothing_to_write_is_left_as_it_is(tmp_path: Path, end: str) -> None:
+    path = write(tmp_path, {"llms/a.yaml": ""}) / "llms/a.yaml"
+    path.write_bytes(content := LOOSE.replace("\n", end).encode())
+    folder = read_folder(tmp_path, "default", writing=True)
+    assert not folder.write("llms/a", dict(folder.wanted["llms/a"])).changed
+    assert path.read_bytes() == content
+    folder = read_folder(tmp_path, "default", writing=True)
+    path.write_text("begin_message: saved since\n")
+    folder.write("llms/a", dict(folder.wanted["llms/a"]))
+    assert path.read_text() == "begin_message: saved since\n"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_other_lines_stay_as_people_wrote_them(tmp_path: Path, end: str) -> None:
+    path = write(tmp_path, {"llms/a.yaml": ""}) / "llms/a.yaml"
+    path.write_bytes(LOOSE.replace("\n", end).encode())
+    folder = read_folder(tmp_path, "default", writing=True)
+    fields = dict(folder.wanted["llms/a"])
+    first, second = fields["general_tools"]
+    fields |= {"model_temperature": 0.25, "general_tools": [first | {"description": "new"}, second]}
+    assert folder.write("llms/a", fields).changed
+    wanted = LOOSE.replace("0.50", "0.25").replace("description: d", "description: new")
+    assert path.read_bytes().decode() == wanted.replace("\n", end)
+    assert read_folder(tmp_path, "default").wanted["llms/a"] == fields
+
+
+def test_where_lines_cannot_stay_the_file_means_what_it_should(tmp_path: Path) -> None:
+    write(
+        tmp_path, {"llms/a.yaml": "general_tools:\n  - type: end_call\nstates:\n      - name: a\n        tools: [{type: x,\n  name: y}]\n"}
+    )
+    folder = read_folder(tmp_path, "default", writing=True)
+    fields = dict(folder.wanted["llms/a"]) | {"states": [{"name": "b"}, {"name": "a", "tools": []}], "begin_message": "Hi"}
+    assert folder.write("llms/a", fields).changed
+    assert read_folder(tmp_path, "default").wanted["llms/a"] == fields
+
+
+@pytest.mark.parametrize("saved", ["llms/a.yaml", "llms/p.md", "environments/default.yaml"])
+def test_what_was_saved_since_it_was_read_is_not_written_over(tmp_path: Path, saved: str) -> None:
+    write(
+        tmp_path,
+        {
+            "llms/a.yaml": "begin_message: Hi\ngeneral_prompt: ${{ file p.md }}\n",
+            "llms/p.md": "Be brief.\n",
+            "environments/default.yaml": "values:\n  llms/a:\n    model_temperature: 1\n",
+        },
+    )
+    folder = read_folder(tmp_path, "default", writing=True)
+    with (tmp_path / saved).open("a") as file:
+        file.write("# mine\n")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigurationError, match=f"{saved} was saved by somebody else"):
+        folder.write("llms/a", {"begin_message": "Ho", "general_prompt": "Be long.", "model_temperature": 0})
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
 
 
