@@ -154,7 +154,7 @@ def plan(
     if out is not None:
         check_apart(out, [contacts, *([] if rules_file is None else [rules_file]), *_lists(settings, do_not_call)])
     now = time.time() if moment is None else moment_of(moment, settings.rules.zone, "--at", begins=True)
-    is_asked = sandbox or profile or os.environ.get("RETELL_API_KEY")
+    is_asked = sandbox or profile is not None or os.environ.get("RETELL_API_KEY")
     known, why, wrong = (
         anyio.run(_account, settings, profile_of(profile, sandbox))
         if is_asked

@@ -17,7 +17,7 @@ from .._files import check_apart
 from ..config import Config, Plan, Pulled, report
 from ..config.backups import files_at, is_taken_along
 from ..config.config import check_share
-from ..config.folder import read_folder
+from ..config.folder import ENVIRONMENTS, read_folder
 from ..config.kinds import FOLDERS
 from ..config.state import FILE, replace_file
 from .files import WRITTEN, written
@@ -82,7 +82,7 @@ def _run(ctx: click.Context, use: Callable[[Config], Awaitable[T]], environment:
     folder, named, profile = ctx.obj
 
     async def run() -> T:
-        async with _opened(folder, environment or named, profile) as opened:
+        async with _opened(folder, named if environment is None else environment, profile) as opened:
             return await use(opened)
 
     try:
@@ -131,10 +131,12 @@ class _Done:
 class _opened:  # noqa: N801 - used like a function
     def __init__(self, folder: Path, environment: str, profile: str | None) -> None:
         read = read_folder(folder, environment)
+        if wrong := [f"{one}" for one in read.problems if one.file == f"{ENVIRONMENTS}/{environment}.yaml"]:
+            raise ConfigurationError("\n".join(wrong))  # before anything is sent: the file says whose account it is
         if read.over is None and environment != DEFAULT:
             raise ConfigurationError(f"there is no environment {environment}: write {folder}/environments/{environment}.yaml")
         said = read.environment.profile
-        self._client = Profile.named(said or profile).client()
+        self._client = Profile.named(profile if said is None else said).client()
         self._config = Config(folder, self._client, environment)
 
     async def __aenter__(self) -> Config:
@@ -231,7 +233,7 @@ def plan(ctx: click.Context, names: Sequence[str], overwrite: Collection[str], d
     """Show what `apply` would change. Exit status 0: nothing, 2: something, 1: it cannot be applied."""
     if out is not None:
         folder: Path = ctx.obj[0]
-        read = (path for name in (*FOLDERS, "environments") for path in (folder / name).rglob("*"))
+        read = (path for name in (*FOLDERS, ENVIRONMENTS) for path in (folder / name).rglob("*"))
         check_apart(out, [folder / FILE, *read])
     made = _run(ctx, lambda opened: opened.plan(names, overwrite=overwrite, delete=delete))
     _show(made)

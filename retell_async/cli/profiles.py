@@ -39,7 +39,7 @@ class Profile:
 
         :raises ConfigurationError: the name cannot be one, or the environment has no key for it.
         """
-        name = name or DEFAULT
+        name = DEFAULT if name is None else name
         if not _NAME.fullmatch(name):
             raise ConfigurationError(f"a profile is named by letters, digits, - and _, beginning with a letter: not {name!r}")
         end = "" if name == DEFAULT else f"_{name.upper().replace('-', '_')}"

@@ -387,6 +387,9 @@ class _Reader:
         for field in said:
             if field not in {"profile", "variables", "values"}:
                 self._fault(over, (field,), "an environment has profile, variables and values")
+        profile = said.get("profile")
+        if "profile" in said and not (profile and isinstance(profile, str)):
+            self._fault(over, ("profile",), "is no text that names a profile: write one, or take the line away")
         for field in ("variables", "values"):
             if not isinstance(said.get(field) or {}, dict):
                 self._fault(over, (field,), "is no mapping")
@@ -400,7 +403,7 @@ class _Reader:
         for name in [name for name, fields in values.items() if not isinstance(fields, dict)]:
             self._fault(over, ("values", name), "is no mapping")
             del values[name]
-        return Environment(self._name, said.get("profile"), said.get("variables") or {}, values)
+        return Environment(self._name, profile, said.get("variables") or {}, values)
 
     def _load(self, path: Path) -> Entry | None:
         try:
@@ -454,10 +457,16 @@ class _Reader:
             if token.kind == "vars":
                 if token.name not in self._variables:
                     return self._fault(entry, place, f"the environment {self._name} has no variable {token.name}")
+                if self._variables[token.name] is None:
+                    where = f"{ENVIRONMENTS}/{self._name}.yaml"
+                    return self._fault(entry, place, f'the variable {token.name} is empty in {where}: write "" if that is meant')
                 return self._variables[token.name]
             return None
 
-        result = expand(text, value)
+        try:
+            result = expand(text, value)
+        except TypeError as error:
+            return self._fault(entry, place, f"{error}")
         return f"{result}" if isinstance(result, str) else result
 
     def _tokens(self, entry: Entry, text: str, place: Place) -> list[Token]:

@@ -132,6 +132,7 @@ def expand(text: str, value: Callable[[Token], Any]) -> Any:
     """A text with what its references stand for; one that is nothing but a reference may become anything.
 
     :param value: gives what one stands for; ``None`` leaves it as it is.
+    :raises TypeError: one stands within a text for something else: what text that is, YAML does not say.
     """
     whole = _TOKEN.fullmatch(text.strip())
     if whole is not None:
@@ -140,7 +141,14 @@ def expand(text: str, value: Callable[[Token], Any]) -> Any:
             return text
         if not isinstance(found, str) or text.strip("\r\n") == text.strip():  # a block of YAML ends in a line end
             return found
-    return _TOKEN.sub(lambda match: match[0] if (found := value(_token(match))) is None else f"{found}", text)
+
+    def inside(match: re.Match[str]) -> str:
+        found = value(_token(match))
+        if not isinstance(found, str | None):
+            raise TypeError(f"{match[0]} is no text, and stands within one: write what it stands for in quotation marks")
+        return match[0] if found is None else found
+
+    return _TOKEN.sub(inside, text)
 
 
 def secrets_in(path: tuple[str | int, ...], text: str) -> list[str]:

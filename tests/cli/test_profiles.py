@@ -45,6 +45,39 @@ def test_a_profile_without_a_key_is_never_another_one(command: str, way: str, tm
     assert [file.name for file in tmp_path.iterdir()] == ["contacts.csv"]
 
 
+@pytest.mark.parametrize("command", ["agent delete agent_1 --yes", "config pull", "mcp", "doctor"])
+def test_an_empty_profile_is_not_the_default_one(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = command.split()
+    words[1 if words[0] == "config" else len(words) : 0] = ["--profile", ""]
+    env = {"RETELL_API_KEY": "key_of_another", "RETELL_PROFILE": "staging", "RETELL_BASE_URL": "http://127.0.0.1:9"}
+    done = CliRunner().invoke(retell_async, words, env=env)
+    assert (done.exit_code, "a profile is named by letters" in done.output) == (1, True), done.output
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("profile: 3\n", "environments/prod.yaml:1: profile: is no text"),
+        ("variables: {}\nprofile:\n", "environments/prod.yaml:2: profile: is no text"),
+        ("- profile: prod\n", "environments/prod.yaml:1: holds no settings"),
+        ("profile: [\n", "environments/prod.yaml:2: "),
+    ],
+)
+@pytest.mark.parametrize("command", ["pull", "plan", "backup"])
+def test_an_environment_that_cannot_be_read_is_not_the_default_one(
+    said: str, error: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "retell/environments/prod.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(said)
+    done = CliRunner().invoke(
+        retell_async, ["config", "--env", "prod", command], env={"RETELL_API_KEY": "key", "RETELL_BASE_URL": "http://127.0.0.1:9"}
+    )
+    assert (done.exit_code, error in done.output) == (1, True), done.output
+
+
 def test_clients_are_made_in_one_place() -> None:
     files = (ROOT / "retell_async" / "cli").rglob("*.py")
     assert [file.name for file in files if re.search(r"\bAsyncRetell\(", file.read_text(encoding="utf-8"))] == ["profiles.py"]

@@ -255,6 +255,24 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.jo
         ({"agents/a.yaml": "agent_name: A\nboosted_keywords: !!set {a, b}\n"}, "agents/a.yaml:2: boosted_keywords: is no value of JSON"),
         ({"llms/a.yaml": "general_tools:\n  - name: t\n    ? [1, 2]\n    : x\n"}, "llms/a.yaml:2: general_tools[0]: is no value of JSON"),
         ({"environments/default.yaml": "variables:\n  host: !Ref x\n"}, "environments/default.yaml:2: variables.host: a tag (!Ref)"),
+        *(
+            (
+                {"environments/default.yaml": f"variables:\n  host: {said}\n", "llms/a.yaml": "\ngeneral_prompt: At ${{ vars.host }}.\n"},
+                "llms/a.yaml:2: general_prompt: ${{ vars.host }} is no text",
+            )
+            for said in ("true", "1.50", "[a]", "007", "{a: b}")
+        ),
+        *(
+            (
+                {"environments/default.yaml": "variables:\n  host:\n", "llms/a.yaml": f"begin_message: {text}\n"},
+                "llms/a.yaml:1: begin_message: the variable host is empty in environments/default.yaml",
+            )
+            for text in ("${{ vars.host }}", "at ${{ vars.host }}")
+        ),
+        *(
+            ({"environments/default.yaml": f"variables: {{}}\nprofile: {said}\n"}, "environments/default.yaml:2: profile: is no text")
+            for said in ("3", "true", "[a]", "{a: b}", '""', "")
+        ),
         ({"llms/a.yaml": BOMB}, "llms/a.yaml:1: says more than 500,000 values"),
         ({"agents/a.YAML": "agent_name: A\n"}, "agents/a.YAML:1: is not read: write its ending .yaml"),
     ],
