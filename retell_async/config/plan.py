@@ -157,7 +157,10 @@ class Plan:
             [step.action, step.name, {name: digest(value) for name, value in step.parts.items()}, step.drafts, f"{step.behind or ''}"]
             for step in self.steps
         ]
-        text = json.dumps([self.environment, steps, {name: dict(parts) for name, parts in self.account.items()}], sort_keys=True)
+        account = {  # without sources, which show once the API has read them
+            name: {part: value for part, value in parts.items() if source_of(part) is None} for name, parts in self.account.items()
+        }
+        text = json.dumps([self.environment, steps, account], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -280,7 +280,10 @@ async def test_what_is_just_made_is_not_compared(tmp_path: Path) -> None:
         await config.apply(await config.plan())
         plan = await config.plan()
         assert (plan.status, "was not compared" in plan.notes[0]) == (0, True)
+        write(tmp_path, {"llms/a.yaml": "general_prompt: a\n"})
+        plan = await config.plan()
         await local.advance(100)
+        assert (await config.apply(plan)).done == ["created llms/a"]  # that it was read meanwhile is nobody's change
         plan = await config.plan()
         assert (plan.status, plan.notes) == (0, ())
 
