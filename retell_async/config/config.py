@@ -38,7 +38,7 @@ class Pulled:
     """What `Config.pull` did.
 
     :param written: the names of the objects whose files were changed.
-    :param secrets: keys by the names that files refer to them by; they are in no file, and belong into the environment.
+    :param secrets: keys of these objects by the names that files refer to them by; they are in no file, and belong into the environment.
     :param conflicts: what was changed on both sides, and stays in the files as it is; keys that are others than in the environment.
     :param notes: what was left alone.
     """
@@ -160,8 +160,9 @@ class Config:
                 for field in strange_fields(kind, read.snapshot.objects[kind.folder][found.id])
             ]
         self._save(read.state)
-        secrets = {**read.vault.others, **read.vault.held, **read.vault.found}
-        return Pulled(tuple(written), secrets, tuple(conflicts), (*notes, *_about_keys(read.vault)))
+        vault, referred = read.vault, {*_keys_of([read.account[name].fields for name in chosen])}
+        secrets = {name: key for name, key in {**vault.others, **vault.held, **vault.found}.items() if name in referred}
+        return Pulled(tuple(written), secrets, tuple(conflicts), (*notes, *_about_keys(vault.unknown & referred)))
 
     async def plan(self, names: Collection[str] = (), *, overwrite: Collection[str] = (), delete: Collection[str] = ()) -> Plan:
         """What `apply` would do.
@@ -504,7 +505,7 @@ class Config:
                 *self._taken_back(read, plan),
                 *([] if adopt else (*read.warnings, *self._about_environment(read.state))),
             ),
-            notes=(*plan.notes, *([] if only else (*_without_files(read), *_unread(read.folder))), *_about_keys(read.vault)),
+            notes=(*plan.notes, *([] if only else (*_without_files(read), *_unread(read.folder))), *_about_keys(read.vault.unknown)),
         )
 
     def _take_along(self, state: State, snapshot: Snapshot) -> Iterator[str]:
@@ -534,7 +535,7 @@ class Config:
 
     def _about_environment(self, state: State) -> Iterable[str]:
         """That this may be another account than the one that is meant."""
-        if not state.objects and (others := environments_of(self.root)):
+        if not state.objects and not state.pending and (others := environments_of(self.root)):
             yield (
                 f"nothing was ever pulled or applied as the environment {self.environment}, but as {', '.join(others)}: "
                 "is this the account that you mean? --env says which"
@@ -745,5 +746,5 @@ def _strange(kind: Kind, fields: Json) -> set[str]:
     return {f"{fault.path[-1]}" for fault in faults_of(kind, fields) if fault.unknown}
 
 
-def _about_keys(vault: Vault) -> list[str]:
-    return [f"the environment has no {name}: what the account has in its place was not compared" for name in sorted(vault.unknown)]
+def _about_keys(unknown: Collection[str]) -> list[str]:
+    return [f"the environment has no {name}: what the account has in its place was not compared" for name in sorted(unknown)]

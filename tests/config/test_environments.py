@@ -50,6 +50,7 @@ async def test_what_was_being_created_under_another_name(tmp_path: Path) -> None
         with pytest.raises(Exception, match="may have been carried out"):
             await config.apply(await config.plan())
         local.clear_faults()
+        assert not any("nothing was ever" in text for text in (await config.plan()).warnings)
         assert (await Config(tmp_path, client, "staging").plan()).status == 0
 
 

@@ -242,6 +242,22 @@ async def test_keys_can_be_had_again(tmp_path: Path) -> None:
         assert (await Config(tmp_path, client, variables={"UBERSETZER_CRM_AUTHORIZATION": key}).pull()).secrets == {}
 
 
+async def test_the_keys_of_one_are_not_those_of_others(tmp_path: Path) -> None:
+    def crm(key: str) -> list[Any]:
+        return [{"type": "custom", "name": "crm", "url": "https://x.example", "headers": {"Authorization": f"Bearer {key}"}}]
+
+    local = LocalRetell()
+    async with local.client() as client:
+        await agent(client, "One", general_tools=crm("sk-0123456789abcdefghij"))
+        await agent(client, "Two", general_tools=crm("sk-1123456789abcdefghij"))
+        config = Config(tmp_path, client, variables={})
+        await config.pull()
+        for name, other in (("one", "TWO"), ("two", "ONE")):
+            pulled = await config.pull([f"agents/{name}"])
+            assert [*pulled.secrets] == [f"{name.upper()}_CRM_AUTHORIZATION"]
+            assert not any(f"{other}_CRM" in note for note in pulled.notes)
+
+
 async def test_a_key_that_is_found_stands_in_no_other_text(tmp_path: Path) -> None:
     key = "8f3cA91d77e04b2aB6c5"
     local = LocalRetell()
