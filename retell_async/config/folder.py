@@ -634,7 +634,7 @@ class _Writer:
         return f"${{{{ file {PurePosixPath(name)} }}}}"
 
     def _put(self, path: Path, text: str) -> None:
-        self._staged[path] = f"{text}\n".encode()
+        self._staged[path] = f"{text}\n".encode(_TEXT if text.startswith("\ufeff") else "utf-8")  # its own one, behind that of editors
 
 
 def _styled(text: str) -> str:

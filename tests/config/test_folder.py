@@ -65,6 +65,7 @@ def written_and_read(*values: Any) -> None:
 @pytest.mark.parametrize(
     "values",
     [
+        ("\ufeff" + "a\n" * 9, "\ufeff" + "b\n" * 9, "c\n" * 9, "\ufeffa", "\ufeff"),
         ("a\nb", "a\r\nb", "x\x85y\u2028z\ufeff", " a\n b\n", "\n", "a\nb\n\n"),
         (
             ["- a", "#", "", " ", "\n", "\t", "null", "0x1", "1e3", "~", "2026-01-01", "012", "yes", ": "],
