@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from math import isnan
+from typing import Any
+
+import click
 
 from .._core.errors import ConfigurationError
 
-__all__ = ["counted", "moment", "plain"]
+__all__ = ["Seconds", "counted", "moment", "plain"]
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DAYS = {"today": 0, "yesterday": 1}
+
+
+class Seconds(click.FloatRange):
+    """A range of seconds. It holds no ``nan``, which click takes to be in any."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if isnan(found):
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return found
 
 
 def moment(text: str, now: datetime | None = None) -> datetime:

@@ -14,7 +14,9 @@ import attrs
 
 from ..._core.errors import ConfigurationError
 from ..operations import table
+from ..operations.arguments import faults
 from ..operations.table import Json
+from ..times import plain
 
 __all__ = ["Case", "Compared", "Result", "changes", "compared", "junit", "read_cases", "results"]
 
@@ -30,11 +32,17 @@ class Case:
     fields: Json
     file: Path
 
+    @property
+    def where(self) -> str:
+        """Its place, for what is said of it."""
+        return f"{self.file}: {plain(self.name)}"
+
 
 def read_cases(paths: Iterable[Path]) -> list[Case]:
     """The test cases in files, and in all files of folders: one or a list of JSON, TOML (``[[cases]]``) or YAML.
 
-    :raises ConfigurationError: one cannot be read, lacks something, has what test cases do not have, or has the name of another.
+    :raises ConfigurationError: one cannot be read, lacks something, has what test cases do not have or cannot be, or has the name of
+        another.
     """
     files = [file for path in paths for file in (sorted(_files(path)) if path.is_dir() else [path])]
     found = [_case(fields, file) for file in files for fields in _read(file)]
@@ -95,6 +103,8 @@ def _case(fields: Any, file: Path) -> Case:
         raise ConfigurationError(f"{where}: {unknown[0]} is no field of a test case: {', '.join(there)}")
     if missing := [name for name in operation.required if name != _ENGINE and not said.get(name)]:
         raise ConfigurationError(f"{where} needs {missing[0]}")
+    if wrong := [fault for name, value in said.items() for fault in faults(operation.arguments[name], value, name)]:
+        raise ConfigurationError("\n".join(f"{where}: {fault}" for fault in wrong))
     return Case(str(said["name"]), said, file)
 
 

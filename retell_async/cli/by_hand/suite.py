@@ -19,7 +19,7 @@ from ..operations.command import Group, profile_of, profile_options
 from ..operations.output import print_table
 from ..operations.sending import Failed, ask
 from ..operations.table import Json
-from ..times import plain
+from ..times import Seconds, plain
 from .cases import Case, Result, changes, compared, junit, read_cases, results
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def test() -> None:
 @click.option("--case", "only", multiple=True, metavar="NAME", help="Only this test case; may be repeated.")
 @click.option("--junit", "report", type=WRITTEN, help="Write the results as JUnit XML.")
 @click.option("--regressions", is_flag=True, help="Fail only for what passed in the batch before, or is new.")
-@click.option("--within", default=1800.0, show_default=True, metavar="SECONDS", help="Wait so long at most.")
+@click.option(
+    "--within", default=1800.0, show_default=True, type=Seconds(min=0, min_open=True), metavar="SECONDS", help="Wait so long at most."
+)
 @click.option("--yes", is_flag=True, help="Do not ask: runs cost what their models cost.")
 @profile_options
 def run(
@@ -131,7 +133,12 @@ async def _run(
 ) -> list[Result]:
     """The results of test cases: those of files, or the ids of those that the account has."""
     async with profile.client() as client:
-        ids = [case if isinstance(case, str) else await _written(client, profile, case, there.get(case.name), engine) for case in cases]
+        ids: list[str] = []
+        for case in cases:
+            try:
+                ids.append(case if isinstance(case, str) else await _written(client, profile, case, there.get(case.name), engine))
+            except Failed as error:
+                raise error if isinstance(case, str) else Failed(f"{case.where}: {error.message}", error.exit_code) from None
         made = await work.called(client, about, profile, response_engine=engine, test_case_definition_ids=ids)
         id = str(made["test_case_batch_job_id"])
         work.carried_out(f"The test cases run as {id}.")

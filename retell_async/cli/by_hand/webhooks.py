@@ -18,7 +18,7 @@ from ..._core.errors import ConfigurationError, RetellError
 from ..._core.masking import mask_text
 from ..operations.command import Group, profile_of, profile_options
 from ..operations.sending import Failed, retrieved
-from ..times import counted, moment
+from ..times import Seconds, counted, moment
 from .events import CALL, CHAT, SAMPLES, Event, Kind, Seen, events_of, happened, sample
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ def webhooks() -> None:
 @webhooks.command()
 @_forward
 @_events
-@click.option(
-    "--every", default=3.0, show_default=True, type=click.FloatRange(min=0.5), metavar="SECONDS", help="From one look to the next."
-)
+@click.option("--every", default=3.0, show_default=True, type=Seconds(min=0.5), metavar="SECONDS", help="From one look to the next.")
 @profile_options
 def listen(url: str | None, names: str | None, every: float, profile: str | None, sandbox: bool) -> None:
     """Post the events of what happens from now on, until Ctrl-C: that calls and chats began, ended and were analysed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any, cast
 import click
 
 from ..times import moment
-from .table import Json, Operation, fields, flag, kinds, members, named, resolved, within
+from .table import Json, Operation, fields, flag, kinds, members, named, resolved, values, within
 
-__all__ = ["Inputs", "choices", "conditions", "criteria", "gathered", "is_way", "left_out", "near", "period", "pulled", "takes"]
+__all__ = ["Inputs", "choices", "conditions", "criteria", "faults", "gathered", "is_way", "left_out", "near", "period", "pulled", "takes"]
 
 _FILTER = "filter_criteria"
 _TIMES = ("start_timestamp", "last_conversation_timestamp")
@@ -197,6 +197,7 @@ _SAID = {
     "integer": "a whole number",
     "number": "a number",
 }
+_IN_FILES = {**_SAID, "string": "a text", "array": "a list", "object": "a mapping"}
 _NOTHING = object()
 
 
@@ -216,6 +217,41 @@ def _parsed(text: str) -> Any:
         return number
 
     return json.loads(text, parse_float=finite, parse_constant=finite)
+
+
+def faults(schema: Json, value: object, place: str) -> Iterator[str]:
+    """Where a value of a file has another type than the document says, another text than it knows there, or other fields.
+
+    :param place: what the value is called.
+    """
+    there = [one for one in members(schema) if not kinds(one) or _is(value, kinds(one))]
+    if not there:
+        yield f"{place} must be {' or '.join(_IN_FILES.get(kind, kind) for kind in kinds(schema))}"
+    elif isinstance(value, str) and all("enum" in one and value not in one["enum"] for one in there):
+        yield f"{place} must be one of {', '.join(values(schema))}"
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("list[object]", value)):
+            yield from faults(within({"oneOf": there}, "0") or {}, item, f"{place}[{index}]")
+    elif isinstance(value, dict):
+        said = cast("Json", value)
+        tagged = [one for one in there if all(said.get(name, known[0]) in known for name, known in _alone(one))]
+        meant: Json = {"oneOf": tagged or there}
+        for name in dict.fromkeys(name for one in (tagged if len(tagged) == 1 else ()) for name in one.get("required", ())):
+            if name not in said:
+                yield f"{place} needs {name}"
+        for name, item in said.items():
+            inner = fields(meant).get(name) or within(meant, name)
+            if inner is None:
+                yield f"{place} has no field {name}{near(name, fields(meant))}"
+            else:
+                yield from faults(inner, item, f"{place}.{name}")
+
+
+def _alone(schema: Json) -> Iterator[tuple[str, list[object]]]:
+    """The fields of an object that have one value alone, with that."""
+    for name, field in schema.get("properties", {}).items():
+        if len(known := resolved(field).get("enum", ())) == 1:
+            yield name, known
 
 
 def _is(read: object, wanted: Sequence[str]) -> bool:

@@ -19,6 +19,7 @@ from retell_async.cli.operations.sending import UNTOLD
 from ..account import Account
 
 CASE: dict[str, Any] = {"name": "Books", "user_prompt": "You want Tuesday.", "metrics": ["It offers a time"]}
+MOCK: dict[str, Any] = {"tool_name": "a", "input_match_rule": {"type": "any"}, "output": "{}", "result": None}
 TOML = """
 [[cases]]
 name = "Refuses"
@@ -55,6 +56,18 @@ def test_files_hold_cases(folder: Path) -> None:
         ("[1]", "a test case is an object with"),
         (json.dumps({**CASE, "promt": "x"}), r"x\.json: Books: promt is no field of a test case"),
         (json.dumps({**CASE, "metrics": []}), r"x\.json: Books needs metrics"),
+        (json.dumps([CASE, {**CASE, "name": "Two", "metrics": "c"}]), r"x\.json: Two: metrics must be a list"),
+        (json.dumps({**CASE, "metrics": ["a", 1]}), r"x\.json: Books: metrics\[1\] must be a text"),
+        (json.dumps({**CASE, "name": 3}), r"x\.json: 3: name must be a text"),
+        (json.dumps({**CASE, "llm_model": "gpt"}), r"x\.json: Books: llm_model must be one of claude"),
+        (json.dumps({**CASE, "dynamic_variables": {"a": 1}}), r"Books: dynamic_variables\.a must be a text"),
+        (json.dumps({**CASE, "tool_mocks": [{"tool_name": "a"}]}), r"Books: tool_mocks\[0\] needs input_match_rule"),
+        (json.dumps({**CASE, "tool_mocks": [MOCK | {"result": "no"}]}), r"Books: tool_mocks\[0\]\.result must be true or false or null"),
+        (
+            json.dumps({**CASE, "tool_mocks": [MOCK | {"input_match_rule": {"type": "some"}}]}),
+            r"input_match_rule\.type must be one of any, partial_match",
+        ),
+        (json.dumps({**CASE, "tool_mocks": [MOCK | {"outptu": ""}]}), r"tool_mocks\[0\] has no field outptu: output"),
         (json.dumps([CASE, CASE]), "a test case 'Books' is in"),
     ],
 )
@@ -62,6 +75,13 @@ def test_what_is_wrong_in_a_file_is_said_with_its_place(tmp_path: Path, text: st
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(ConfigurationError, match=said):
         read_cases([tmp_path / "x.json"])
+
+
+def test_what_may_be_said_of_a_case_is_taken(tmp_path: Path) -> None:
+    mocks = [MOCK, {**MOCK, "input_match_rule": {"type": "partial_match", "args": {"a": [1, {"b": None}]}}}]
+    whole = {**CASE, "dynamic_variables": {"a": "b"}, "llm_model": "gpt-5", "tool_mocks": mocks}
+    (tmp_path / "x.json").write_text(json.dumps(whole))
+    assert read_cases([tmp_path / "x.json"])[0].fields == whole
 
 
 def test_only_what_differs_is_written() -> None:
@@ -179,6 +199,14 @@ def test_tests_that_run_and_are_not_waited_for_to_their_end_are_no_error_of_whic
     assert re.search(r"The test cases run as test_batch_\w+\. But then: ", done.stderr)
 
 
+@pytest.mark.parametrize("within", ["0", "-5", "nan", "soon"])
+def test_no_tests_begin_that_nobody_would_wait_for(folder: Path, within: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account(monkeypatch)
+    done = account.run("test", "run", str(folder), "--llm", account.made.llm_id, "--yes", "--within", within)
+    assert (done.exit_code, "--within" in done.stderr) == (2, True), done.output
+    assert not account.local.requests("createTestCaseDefinition")
+
+
 def test_what_cannot_be_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     account = Account(monkeypatch)
     llm = ["--llm", account.made.llm_id]
@@ -205,6 +233,5 @@ def test_a_case_that_cannot_be_written_is_told_in_words(folder: Path, monkeypatc
     account.local.fault("error", status=400, operation="createTestCaseDefinition")
     done = account.run("test", "run", str(folder), "--llm", account.made.llm_id, "--yes")
     assert done.exit_code == 1
-    assert re.search(
-        r"^Error: tests create-test-case-definition: .*\(400\)\. It was not carried out\. retell-async test run --help", done.stderr
-    )
+    said = r"^Error: .*a\.json: Books: tests create-test-case-definition: .*\(400\)\. It was not carried out\. retell-async test run --help"
+    assert re.search(said, done.stderr)
