@@ -8,8 +8,6 @@ from typing import Any
 
 import click
 
-from .._core.errors import ConfigurationError
-
 __all__ = ["Seconds", "counted", "moment", "plain"]
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -29,7 +27,7 @@ class Seconds(click.FloatRange):
 def moment(text: str, now: datetime | None = None) -> datetime:
     """A time: a date or a time by the clock of this machine, ``today``, ``yesterday``, or how long ago.
 
-    :raises ConfigurationError: it is none.
+    :raises click.UsageError: it is none.
     """
     now = now or datetime.now(UTC)
     try:
@@ -42,7 +40,7 @@ def moment(text: str, now: datetime | None = None) -> datetime:
             return now - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
-        raise ConfigurationError(f"{text!r} is no time: 2026-11-26, 2026-11-26T09:00, yesterday and 7d are some") from None
+        raise click.UsageError(f"{text!r} is no time: 2026-11-26, 2026-11-26T09:00, yesterday and 7d are some") from None
 
 
 def plain(text: str) -> str:

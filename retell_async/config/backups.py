@@ -52,7 +52,10 @@ def files_at(root: Path, commit: str) -> list[str]:
 
     :raises ConfigurationError: see `Config.restore_files`.
     """
-    sha = _git(root, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}").decode().strip()
+    try:
+        sha = _git(root, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}").decode().strip()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"git knows no commit {commit!r}: `git log` lists them ({error})") from None
     with tarfile.open(fileobj=BytesIO(_git(root, "archive", "--format=tar", sha))) as tar:
         then = {one.name: file.read() for one in tar if one.isfile() and (file := tar.extractfile(one)) is not None}
     settings = {name: content for name, content in then.items() if name.startswith(tuple(f"{folder}/" for folder in _KEPT))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
@@ -553,7 +554,10 @@ class Config:
     @staticmethod
     def _refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
         if unknown := [name for name in names if name not in known]:
-            raise ConfigurationError(f"there is no {', '.join(unknown)}; there are {', '.join(known) or 'none'}")
+            near = [*dict.fromkeys(other for name in unknown for other in get_close_matches(name, known, _TOLD))]
+            some = (near or [*known])[:_TOLD]
+            more = f" and {len(known) - len(some):,} more" if len(known) > len(some) else ""
+            raise ConfigurationError(f"there is no {', '.join(unknown)}; there are {', '.join(some) or 'none'}{more}")
 
     @staticmethod
     def _refuse_broken(folder: Folder) -> None:

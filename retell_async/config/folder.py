@@ -409,14 +409,17 @@ class _Reader:
         try:
             found = self._parse(_text_of(self._bytes(path)))
         except FileNotFoundError:
+            if path.is_symlink():
+                self._problems.append(Problem(self._relative(path), 1, "", "is a link to what is not there"))
             return None
         except MarkedYAMLError as marked:
             error: Any = marked
             mark = error.problem_mark or error.context_mark
             self._problems.append(Problem(self._relative(path), 1 if mark is None else mark.line + 1, "", error.problem or "is no YAML"))
             return None
-        except (OSError, UnicodeDecodeError, YAMLError, ValueError) as error:
-            self._problems.append(Problem(self._relative(path), 1, "", f"cannot be read: {error}"))
+        except (OSError, YAMLError, ValueError) as error:
+            line = error.object[: error.start].count(b"\n") + 1 if isinstance(error, UnicodeDecodeError) else 1
+            self._problems.append(Problem(self._relative(path), line, "", f"cannot be read: {error}"))
             return None
         if found is None and path.parent.name == ENVIRONMENTS:
             found = CommentedMap()

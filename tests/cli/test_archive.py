@@ -100,7 +100,6 @@ async def test_a_file_that_another_program_locks_is_one_line(tmp_path: Path, mon
         (("query", "missing.db", "cost"), "there is no such file"),
         (("query", "mysql://host/x", "cost"), "SQLite or in Postgres"),
         (("status", "postgresql://[::1"), "the address of the database is none"),
-        (("forget", "missing.db", "90x", "--yes"), "is no time"),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: tuple[str, ...], error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -240,6 +240,19 @@ async def test_an_object_is_pulled_with_what_it_refers_to(tmp_path: Path) -> Non
         assert (await config.plan()).status == 0
 
 
+async def test_of_many_names_those_that_are_near_are_said(tmp_path: Path) -> None:
+    local = LocalRetell()
+    async with local.client() as client:
+        for number in range(12):
+            engine: Any = {"type": "custom-llm", "llm_websocket_url": "wss://llm.example/ws"}
+            await client.agent.create(response_engine=engine, voice_id="retell-Cimo", agent_name=f"Front desk {number}")
+        with pytest.raises(ConfigurationError) as refused:
+            await Config(tmp_path, client).pull(["agents/front-dsk-11"])
+        said = str(refused.value)
+        assert said.startswith("there is no agents/front-dsk-11; there are agents/front-desk-11, ")
+        assert (said.count("agents/front-desk-"), said.endswith(" and 7 more")) == (5, True)
+
+
 async def test_what_the_document_does_not_know_is_not_lost_and_not_sent_by_accident(tmp_path: Path) -> None:
     """The API is ahead of the document: what it answers and the document lacks stays in lists that are sent whole."""
     local = LocalRetell()

@@ -29,7 +29,7 @@ def tree(root: Path, **files: str) -> Path:
     for name, text in files.items():
         path = root / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
     return root
 
 
@@ -274,6 +274,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.jo
             ({"environments/default.yaml": f"variables: {{}}\nprofile: {said}\n"}, "environments/default.yaml:2: profile: is no text")
             for said in ("3", "true", "[a]", "{a: b}", '""', "")
         ),
+        ({"llms/a.yaml": "general_prompt: a\nbegin_message: \udce9\n"}, "llms/a.yaml:2: cannot be read: 'utf-8' codec"),
         ({"llms/a.yaml": BOMB}, "llms/a.yaml:1: says more than 500,000 values"),
         ({"agents/a.YAML": "agent_name: A\n"}, "agents/a.YAML:1: is not read: write its ending .yaml"),
     ],
@@ -294,6 +295,14 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         checked(tmp_path)
     assert "llms/b.yaml:1: cannot be read: it is no file" in str(refused.value)
     assert "llms/a.yaml:1: general_prompt: p.md cannot be read: it is no file" in str(refused.value)
+
+
+@pytest.mark.needs("symlink")
+def test_a_link_to_nothing_is_no_file_that_was_taken_away(tmp_path: Path) -> None:
+    write(tmp_path, {"llms/b.yaml": "general_prompt: b\n"})
+    (tmp_path / "llms/a.yaml").symlink_to("gone.yaml")
+    with pytest.raises(ConfigurationError, match=r"^llms/a\.yaml:1: is a link to what is not there$"):
+        checked(tmp_path)
 
 
 def test_the_mark_of_an_editor_is_no_part_of_a_prompt(tmp_path: Path) -> None:

@@ -399,6 +399,8 @@ async def test_a_commit_is_put_back_and_what_git_does_not_know_stays(tmp_path: P
         assert [found.get(name) for name in ("prompts/shared.md", "README.md", "llms/new.md")] == [b"v1\n", b"v2\n", None]
         assert (tmp_path / "llms/link.md").is_symlink()
         assert (await config.plan()).status == 2
+        with pytest.raises(ConfigurationError, match="git knows no commit 'nope': `git log` lists them"):
+            config.restore_files("nope")
         with pytest.raises(ConfigurationError, match="changes that are in no commit"):
             config.restore_files("HEAD")
         git("commit", "-qam", "3")

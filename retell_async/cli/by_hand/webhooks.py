@@ -214,6 +214,7 @@ class _Delivery:
 
     url: str | None
     profile: Profile
+    printed: int = 0
     accepted: int = 0
     refused: int = 0
     _http: httpx.AsyncClient | None = None
@@ -241,6 +242,7 @@ class _Delivery:
         for event in events:
             if self._http is None:
                 click.echo(json.dumps(event.body, ensure_ascii=False))
+                self.printed += 1
                 continue
             said, is_fine = await self._attempts(self._http, event)
             self.accepted += is_fine
@@ -276,6 +278,8 @@ class _Delivery:
         """:raises Failed: something was not taken."""
         if self.url is not None:
             click.echo(f"{counted(self.accepted, 'event', 'events')} taken, {self.refused:,} not", err=True)
+        elif not self.printed:
+            click.echo("No events: nothing of that is known to have happened then", err=True)
         if self.refused:
             events = counted(self.refused, "event was not taken", "events were not taken")
             raise Failed(f"{events} by the handler: it has to answer with 2xx within {_TIMEOUT:.0f} seconds.")

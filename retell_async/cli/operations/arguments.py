@@ -145,7 +145,9 @@ def gathered(
             found[name] = paths if "array" in kinds(operation.arguments[name]) else paths[-1]
         else:
             found[name] = _several(operation.arguments[name], texts, option, inputs)
-    for way, text in nested:
+    for index, (way, text) in enumerate(nested):
+        if undone := next((before for before, _ in nested[:index] if f"{before}.".startswith(f"{way}.")), None):
+            raise click.UsageError(f"--{way} would undo --{undone}, which is given before it: give it first, or say it once")
         _put(found, operation, way, text, inputs)
     if criteria:
         found[_FILTER] = {**found.get(_FILTER, {}), **criteria}

@@ -182,6 +182,8 @@ def test_resend_rebuilds_what_was_missed(account: Account, handler: Handler) -> 
     assert done.exit_code == 0, done.output
     assert sorted(call_id or "" for _, call_id in handler.got) == sorted(ids)
     assert {name for name, _ in handler.got} == {"call_ended"}
+    nothing = account.run("webhooks", "resend", "--since", "1s", "--events", "chat_ended")
+    assert (nothing.exit_code, nothing.stdout, "No events" in nothing.stderr) == (0, "", True)
     assert "it begins" in account.run("webhooks", "resend", "--since", "1h", "--until", "2h").stderr
     assert "none that can be asked for" in account.run("webhooks", "resend", "--since", "1h", "--events", "call_begun").stderr
     assert "takes a URL" in account.run("webhooks", "resend", "--since", "1h", "--forward-to", "localhost").stderr

@@ -12,7 +12,6 @@ import attrs
 import click
 import pytest
 
-from retell_async import ConfigurationError
 from retell_async.cli.operations import arguments, table
 from retell_async.cli.operations.arguments import conditions, criteria, gathered, left_out, period, pulled, value
 from retell_async.cli.operations.command import command
@@ -230,7 +229,7 @@ def test_times_as_people_write_them() -> None:
     assert moment("yesterday", now).date().toordinal() == day.date().toordinal() - 1
     assert moment("2026-11-26T09:00:00+00:00", now) == datetime(2026, 11, 26, 9, 0, tzinfo=UTC)
     for wrong in ("soon", "", "99999999999999d", "d"):
-        with pytest.raises(ConfigurationError, match="is no time"):
+        with pytest.raises(click.UsageError, match="is no time"):
             moment(wrong, now)
     assert plain("a\x1b[2Jb\nc") == "a [2Jb c"
 
