@@ -78,6 +78,28 @@ async def test_a_call_to_its_end() -> None:
     assert ends == ["over: closed"]
 
 
+@pytest.mark.parametrize("outcome", ["user_hangup", "voicemail_reached", "ivr_reached", "inactivity", "max_duration_reached"])
+async def test_the_end_of_a_call_closes_its_connection(outcome: str) -> None:
+    """Whatever ends it; and what is known of an ended call stays."""
+
+    class Patient(Brief):
+        async def on_turn(self, turn: llm.Turn) -> AsyncIterator[str]:
+            yield "Go on."
+
+    local, ends = LocalRetell(Settings(outcomes={outcome: 1})), list[str]()
+    app = llm.App(secret=SECRET, begin_message="Hello.")
+    app.agent(lambda: Patient(ends))
+    local.send_to(app)
+    async with local.client() as client, local.running():
+        call_id = await place(local, client)
+        await local.advance(600)
+        call = await client.call.retrieve(call_id)
+        assert call.call_status == "ended"
+        assert (ends, len(app.sessions), local.sandbox.sessions) == (["over: closed"], 0, {})
+        await local.advance(3600)
+        assert await client.call.retrieve(call_id) == call
+
+
 @pytest.mark.parametrize("running", [True, False])
 async def test_step_by_step(running: bool) -> None:
     """In one connection while the sandbox runs, else in one for each step."""

@@ -147,11 +147,16 @@ class CallRunner:
     def _changed(self, call: Call) -> None:
         if call.progress is None:
             return
-        session = self.sessions.get(call.id) or self._prepared.get(call.id)
-        if session is not None and call.plan.end <= self._store.now():
-            session.stop()
-            self._store.scheduler.notify()
+        if call.plan.end <= self._store.now():
+            self._hang_up(call.id)
         self._schedule(call)
+
+    def _hang_up(self, call_id: str) -> None:
+        """The call is over: so is its conversation, and the connection to its custom LLM is closed."""
+        session = self.sessions.get(call_id) or self._prepared.pop(call_id, None)
+        if session is not None:
+            session.stop()
+            self.wake(call_id)
 
     def _prompted(self, call: Call) -> None:
         """The agent was told to speak: it does so as soon as nobody else speaks."""
@@ -181,7 +186,7 @@ class CallRunner:
         if progress is None or progress.next_milestone_at != due:
             return
         if self._store.calls.get(call.id) is not call:
-            self._prepared.pop(call.id, None)
+            self._hang_up(call.id)
             return
         progress.next_milestone_at = None
         while reached := min(
@@ -196,6 +201,8 @@ class CallRunner:
         if what == "connect":
             self.sessions[call.id] = self._prepared.pop(call.id)
             self.wake(call.id)
+        elif what == "hang_up":
+            self._hang_up(call.id)
         elif what == "function" and endpoints is not None:
             tool = endpoints.tools[progress.called]
             progress.called += 1
@@ -265,7 +272,7 @@ def _event_body(call: Call, event: str, at: int) -> Json:
 
 
 def _milestones(call: Call) -> Iterator[Milestone]:
-    """All milestones of a call, unordered."""
+    """All milestones of a call, unordered. No two of the same time have the same rank."""
     plan, progress, endpoints = call.plan, call.progress, call.params.endpoints
     if progress is None or endpoints is None:
         return
@@ -280,14 +287,16 @@ def _milestones(call: Call) -> Iterator[Milestone]:
                 if at <= plan.end and (what == "function" or what in subscribed):
                     yield at, rank, what
             if "transcript_updated" in subscribed:
-                yield plan.end, 5, "transcript_updated"
+                yield plan.end, 6, "transcript_updated"
         for at, rank, what in _transfer(plan, plan.start, tried=endpoints.transfer is not None, late=progress.spoken is not None):
             if what in subscribed:
                 yield at, rank, what
+    if progress.spoken is not None:
+        yield plan.end, 5, "hang_up"
     if "call_ended" in subscribed:
-        yield plan.end, 6, "call_ended"
+        yield plan.end, 8, "call_ended"
     if "call_analyzed" in subscribed:
-        yield plan.analyzed, 7, "call_analyzed"
+        yield plan.analyzed, 9, "call_analyzed"
 
 
 def _turns(call: Call, start: int) -> Iterator[Milestone]:
@@ -305,8 +314,8 @@ def _transfer(plan: CallPlan, start: int, *, tried: bool, late: bool) -> Iterato
     """The milestones of a transfer: at the end of the call, or one in its middle that is cancelled."""
     if plan.reason == "call_transfer":
         yield (plan.end if late else max(start, plan.end - TRANSFER_MS)), 4, "transfer_started"
-        yield plan.end, 5, "transfer_bridged"
-        yield transfer_end(plan), 8, "transfer_ended"
+        yield plan.end, 7, "transfer_bridged"
+        yield transfer_end(plan), 10, "transfer_ended"
     elif tried and talks(plan) and plan.seed % 4 == 0 and plan.duration_ms > 3 * TRANSFER_MS:
         yield start + TRANSFER_MS, 4, "transfer_started"
         yield start + 2 * TRANSFER_MS, 4, "transfer_cancelled"

@@ -92,17 +92,34 @@ def test_a_batch_goes_on_after_a_task_that_fails(monkeypatch: pytest.MonkeyPatch
     problems.clear()
 
 
-def test_a_call_that_is_deleted_while_it_goes_on_stays_away() -> None:
-    api = Api(Settings(outcomes={"user_hangup": 1}))
+def ongoing(api: Api) -> str:
+    """The id of a call whose custom LLM is about to be connected to."""
     engine = {"type": "custom-llm", "llm_websocket_url": "ws://user.example/llm"}
     agents = [{"agent_id": api.agent(response_engine=engine), "weight": 1}]
-    call_id = api.call(str(api.post("/create-phone-number", {"outbound_agents": agents})["phone_number"]))["call_id"]
+    call_id = str(api.call(str(api.post("/create-phone-number", {"outbound_agents": agents})["phone_number"]))["call_id"])
     while not api.sandbox.sessions:
         api.clock.advance(1)
         api.get("/get-concurrency")
+    return call_id
+
+
+def test_a_call_that_is_deleted_while_it_goes_on_stays_away() -> None:
+    api = Api(Settings(outcomes={"user_hangup": 1}))
+    call_id = ongoing(api)
     api.delete(f"/v2/delete-call/{call_id}")
     for _ in range(3):
         api.sandbox.session_event(call_id, "failed")
         api.clock.advance(10)
     reason = {"type": "enum", "op": "in", "value": ["error_llm_websocket_open"]}
     assert api.post("/v3/list-calls", {"filter_criteria": {"disconnection_reason": reason}})["items"] == []
+
+
+@pytest.mark.parametrize("request_path", ["/v2/stop-call", "/v2/delete-call"])
+def test_a_call_that_ends_while_it_is_not_connected_is_not_connected_any_more(request_path: str) -> None:
+    api = Api(Settings(outcomes={"user_hangup": 1}))
+    call_id = ongoing(api)
+    api.sandbox.session_event(call_id, "failed")
+    (api.post if "stop" in request_path else api.delete)(f"{request_path}/{call_id}")
+    api.clock.advance(3_600)
+    api.get("/get-concurrency")
+    assert not api.sandbox.sessions

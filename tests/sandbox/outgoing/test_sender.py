@@ -134,7 +134,8 @@ async def test_transcripts_grow_and_the_last_one_is_whole() -> None:
     assert user.bodies[-1]["transcript_with_tool_calls"] == call["transcript_with_tool_calls"]
 
 
-async def test_a_transfer() -> None:
+@pytest.mark.parametrize("also", [(), ("transcript_updated",)])
+async def test_a_transfer(also: tuple[str, ...]) -> None:
     api, user = account({"call_transfer": 1}), Endpoints()
     tool = {
         "type": "transfer_call",
@@ -142,11 +143,12 @@ async def test_a_transfer() -> None:
         "transfer_destination": {"type": "predefined", "number": "+12015550150"},
         "transfer_option": {"type": "cold_transfer"},
     }
-    events = ["transfer_started", "transfer_bridged", "transfer_cancelled", "transfer_ended", "call_ended"]
+    events = ["transfer_started", "transfer_bridged", "transfer_cancelled", "transfer_ended", "call_ended", *also]
     call_id = api.call(number(api, {"general_tools": [tool]}, webhook_url=HOOK, webhook_events=events))["call_id"]
     await Sender(api.sandbox, user.transport).advance(900)
-    assert user.events() == ["transfer_started", "transfer_bridged", "call_ended", "transfer_ended"]
-    assert user.bodies[0]["transfer_destination"] == {"number": "+12015550150"}
+    told = [body for body in user.bodies if body["event"] not in also]
+    assert [body["event"] for body in told] == ["transfer_started", "transfer_bridged", "call_ended", "transfer_ended"]
+    assert told[0]["transfer_destination"] == {"number": "+12015550150"}
     call = api.get(f"/v2/get-call/{call_id}")
     assert call["transfer_destination"] == "+12015550150"
     assert call["transfer_end_timestamp"] > call["end_timestamp"]
