@@ -4,10 +4,13 @@
     export RETELL_BASE_URL=http://127.0.0.1:8888 RETELL_API_KEY=key_sandbox
     python -m examples.dialler jobs.csv --from-number +14155550100
 
-`jobs.csv` has the columns `job_id`, `to_number` and `name`. What is known of each job is in `jobs.csv.sqlite`, written before and after
-each request. So it may be stopped at any moment, killed too, and started again: whoever was called is not called twice. A call of which
-nobody knows whether it was placed is counted as unknown. It is looked for whenever the dialler is started, and never placed again. Where
-the API refuses a call, nobody is called: the log says why, and the next start tries it again.
+`jobs.csv` has the columns `job_id`, `to_number` and `name`. A `job_id` is the idempotency key of its call, so it has 5 to 255 letters,
+digits, `_` and `-`: `appointment-1`, not `1`.
+
+What is known of each job is in `jobs.csv.sqlite`, written before and after each request. So it may be stopped at any moment, killed too,
+and started again: whoever was called is not called twice. A call of which nobody knows whether it was placed is counted as unknown. It is
+looked for whenever the dialler is started, and never placed again. Where the API refuses a call, nobody is called: the log says why, and
+the next start tries it again. The exit status is 1 while there is a call that is not over.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import argparse
 import asyncio
 import csv
 import logging
+import re
 import sqlite3
 import time
 from collections import Counter
@@ -28,6 +32,7 @@ from retell_async import APIStatusError, AsyncRetell, CallSlots, OutcomeUnknownE
 
 log = logging.getLogger("dialler")
 
+KEY = re.compile(r"[A-Za-z0-9_-]{5,255}")  # what the API takes as an idempotency key
 OF_THE_ACCOUNT = {401, 402, 403}  # the key is wrong, or the account cannot pay: the API refuses all others too
 
 
@@ -143,21 +148,31 @@ async def dial(jobs: Iterable[Job], journal: Journal, from_number: str, *, concu
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Call everybody in a file once.")
-    parser.add_argument("people", help="a CSV file with the columns job_id, to_number and name")
+    parser.add_argument(
+        "people", help="a CSV file with the columns job_id (5 to 255 letters, digits, _ and -: the idempotency key), to_number and name"
+    )
     parser.add_argument("--from-number", required=True, help="a number of your account")
     parser.add_argument(
         "--concurrency", "--at-once", type=int, default=50, help="calls that are placed or followed at a time (default: 50)"
     )
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    with Path(asked.people).open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
+    with Path(asked.people).open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file, restval="")
         if missing := {"job_id", "to_number", "name"}.difference(rows.fieldnames or ()):
             parser.error(f"{asked.people} has no column {', '.join(sorted(missing))} in its first line")
-        jobs = [Job(row["job_id"], row["to_number"], row["name"]) for row in rows]
+        jobs = list[Job]()
+        for row in rows:
+            if not KEY.fullmatch(row["job_id"]):
+                parser.error(
+                    f"{asked.people}, line {rows.line_num}: the job_id has to be 5 to 255 letters, digits, _ and -; nobody is called"
+                )
+            jobs.append(Job(row["job_id"], row["to_number"], row["name"]))
     journal = Journal(f"{asked.people}.sqlite")
     asyncio.run(dial(jobs, journal, asked.from_number, concurrency=asked.concurrency))
-    print(", ".join(f"{count} {state}" for state, count in sorted(journal.states().items())))
+    states = journal.states()
+    print(", ".join(f"{count} {state}" for state, count in sorted(states.items())))
+    raise SystemExit(not states.keys() <= {"over"})
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def test_whom_the_api_refused_a_dialler_calls_with_the_next_start(local: LocalRe
     command = ("examples.dialler", "people.csv", "--concurrency", "1", "--from-number")
     with start(*command, "+14155550199", environ=environ, cwd=tmp_path) as process:  # none of the account's
         said, log = process.communicate()
-    assert said == "2 refused\n"
+    assert (said, process.returncode) == ("2 refused\n", 1)
     assert log.count("WARNING dialler: job-1000") == 2
     local.fault("error", operation="call.create_phone_call", status=402, times=1)
     with start(*command, "+14155550100", environ=environ, cwd=tmp_path) as process:
@@ -96,7 +96,7 @@ def test_whom_the_api_refused_a_dialler_calls_with_the_next_start(local: LocalRe
     assert log.count("WARNING dialler: job-1000") == 1  # the other one was not tried
     with start(*command, "+14155550100", environ=environ, cwd=tmp_path) as process:
         said, log = process.communicate()
-    assert said == "2 over\n", log
+    assert (said, process.returncode) == ("2 over\n", 0), log
 
 
 def test_a_dialler_says_which_columns_a_file_lacks(environ: dict[str, str], tmp_path: Path) -> None:
@@ -104,6 +104,16 @@ def test_a_dialler_says_which_columns_a_file_lacks(environ: dict[str, str], tmp_
     with start("examples.dialler", "people.csv", "--from-number", "+14155550100", environ=environ, cwd=tmp_path) as process:
         _, log = process.communicate()
     assert log.splitlines()[-1].endswith("error: people.csv has no column job_id, name in its first line")
+
+
+def test_a_dialler_calls_nobody_if_a_job_id_is_no_key(local: LocalRetell, environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("job_id,to_number,name\njob-10001,+14155551001,Ann\n2,+14155551002,Bob\n", encoding="utf-8-sig")
+    with start("examples.dialler", "people.csv", "--from-number", "+14155550100", environ=environ, cwd=tmp_path) as process:
+        _, log = process.communicate()
+    assert process.returncode == 2
+    assert "error: people.csv, line 3: the job_id has to be 5 to 255 letters" in log
+    assert not local.placed
+    assert not (tmp_path / "people.csv.sqlite").exists()
 
 
 def test_a_report(environ: dict[str, str], tmp_path: Path) -> None:
