@@ -83,7 +83,7 @@ class Writer:
         return self.keep if row.storage is None else strictest(self.keep, row.storage)
 
     async def write(self, connection: AsyncConnection, new: Observation, now_ms: int) -> bool:
-        """Write what was seen of a call or chat; whether that changed anything."""
+        """Write what was seen of a call or chat; whether that changed anything but who told of it last."""
         known, row = await self._known(connection, new.id)
         ended, started = (integer(new.data.get(f"{moment}_timestamp")) for moment in ("end", "start"))
         at = ended if known is not None else _first(ended, started, new.seen_ms)  # as `forget` counts one of which no end is known
@@ -109,7 +109,8 @@ class Writer:
     async def _store(self, connection: AsyncConnection, known: Observation | None, row: Any, found: Observation, now_ms: int) -> bool:
         storage = strictest(self.keep, storage_of(found.data), *([] if known is None else [row.storage]))
         data = storable(found.data, storage)
-        if known is not None and (data, found.stage, found.source, storage) == (known.data, known.stage, known.source, row.storage):
+        same = known is not None and (data, found.stage, storage) == (known.data, known.stage, row.storage)
+        if known is not None and same and found.source == known.source:
             return False
         id, kind, stage = found.id, found.kind, found.stage
         values: dict[str, Any] = {
@@ -142,7 +143,7 @@ class Writer:
             await self.link(connection, session_id, id)
         if storage != "everything":
             await self._withhold(connection, id, storage, over=stage >= OVER)
-        return True
+        return not same
 
     async def _withhold(self, connection: AsyncConnection, id: str, storage: Storage, *, over: bool) -> None:
         """Take out what may not be kept any more of a call or chat where others put it."""

@@ -483,6 +483,21 @@ async def test_an_analysis_that_comes_late_is_found_by_a_list(tmp_path: Path) ->
         assert "call_analysis" in (await archive.raw(placed.call_id) or {})
 
 
+async def test_what_is_only_told_again_has_not_changed(tmp_path: Path) -> None:
+    """By a list after it was read alone, and by a list after an event."""
+    local = LocalRetell(Settings(seed=3, outcomes={"user_hangup": 1}))
+    async with opened(tmp_path, local) as archive, local.client() as client:
+        await place(local, client, 2)
+        done = await archive.sync(client)
+        assert (done.new, done.changed, done.read) == (2, 0, 2)
+        router_of(archive, local)
+        await place(local, client, 2)
+        await archive.drain()
+        for _ in range(2):
+            done = await archive.sync(client, full=True)
+            assert (done.seen, done.new, done.changed, done.read) == (4, 0, 0, 0)
+
+
 async def test_what_may_not_be_kept_is_nowhere_in_the_file(tmp_path: Path) -> None:
     local = LocalRetell(Settings(seed=3, outcomes={"user_hangup": 1}))
     async with opened(tmp_path, local) as archive, local.client() as client:
