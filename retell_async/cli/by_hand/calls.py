@@ -17,7 +17,7 @@ from ..._core.masking import mask, mask_text
 from ..operations import table
 from ..operations.command import Command, profile_of, profile_options
 from ..operations.output import Style, shown
-from ..operations.sending import ask, carried_out, fail, keyed, retrieved, run
+from ..operations.sending import Sending, ask, carried_out, dry_run, fail, keyed, retrieved, run
 from ..times import moment, plain
 from .transcript import Growing, transcript, wrapped
 
@@ -137,6 +137,7 @@ def summary(call: Mapping[str, Any]) -> str:
 @click.option("--follow", "followed", is_flag=True, help="Show how it goes on, to its end.")
 @click.option("--idempotency-key", metavar="KEY", help="That of a call whose outcome is unknown: within an hour no second one is placed.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", "dry", is_flag=True, help="Print the request, and send nothing; needs --from.")
 @profile_options
 def place(
     to_number: str,
@@ -146,6 +147,7 @@ def place(
     followed: bool,
     idempotency_key: str | None,
     yes: bool,
+    dry: bool,
     profile: str | None,
     sandbox: bool,
 ) -> None:
@@ -163,9 +165,14 @@ def place(
         arguments["retell_llm_dynamic_variables"] = {name: value for name, _, value in pairs}
     if idempotency_key is not None:
         arguments["idempotency_key"] = idempotency_key
-    known = profile_of(profile, sandbox)
+    if dry and from_number is None:
+        raise click.UsageError("--dry-run asks the account for nothing, so --from has to say which number calls")
+    known = profile_of(profile, sandbox, dry=dry)
     arguments["from_number"] = from_number or anyio.run(_only_number, known)
     operation = table.operation("call", "create_phone_call")
+    if dry:
+        anyio.run(dry_run, Sending(operation, keyed(operation, arguments), known, Style()))
+        return
     ask("call place", known, operation.asked(arguments), arguments, yes=yes)
     arguments = keyed(operation, arguments)
     call_id = run(operation, arguments, _place, known, operation, arguments)

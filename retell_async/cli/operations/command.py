@@ -59,8 +59,10 @@ def profile_options(command: F) -> F:
     return command
 
 
-def profile_of(profile: str | None, sandbox: bool) -> Profile:
-    """The workspace that was asked for."""
+def profile_of(profile: str | None, sandbox: bool, *, dry: bool = False) -> Profile:
+    """The workspace that was asked for; where nothing is sent to it, it needs no key."""
+    if dry and not (sandbox or profile or os.environ.get("RETELL_API_KEY")):
+        return Profile.named(None, {**os.environ, "RETELL_API_KEY": "key_that_goes_nowhere"})
     return Profile.sandbox() if sandbox else Profile.named(profile)
 
 
@@ -336,9 +338,7 @@ def _run(operation: Operation) -> Callable[..., None]:
             if there := astray(operation.answers, name):
                 raise click.UsageError(f"--fields: what is answered has no field {name!r}{near(name.rpartition('.')[2], there)}")
         style = Style("json" if given["whole"] else "jsonl" if given["lines"] else "table", names, given["show_numbers"])
-        keyless = given["dry"] and not (given["sandbox"] or given["profile"] or os.environ.get("RETELL_API_KEY"))
-        environment = {**os.environ, "RETELL_API_KEY": "key_that_goes_nowhere"}
-        profile = Profile.named(None, environment) if keyless else profile_of(given["profile"], given["sandbox"])
+        profile = profile_of(given["profile"], given["sandbox"], dry=given["dry"])
         sending = work.Sending(operation, work.keyed(operation, arguments), profile, style, given.get("everything", False))
         if given["dry"]:
             anyio.run(work.dry_run, sending)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from retell_async.cli.by_hand.calls import log_line, summary
 from retell_async.cli.by_hand.transcript import Growing, line, transcript, wrapped
+from retell_async.cli.group import retell_async
 from retell_async.cli.operations.sending import UNKNOWN
 
 from ..account import Account
@@ -110,6 +113,16 @@ def test_an_id_that_is_none_is_told_with_where_there_are_some(account: Account, 
     done = account.run(*command)
     assert done.exit_code == 1
     assert re.search(rf"_id was not found \((404|422)\)\. What there is: retell-async {there_is}\n", done.stderr)
+
+
+def test_the_request_of_place_is_shown_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("RETELL_")]:
+        monkeypatch.delenv(name)
+    done = CliRunner().invoke(retell_async, ["call", "place", NUMBER, "--from", "+14155550100", "--var", "name=Ann", "--dry-run"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("POST https://api.retellai.com/v2/create-phone-call")
+    assert '"name": "Ann"' in done.stdout
+    assert "--from has to say" in CliRunner().invoke(retell_async, ["call", "place", NUMBER, "--dry-run"]).stderr
 
 
 def test_what_place_refuses(account: Account) -> None:
