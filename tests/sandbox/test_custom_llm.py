@@ -125,10 +125,22 @@ async def test_step_by_step(running: bool) -> None:
     assert set(ends[:-1]) <= {"left: shutdown"}
 
 
+def draining() -> llm.App:
+    app = brief([])
+    app.draining = True
+    return app
+
+
+def unavailable(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(503)
+
+
 @pytest.mark.parametrize(
     ("app", "url", "says"),
     [
-        (brief([]), "wss://any.example/wrong-secret", "the application answers 403: the path or the secret"),
+        (brief([]), "wss://any.example/wrong-secret", "it answers 403: the path or the secret"),
+        (draining(), URL, "it answers 503: it takes no more calls, or fails"),
+        (httpx.MockTransport(unavailable), URL, "it answers 503: it takes no more calls, or fails"),
         (httpx.ASGITransport(brief([])), URL, "send_to needs the application itself"),
     ],
 )

@@ -22,7 +22,7 @@ except ModuleNotFoundError as error:
 from retell_async.llm.simulator.player import CONNECT_SECONDS, socket_url
 
 from .llm_session import Session
-from .local_socket import Application, LocalSocket, open_local
+from .local_socket import Application, LocalSocket, NotOpenedError, open_local
 
 __all__ = ["FAILURES", "Connection"]
 
@@ -60,8 +60,14 @@ class Connection:
     async def run(self, http: httpx.AsyncClient) -> None:
         """Open it, and send and receive until one side closes.
 
-        :raises NotOpenedError: an application in this process does not open it.
+        :raises NotOpenedError: the other side does not open it.
         """
+        try:
+            await self._run(http)
+        except httpx_ws.WebSocketUpgradeError as error:
+            raise NotOpenedError.answered(error.response.status_code) from None
+
+    async def _run(self, http: httpx.AsyncClient) -> None:
         with anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS) as scope:
             async with self._open(http) as socket:
                 self.opened = True

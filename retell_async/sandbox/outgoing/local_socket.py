@@ -22,7 +22,17 @@ _LEFT_WITHIN = 2.0
 
 
 class NotOpenedError(Exception):
-    """The application does not open the WebSocket."""
+    """The other side does not open the WebSocket."""
+
+    @classmethod
+    def answered(cls, status: int) -> NotOpenedError:
+        """It answers with a status in place of opening it."""
+        why = (
+            "it takes no more calls, or fails"
+            if status >= 500
+            else "the path or the secret in llm_websocket_url may be wrong; and in process, send_to needs the application itself"
+        )
+        return cls(f"it answers {status}: {why}")
 
 
 class LocalSocket:
@@ -71,8 +81,7 @@ class LocalSocket:
         except anyio.EndOfStream:
             raise NotOpenedError("the application has ended") from None
         if message["type"] != "websocket.accept":
-            status = message.get("status", 403)
-            raise NotOpenedError(f"the application answers {status}: the path or the secret in llm_websocket_url may be wrong")
+            raise NotOpenedError.answered(message.get("status", 403))
 
     async def close(self, code: int) -> None:
         """Close it, unless that was done."""

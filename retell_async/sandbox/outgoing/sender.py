@@ -234,7 +234,7 @@ class Sender:
             try:
                 problem = await self._attempt("a conversation", partial(connection.run, http), (NotOpenedError, *FAILURES))
                 if not connection.opened:
-                    log_warning(f"call {call_id}: its custom LLM opened no WebSocket: {_not_opened(problem)}")
+                    log_warning(f"call {call_id}: its custom LLM opened no WebSocket: {problem or 'it is gone'}")
                 await (tell("closed", code=connection.code) if connection.opened else tell("failed"))
                 told = True
                 if session.phase == "over":
@@ -248,15 +248,6 @@ class Sender:
 
         connection = self._connections[call_id] = Connection(session, call_id, tell, self._app)
         tasks.start_soon(talk)
-
-
-def _not_opened(problem: str | None) -> str:
-    if problem == "WebSocketUpgradeError":
-        return (
-            "the answer is not that of a WebSocket: the path or the secret in llm_websocket_url may be wrong; "
-            "and in process, send_to needs the application itself"
-        )
-    return problem or "it is gone"
 
 
 class _Waker:
