@@ -65,7 +65,7 @@ def doctor(profile: str | None, sandbox: bool) -> None:
         found += anyio.run(_asked, known.client, known.base_url == SANDBOX)
     print_table(["", "", ""], [[one.state, one.what, plain(one.text)] for one in found], whole=True)
     if wrong := sum(one.state == "wrong" for one in found):
-        raise Failed(f"{wrong} of {len(found)} are wrong")
+        raise Failed(f"{wrong} of {len(found)} {'is' if wrong == 1 else 'are'} wrong")
 
 
 async def _asked(made: Any, sandbox: bool) -> list[Finding]:

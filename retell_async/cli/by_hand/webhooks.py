@@ -282,4 +282,4 @@ class _Delivery:
             click.echo("No events: nothing of that is known to have happened then", err=True)
         if self.refused:
             events = counted(self.refused, "event was not taken", "events were not taken")
-            raise Failed(f"{events} by the handler: it has to answer with 2xx within {_TIMEOUT:.0f} seconds.")
+            raise Failed(f"{events} by the handler: it has to listen there and to answer with 2xx within {_TIMEOUT:.0f} seconds.")

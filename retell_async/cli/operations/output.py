@@ -37,7 +37,7 @@ _RANKS = tuple(
             r"reason$",
             r"^from_number$",
             r"^direction$|_type$|^type$|^role$|_name$",
-            r"(count|_cost|version)$|^is_|number_pretty$",
+            r"(count|_cost|version)$|^is_",
         ),
     )
 )

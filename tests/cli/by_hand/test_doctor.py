@@ -68,3 +68,4 @@ def test_on_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = account.run("doctor")
     assert wrong.exit_code == 1
     assert "does not let it in (401)" in wrong.stdout
+    assert " is wrong" in wrong.stderr

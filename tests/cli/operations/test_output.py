@@ -48,6 +48,8 @@ def test_columns_are_the_most_telling() -> None:
         "duration",
     ]
     assert "transcript" not in columns([CALL], "call")
+    number = {"phone_number": "+14155550100", "phone_number_pretty": "+1 (415) 555-0100", "nickname": "desk", "phone_number_type": "custom"}
+    assert columns([number], "phone_number") == ["phone_number", "nickname", "phone_number_type"]  # not one number twice
     assert columns([{"a": 1, "b": None}], "x") == ["a"]
     assert columns([], "x") == []
 
