@@ -751,6 +751,7 @@ def test_a_key_that_an_error_of_httpx_repeats_stands_in_no_cause_of_the_error() 
         ("+1 (415) 555-0101", "+14155550101", False),
         ("4155550101", "+14155550101", False),
         ("020 7946 0000", "+442079460000", False),
+        ("+44 (0)20 7946 0000", "+442079460000", False),
         ("102", "101", True),
         ("sip:alice@example.com", "sip:alice@example.com", False),
     ],
