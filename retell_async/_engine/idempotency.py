@@ -130,10 +130,10 @@ def is_to_another(asked: object, answered: object) -> bool:
     """Whether a call that was answered is to another number than the one asked for: its key was used before, for that one.
 
     The same number may be written in several ways, with signs in between, without its country code or with a zero behind it. So the last
-    seven digits tell: who is told by mistake that nobody was called may call again.
+    seven digits tell: who is told by mistake that nobody was called may call again. An answer without a number tells nothing.
     """
-    ends = [_NO_DIGITS.sub("", str(number))[-7:] for number in (asked, answered)]
-    return ends[0] != ends[1]
+    ends = {_NO_DIGITS.sub("", str(number))[-7:] for number in (asked, answered)}
+    return len(ends) == 2 and "" not in ends
 
 
 def _with_metadata(request: Request[T], name: str, value: str) -> Request[T]:
