@@ -82,7 +82,7 @@ async def test_the_command_takes_the_address_and_shows_no_password(address: str)
     status, out, err = await command("status", with_password)
     assert (status, out.splitlines()[0], err) == (0, "spring: paused: waiting 3", "")
     assert "postgres:***@" in out
-    assert (await command("cancel", with_password))[1] == "spring: cancelled: waiting 3\n"
+    assert (await command("cancel", with_password))[1] == "spring: cancelled: given up 3\n"
     code, _, err = await command("status", "postgresql://calls:secret@127.0.0.1:1/spring")
     assert (code, err.startswith("Error: postgresql://***@127.0.0.1:1/spring: it cannot be reached: ")) == (1, True)
     assert "secret" not in err
