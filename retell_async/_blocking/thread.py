@@ -14,15 +14,12 @@ from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 
 from .._core.errors import RetellError
 from .._http.loops import close_soon, in_thread, this_process
-
-if TYPE_CHECKING:
-    from anyio.from_thread import BlockingPortal
 
 __all__ = ["LoopOfCallers", "LoopThread", "awake"]
 
@@ -54,10 +51,14 @@ class _OwnLoop(_EventLoop):
 
 
 class LoopThread:
-    """One event loop and the portal to it, once it is `ready`."""
+    """One event loop and what is done in it, once it is `ready`.
+
+    A portal of anyio's has every caller wait twice: until its task has begun, and until it is done.
+    """
 
     loop: asyncio.AbstractEventLoop
-    portal: BlockingPortal
+    _tasks: asyncio.TaskGroup
+    _end: asyncio.Event
 
     def __init__(self) -> None:
         self.process = this_process()
@@ -89,8 +90,28 @@ class LoopThread:
 
     def begin(self, function: Callable[[], Awaitable[None]]) -> Future[None]:
         """Have this done in the loop, and give what is to be waited for."""
-        with awake():
-            return self.portal.start_task_soon(function)
+        done = Future[None]()
+        self.loop.call_soon_threadsafe(self._begin, function, done)  # in the context of the caller
+        return done
+
+    def _begin(self, function: Callable[[], Awaitable[None]], done: Future[None]) -> None:
+        async def run() -> None:
+            try:
+                await function()
+            except BaseException:
+                done.cancel()
+                raise
+            done.set_result(None)
+
+        sniffio: Any = sys.modules.get("sniffio")
+        if sniffio is not None:
+            sniffio.current_async_library_cvar.set("asyncio")  # the caller may be in a task of trio's
+        task = run()
+        try:
+            self._tasks.create_task(task)
+        except RuntimeError as error:  # it ends
+            task.close()
+            done.set_exception(error)
 
     def wait(self, done: Future[None]) -> None:
         """Wait until what was begun is done."""
@@ -100,7 +121,7 @@ class LoopThread:
     def end(self) -> None:
         """End it, and wait for that for a while unless the caller is in it."""
         with suppress(RuntimeError):  # it has ended
-            self.begin(self.portal.stop)
+            self.loop.call_soon_threadsafe(self._end.set)
         if not self.is_here:
             with awake():
                 self.join(_FAREWELL)
@@ -112,7 +133,7 @@ class LoopThread:
             try:
                 await close()
             finally:
-                await self.portal.stop()
+                self._end.set()
 
         self.soon(end)
 
@@ -138,12 +159,10 @@ class LoopThread:
             self._is_alive, self._id = False, None
 
     async def _main(self) -> None:
-        from anyio.from_thread import BlockingPortal
-
-        async with BlockingPortal() as self.portal:
-            self.loop = asyncio.get_running_loop()
+        self.loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        async with asyncio.TaskGroup() as self._tasks:
             self.ready.set_result(None)
-            await self.portal.sleep_until_stopped()
+            await self._end.wait()
 
 
 class LoopOfCallers(LoopThread):

@@ -9,11 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import sniffio
 
 from retell_async import APITimeoutError, Retell, RetellError, RetryPolicy
 from retell_async._blocking import thread as module
@@ -28,9 +31,48 @@ def started() -> Iterator[LoopThread]:
     thread = LoopThread()
     thread.start()
     yield thread
-    thread.portal.call(thread.portal.stop)
+    thread.end()
     thread.join(5)
     assert thread.has_ended
+
+
+def test_what_begins_after_the_end_is_an_error(started: LoopThread) -> None:
+    async def nothing() -> None: ...
+
+    started.end()
+    started.join(5)
+    with pytest.raises(RuntimeError, match="closed"):
+        started.begin(nothing)
+    done: concurrent.futures.Future[None] = concurrent.futures.Future()
+    copy_context().run(started._begin, nothing, done)  # what was to begin in the moment of the end
+    with pytest.raises(RuntimeError):
+        started.wait(done)
+
+
+def test_a_task_that_cancels_itself_ends_the_wait_for_it_and_nothing_else(started: LoopThread) -> None:
+    async def cancelled() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(1)
+
+    with pytest.raises(concurrent.futures.CancelledError):
+        started.wait(started.begin(cancelled))
+    started.wait(started.begin(partial(asyncio.sleep, 0)))
+
+
+def test_a_library_that_asks_is_told_asyncio_whatever_the_caller_runs_in(started: LoopThread) -> None:
+    found: list[str] = []
+
+    async def ask() -> None:
+        found.append(sniffio.current_async_library())
+
+    token = sniffio.current_async_library_cvar.set("trio")
+    try:
+        started.wait(started.begin(ask))
+    finally:
+        sniffio.current_async_library_cvar.reset(token)
+    assert found == ["asyncio"]
 
 
 @pytest.mark.parametrize("begins", [True, False], ids=["threads begin", "no thread begins"])
@@ -51,7 +93,13 @@ def test_names_are_looked_up_while_the_interpreter_ends(started: LoopThread, mon
             await loop.run_in_executor(None, int)
         return [await loop.getaddrinfo("a.test", 80, type=socket.SOCK_STREAM), await loop.getnameinfo(("::1", 80), 1)]
 
-    assert started.portal.call(ask) == [
+    answers: list[object] = []
+
+    async def look_up() -> None:
+        answers.extend(await ask())
+
+    started.wait(started.begin(look_up))
+    assert answers == [
         ("getaddrinfo", "a.test", 80, 0, socket.SOCK_STREAM, 0, 0),
         ("getnameinfo", ("::1", 80), 1),
     ]
