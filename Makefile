@@ -70,8 +70,8 @@ format: $(VENV)/.dev ## format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: $(BENCH)/ours/.made $(BENCH)/peer/.made $(BENCH)/limits/.made $(BENCH)/telemetry/.made ## measure against the official SDK, each in an environment of its own
-	for side in ours telemetry; do $(PIP) --python $(BENCH)/$$side install --quiet --force-reinstall --no-deps . || exit 1; done
+bench: $(BENCH)/ours/.made $(BENCH)/trio/.made $(BENCH)/peer/.made $(BENCH)/limits/.made $(BENCH)/telemetry/.made ## measure against the official SDK, each in an environment of its own
+	for side in ours trio telemetry; do $(PIP) --python $(BENCH)/$$side install --quiet --force-reinstall --no-deps . || exit 1; done
 	$(BIN)/python -m benchmarks
 
 clean: ## remove everything that the targets above made, generated code aside
@@ -96,6 +96,11 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.made
 $(BENCH)/ours/.made: pyproject.toml | $(VENV)/.made
 	$(PYTHON) -m venv --clear --without-pip $(@D)
 	$(PIP) --python $(@D) install --quiet '.[aiohttp]' uvloop
+	@touch $@
+
+$(BENCH)/trio/.made: pyproject.toml | $(VENV)/.made
+	$(PYTHON) -m venv --clear --without-pip $(@D)
+	$(PIP) --python $(@D) install --quiet . trio
 	@touch $@
 
 $(BENCH)/telemetry/.made: pyproject.toml | $(VENV)/.made

@@ -12,13 +12,14 @@ from .loopback.serving import serving
 REPEATS = 3
 CONCURRENCY = (20, 200, 1000)
 WAITING = 1000
-MOST = {"retell-async": 0.9, "retell-async, uvloop": 0.9}
+MOST = {"retell-async": 0.9, "retell-async, uvloop": 0.9, "retell-async, trio": 1.6}
 
-_SIDES: tuple[tuple[str, Literal["ours", "peer", "limits"], str, int, dict[str, Any]], ...] = (
+_SIDES: tuple[tuple[str, Literal["ours", "peer", "limits", "trio"], str, int, dict[str, Any]], ...] = (
     ("bare aiohttp", "limits", "load_limit", 3000, {}),
-    ("bare aiohttp, uvloop", "limits", "load_limit", 3000, {"uvloop": True}),
+    ("bare aiohttp, uvloop", "limits", "load_limit", 3000, {"loop": "uvloop"}),
     ("retell-async", "ours", "load_ours", 3000, {}),
-    ("retell-async, uvloop", "ours", "load_ours", 3000, {"uvloop": True}),
+    ("retell-async, uvloop", "ours", "load_ours", 3000, {"loop": "uvloop"}),
+    ("retell-async, trio", "trio", "load_ours", 3000, {"loop": "trio"}),
     ("retell-async[aiohttp]", "ours", "load_ours", 1500, {"aiohttp": True}),
     ("Retell, in threads", "ours", "threads_ours", 1500, {}),
     ("httpx", "limits", "load_limit", 1000, {"by": "httpx"}),
@@ -57,10 +58,10 @@ def run() -> Table:
     return table
 
 
-def _side(one: tuple[str, Literal["ours", "peer", "limits"], str, int, dict[str, Any]], url: str, **order: int) -> Side:
+def _side(one: tuple[str, Literal["ours", "peer", "limits", "trio"], str, int, dict[str, Any]], url: str, **order: int) -> Side:
     name, environment, module, number, more = one
     concurrency = order.get("throughput", 0)
     whole: dict[str, Any] = {"url": url, "number": max(number, 2 * concurrency), **order, **more}
     if "open" in order:
-        whole |= {"connections": order["open"], "settings": {"max_connections": order["open"]} if environment == "ours" else {}}
+        whole |= {"connections": order["open"], "settings": {"max_connections": order["open"]} if environment in {"ours", "trio"} else {}}
     return Side(name, environment, module, json.dumps(whole))

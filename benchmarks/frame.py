@@ -23,11 +23,12 @@ class Side:
     """One of the things compared: a module in `sides/`, the argument that it is given, and the environment that it runs in.
 
     `make bench` makes the environments: ``ours`` holds this package with its core dependencies and nothing else, ``peer`` the official SDK,
-    ``limits`` the libraries that show how fast a thing could be, ``telemetry`` this package with that extra and OpenTelemetry's SDK.
+    ``trio`` the same with trio, ``limits`` libraries that show how fast a thing could be, ``telemetry`` this package with that extra and
+    OpenTelemetry's SDK.
     """
 
     name: str
-    environment: Literal["ours", "peer", "limits", "telemetry"]
+    environment: Literal["ours", "peer", "limits", "telemetry", "trio"]
     module: str
     argument: str = ""
 

@@ -44,7 +44,14 @@ async def _workers(create: Create, concurrency: int, number: int) -> None:
         for which in numbers:
             await create(which)
 
-    await asyncio.gather(*(work() for _ in range(concurrency)))
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        async with import_module("trio").open_nursery() as nursery:
+            for _ in range(concurrency):
+                nursery.start_soon(work)
+    else:
+        await asyncio.gather(*(work() for _ in range(concurrency)))
 
 
 async def outcomes(create: Create, number: int, concurrency: int) -> dict[str, Any]:
@@ -151,10 +158,14 @@ async def run(client: Any, order: dict[str, Any]) -> Any:
 
 
 def measuring(argument: str, main: Callable[[dict[str, Any]], Awaitable[Any]]) -> Callable[[], Any]:
-    """What a side's `prepare` gives: carries out the order in its argument each time that it is called, with ``"uvloop": true`` by that."""
+    """What a side's `prepare` gives: carries out the order in its argument each time that it is called.
+
+    It does so by asyncio, or by what stands under ``"loop"``: ``uvloop`` or ``trio``.
+    """
     order: dict[str, Any] = json.loads(argument)
 
     async def once() -> Any:
         return await main(order)
 
-    return lambda: (import_module("uvloop") if order.get("uvloop") else asyncio).run(once())
+    run: Callable[..., Any] = import_module(order.get("loop", "asyncio")).run
+    return lambda: run(once) if order.get("loop") == "trio" else run(once())
