@@ -13,7 +13,6 @@ from .frame import Side, Table, fresh, medians
 REPEATS = 15
 MOST_TIME = 0.15
 MOST_MEMORY = 0.4
-LIMITS = ("aiohttp", "httpx", "httpx2")
 
 
 def run() -> Table:
@@ -22,24 +21,19 @@ def run() -> Table:
     What a client leaves for later it loads with its first request, so the time to the first answer stands beside the rest.
     """
     with _server() as url:
-        sides = [
-            Side("retell-async", "ours", "startup_ours", url),
-            Side("retell-sdk", "peer", "startup_peer", url),
-            *(Side(f"bare {name}", "limits", "startup_limit", f"{name} {url}") for name in LIMITS),
-        ]
+        sides = (Side("retell-async", "ours", "startup_ours", url), Side("retell-sdk", "peer", "startup_peer", url))
         rounds = [[fresh(side) for side in sides] for _ in range(REPEATS + 1)]
-    ours, peer, *limits = (medians(answers) for answers in zip(*rounds[1:], strict=True))
+    ours, peer = (medians(answers) for answers in zip(*rounds[1:], strict=True))
     table = Table(
         f"import and one client: medians of {REPEATS} fresh interpreters each",
-        ("", "retell-async", "retell-sdk", "ratio", "target", *(side.name for side in sides[2:])),
+        ("", *(side.name for side in sides), "ratio", "target"),
     )
     for label, figure, target in (
         ("time, ms", "made", f"<= {MOST_TIME:.2f}"),
         ("peak memory, MB", "peak", f"<= {MOST_MEMORY:.2f}"),
         ("time to the first answer, ms", "answered", ""),
     ):
-        bare = [f"{limit[figure]:.0f}" if figure in limit else "" for limit in limits]
-        table.rows.append((label, f"{ours[figure]:.0f}", f"{peer[figure]:.0f}", f"{ours[figure] / peer[figure]:.2f}", target, *bare))
+        table.rows.append((label, f"{ours[figure]:.0f}", f"{peer[figure]:.0f}", f"{ours[figure] / peer[figure]:.2f}", target))
     return table
 
 
