@@ -571,8 +571,10 @@ class Judge:
 
 def _repeats(text: str, first: Utterance | None) -> bool:
     """Whether an answer repeats a line, and is not just what the agent has greeted with, as of an agent that only ever says one thing."""
-    line = "" if first is None else first.content.strip()
-    return len(line) >= _LEAST_OF_A_LINE and line in text and not (first is not None and first.role == "agent" and line == text)
+    if first is None:
+        return False
+    line = first.content.strip()
+    return len(line) >= _LEAST_OF_A_LINE and line in text and not (first.role == "agent" and line == text)
 
 
 def _again(before: str, part: str) -> bool:
