@@ -13,7 +13,7 @@ import anyio
 import attrs
 
 from . import _instrumentation
-from ._core.encode import encode
+from ._core.encode import UsualHeaders, encode
 from ._core.errors import ConfigurationError, OutcomeUnknownError, RetellError
 from ._core.masking import Hidden, cut
 from ._core.operation import Omit, Request, RequestOptions, omit
@@ -85,6 +85,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
     def _hold(self, settings: Settings, shared: SharedState) -> None:
         self._settings = settings  # pyright: ignore[reportIncompatibleMethodOverride]
         self._shared = shared  # pyright: ignore[reportIncompatibleMethodOverride]
+        self._usual_headers = UsualHeaders()
 
     def with_options(
         self,
@@ -385,6 +386,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
                 headers=(own, *headers),
                 query=(face.default_query, check_query(options.get("extra_query"), "extra_query")),
                 extra_body=extra_body,
+                usual=self._usual_headers,
             ),
             timeout=settings.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             policy=settings.retry,

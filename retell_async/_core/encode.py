@@ -14,14 +14,18 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import attrs
 
-from .masking import HiddenMapping
+from .masking import Hidden, HiddenMapping
 from .model import Model
 from .operation import FileContent, FilePart, Multipart, Omit, Part, Request, Style
 
-__all__ = ["HARMLESS", "Encoded", "FilePart", "Part", "check_text", "encode", "file_part", "is_seekable", "json_bytes"]
+__all__ = ["HARMLESS", "Encoded", "FilePart", "Part", "UsualHeaders", "check_text", "encode", "file_part", "is_seekable", "json_bytes"]
 
 HARMLESS = frozenset(("accept", "accept-encoding", "connection", "user-agent"))
 """Headers of the client that may go to another origin, in lower case."""
+
+
+def _hidden(headers: Mapping[str, str]) -> HiddenMapping:
+    return headers if type(headers) is HiddenMapping else HiddenMapping(headers)
 
 
 @attrs.define
@@ -32,7 +36,7 @@ class Encoded:
     base_url: str = attrs.field(repr=False)
     target: str = attrs.field(repr=False)  # this and what follows may hold phone numbers, and the headers hold the API key
     """Path and query, under the base URL."""
-    headers: Mapping[str, str] = attrs.field(repr=False, converter=HiddenMapping)
+    headers: HiddenMapping = attrs.field(repr=False, converter=_hidden)
     content: bytes | AsyncIterable[bytes] | None = attrs.field(default=None, repr=False)
     form: Sequence[Part] | None = attrs.field(default=None, repr=False)
     redirected: Literal["inside", "outside"] | None = attrs.field(default=None, repr=False)
@@ -50,6 +54,21 @@ class Encoded:
         return self.form is None or not any(isinstance(value, tuple) and not _can_be_read_again(value[1]) for _, value in self.form)
 
 
+class UsualHeaders:
+    """The headers of a client's requests that add none of their own: they are the same from one request to the next."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], tuple[Hidden[Sequence[Mapping[str, str | Omit]]], HiddenMapping]] = {}
+
+    def merged(self, layers: Sequence[Mapping[str, str | Omit]]) -> HiddenMapping:
+        """Layers as `encode` has them, of which the first says what the body is."""
+        kind = tuple(cast("Mapping[str, str]", layers[0]).values())
+        known = self._known.get(kind)
+        if known is None or known[0].value != layers:
+            known = self._known[kind] = Hidden(layers), HiddenMapping(_merged(layers))
+        return known[1]
+
+
 def encode(
     request: Request[Any],
     *,
@@ -57,6 +76,7 @@ def encode(
     headers: Sequence[Mapping[str, str | Omit]] = (),
     query: Sequence[Mapping[str, object]] = (),
     extra_body: Mapping[str, object] | None = None,
+    usual: UsualHeaders | None = None,
 ) -> Encoded:
     """Encode a request.
 
@@ -67,10 +87,11 @@ def encode(
         then the other layers. As with the official SDK, an array is sent as ``name[]=1&name[]=2`` and an object as ``name[key]=1``, and
         what is empty is not sent.
     :param extra_body: fields added to the body.
+    :param usual: those of the client that `headers` are of, whose own layers are its caller's to keep as they are.
     :raises TypeError: a value is of a kind that cannot be sent; the message says where it is.
     :raises ValueError: a value is of a right kind and cannot be sent, such as NaN.
     """
-    own: dict[str, tuple[str, str]] = {"accept": ("Accept", "application/json" if request.operation.media == "json" else "*/*")}
+    of_body = {"Accept": "application/json" if request.operation.media == "json" else "*/*"}
     body: Any = request.body if extra_body is None else {**(request.body or {}), **extra_body}
     content: bytes | AsyncIterable[bytes] | None = request.content
     form: Sequence[Part] | None = request.form
@@ -80,30 +101,39 @@ def encode(
         content = json_bytes(body)
         if request.operation.aliases is not None:
             content = request.operation.aliases.replaced(content)
-        own["content-type"] = ("Content-Type", "application/json")
+        of_body["Content-Type"] = "application/json"
     path, elsewhere = request.path, False
     if not path.startswith("/") and "://" in path:
         base_url, path, elsewhere = _origin_and_path(path, base_url)
     if elsewhere:
         query = query[1:]
-    taken = {name: _header(name, value) for name, value in (request.headers or {}).items()}
-    layers = (*headers[:-1], taken, *headers[-1:])
-    for layer in layers:
-        for name, text in layer.items():
-            if elsewhere and layer is not layers[-1] and name.lower() not in HARMLESS:
-                continue
-            if isinstance(text, Omit):
-                own.pop(name.lower(), None)
-            else:
-                own[name.lower()] = name, text
+    if usual is not None and not (elsewhere or request.headers or headers[-1]):
+        merged: Mapping[str, str] = usual.merged((of_body, *headers))
+    else:
+        taken = {name: _header(name, value) for name, value in (request.headers or {}).items()}
+        layers = [*headers[:-1], taken]
+        if elsewhere:
+            layers = [{name: text for name, text in layer.items() if name.lower() in HARMLESS} for layer in layers]
+        merged = _merged((of_body, *layers, *headers[-1:]))
     return Encoded(
         method=request.operation.method,
         base_url=base_url,
         target=_target(path, [*query[:1], request.query, *query[1:]], request.operation.styles or {}),
-        headers=dict(own.values()),
+        headers=merged,
         content=content,
         form=form,
     )
+
+
+def _merged(layers: Sequence[Mapping[str, str | Omit]]) -> dict[str, str]:
+    found: dict[str, tuple[str, str]] = {}
+    for layer in layers:
+        for name, text in layer.items():
+            if isinstance(text, Omit):
+                found.pop(name.lower(), None)
+            else:
+                found[name.lower()] = name, text
+    return dict(found.values())
 
 
 def _origin_and_path(url: str, base_url: str) -> tuple[str, str, bool]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, cast
 
 __all__ = ["field_at", "loads", "well_formed"]
@@ -15,12 +16,19 @@ def loads(content: bytes | str) -> Any:
     :raises ValueError: it is not JSON, by the standard library's judgement.
     :raises RecursionError: it is nested too deeply.
     """
+    decode, errors = _msgspec()
+    try:
+        return decode(content)
+    except errors:
+        return json.loads(content)
+
+
+@cache
+def _msgspec() -> tuple[Callable[[bytes | str], Any], tuple[type[Exception], ...]]:
+    """What decodes, and what it raises: for a text that holds a surrogate as it is an error of another kind."""
     import msgspec  # with the first answer, since it takes a tenth of the time that importing this package takes
 
-    try:
-        return msgspec.json.decode(content)
-    except (msgspec.MsgspecError, UnicodeEncodeError):  # the latter for a text that holds a surrogate as it is
-        return json.loads(content)
+    return msgspec.json.Decoder().decode, (msgspec.MsgspecError, UnicodeEncodeError)
 
 
 def well_formed(value: Any) -> Any:

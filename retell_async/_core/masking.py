@@ -180,10 +180,12 @@ class Hidden(Generic[T]):
 class HiddenMapping(Mapping[str, str]):
     """Used as a dict of texts is, and not seen where what the lines of a traceback name, attributes among it, is shown."""
 
-    __slots__ = ("_hidden",)
+    __slots__ = ("_hidden", "as_sent")
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._hidden = Hidden(dict(values))
+        self.as_sent: Hidden[Any] | None = None
+        """For whoever sends it: what it has made of it."""
 
     def __getitem__(self, name: str) -> str:
         return self._hidden.value[name]

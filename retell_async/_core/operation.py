@@ -237,7 +237,7 @@ _PLAIN_IN_A_SEGMENT = "!$&'()*+,;=:@"
 """What stands for itself in a segment of a path (RFC 3986): a phone number is ``+1...``, as in recorded requests of the official SDK."""
 
 
-@attrs.frozen
+@attrs.define
 class Request(Generic[T_co]):
     """A request to one operation: its path filled in, its query and body without what was not given."""
 

@@ -427,7 +427,9 @@ class Call:
 
     def _wait_for_connection(self, http: Http) -> float:
         """Seconds that it may wait for a connection from now on; not to wait for limits is not to wait for one too."""
-        return min(self._rest_of(http.pool_timeout(self.timeout)), self._rest_of(self.max_wait or None))
+        pool = http.pool_timeout(self.timeout)
+        most = self.max_wait or math.inf
+        return max((most if pool is None else min(pool, most)) - self._waited, 0.0)
 
     async def _slot(self, http: Http, account: Account, slots: Slots, *, first: bool) -> None:
         start = account.clock()

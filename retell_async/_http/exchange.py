@@ -20,7 +20,7 @@ import httpx
 
 from .._core.encode import Encoded
 from .._core.errors import APIConnectionError, APIError, APITimeoutError, ConfigurationError, RetellError, WrongKindError, cut_off, reason
-from .._core.masking import cut, mask_text
+from .._core.masking import Hidden, HiddenMapping, cut, mask_text
 from .._core.operation import Omit
 from .._core.response import Answer
 from .._logs import Log
@@ -75,8 +75,6 @@ _USUAL_HEADERS = {
     if name in {"accept-encoding", "connection"}
 }
 """What an `httpx.AsyncClient` adds to every request and this package does not: among it the encodings that it can decode."""
-
-_MOST_HEADS = 64  # that are kept as they go out
 
 _WITH_A_BODY = {"POST", "PUT", "PATCH"}
 
@@ -154,7 +152,6 @@ class Http:
             raise WrongKindError(f"Invalid `http_client` argument: it must be an httpx.AsyncClient, not {type(given).__name__}")
         self._closed = False
         self._is_given = given is not None
-        self._heads = _Heads()
         self._client = OwnClient(Transport(limits=httpx.Limits(max_connections=max_connections))) if given is None else given
         self._used_in: object = None  # the process
         self._tells = False  # whether a request over the user's client was seen when it went out
@@ -169,7 +166,6 @@ class Http:
     async def aclose(self) -> None:
         """Close all connections."""
         self._closed = True
-        self._heads = _Heads()  # keys are in them
         await self._client.aclose()
 
     @property
@@ -208,15 +204,15 @@ class Http:
             request.url = request.url.copy_with(query=url.query)  # as it was encoded: none was added
         return request
 
-    def _times(self, timeout: float | httpx.Timeout | Omit | None, usual: float | None) -> Times:
+    def _times(self, timeout: float | httpx.Timeout | Omit | None, usual: float | None, pool: float | None = None) -> Times:
         connect = None
         if isinstance(timeout, Omit):
             timeout = self._timeout
             if timeout is None:
                 timeout, connect = usual or _TIMEOUT, _CONNECT_TIMEOUT
         if isinstance(timeout, httpx.Timeout):
-            return timeout.as_dict()
-        return {"connect": connect or timeout, "read": timeout, "write": timeout, "pool": None}
+            return timeout.as_dict() if pool is None else {**timeout.as_dict(), "pool": pool}
+        return {"connect": connect or timeout, "read": timeout, "write": timeout, "pool": pool}
 
     @property
     def most_connections(self) -> float:
@@ -290,17 +286,15 @@ class Http:
         departure: Departure,
         pool: float | None,
     ) -> Answer:
-        times = self._times(timeout, usual)
-        bounded = times if pool is None else {**times, "pool": pool}
+        times = self._times(timeout, usual, pool)
         before = sys.exception()
         try:
             by_parts = encoded.form is not None or not (encoded.content is None or isinstance(encoded.content, bytes))
             straight = None if stream or by_parts else self._straight
             if straight is not None and straight.is_straight(_base(encoded.base_url).origin):
-                times = bounded
                 return await self._go_straight(straight, encoded, times, departure)
-            if not bounds_waits(self._transport_of(encoded)):
-                times = bounded
+            if pool is not None and bounds_waits(self._transport_of(encoded)):
+                times = self._times(timeout, usual)
             return await self._go_by_httpx(encoded, times, stream=stream, departure=departure)
         except httpx.TimeoutException as error:
             sent = self._may_be_sent(error, encoded, departure)
@@ -333,10 +327,10 @@ class Http:
             )
 
     async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times, departure: Departure) -> Answer:
-        received = await straight.exchange(self._heads.buffered(encoded, departure), times)
+        received = await straight.exchange(_buffered(encoded, departure), times)
         answer = Answer(received.status, received.content, partial(self._response, received, encoded, times))
         broken = received.broken
-        if broken is None and any(name.lower() == b"content-encoding" for name, _ in received.headers):
+        if broken is None and b"content-encoding" in [name.lower() for name, _ in received.headers]:
             try:
                 answer.content = answer.response.content
             except httpx.DecodingError as error:
@@ -543,28 +537,36 @@ def _base(url: str) -> _Base:
     return _Base(origin_of(parsed), host, f"{parsed.scheme}://{host}", parsed.raw_path.decode("ascii").rstrip("/"))
 
 
-class _Heads:
-    """The headers of requests as they go out over a connection of this package: most requests of a client have the same."""
+@attrs.frozen
+class _Head:
+    """Headers as they go out over a connection of this package."""
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], tuple[list[tuple[str, str]], bytes | None, bool]] = {}
+    host: str
+    headers: list[tuple[str, str]]
+    lines: bytes | None
+    """All of it, if it is usual."""
+    has_length: bool
 
-    def buffered(self, encoded: Encoded, leaves: Callable[[], None]) -> BufferedRequest:
-        base = _base(encoded.base_url)
-        target = base.path + encoded.target
-        if not _AS_IT_IS.fullmatch(target):
-            target = httpx.URL(encoded.url).raw_path.decode("ascii")
-        content = cast("bytes", encoded.content or b"")
-        key = base.host, *encoded.headers.items()
-        known = self._known.get(key)
-        if known is None:
-            if len(self._known) >= _MOST_HEADS:
-                self._known.clear()
-            given = {name.lower() for name in encoded.headers}
-            headers = [(name, value) for name, value in (("Host", base.host), *_USUAL_HEADERS.items()) if name.lower() not in given]
-            headers.extend(encoded.headers.items())
-            known = self._known[key] = headers, usual_headers(headers), "content-length" in given
-        headers, lines, has_length = known
-        if (content or encoded.method in _WITH_A_BODY) and not has_length:
-            headers = [*headers, ("Content-Length", str(len(content)))]
-        return BufferedRequest(base.origin, encoded.method, base.root, target, headers, content, lines, leaves)
+
+def _head(host: str, given: HiddenMapping) -> _Head:
+    """That of a request, kept with what it is made of: most requests of a client have the same."""
+    known: Hidden[_Head] | None = given.as_sent
+    if known is None or known.value.host != host:
+        names = {name.lower() for name in given}
+        headers = [(name, value) for name, value in (("Host", host), *_USUAL_HEADERS.items()) if name.lower() not in names]
+        headers.extend(given.items())
+        known = given.as_sent = Hidden(_Head(host, headers, usual_headers(headers), "content-length" in names))
+    return known.value
+
+
+def _buffered(encoded: Encoded, leaves: Callable[[], None]) -> BufferedRequest:
+    base = _base(encoded.base_url)
+    target = base.path + encoded.target
+    if not _AS_IT_IS.fullmatch(target):
+        target = httpx.URL(encoded.url).raw_path.decode("ascii")
+    content = cast("bytes", encoded.content or b"")
+    head = _head(base.host, encoded.headers)
+    headers = head.headers
+    if (content or encoded.method in _WITH_A_BODY) and not head.has_length:
+        headers = [*headers, ("Content-Length", str(len(content)))]
+    return BufferedRequest(base.origin, encoded.method, base.root, target, headers, content, head.lines, leaves)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from operator import attrgetter
+from operator import attrgetter, is_
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
 __all__ = ["Methods"]
+
+_CODE = attrgetter("__code__")
 
 
 class Methods:
@@ -30,10 +32,9 @@ class Methods:
             setattr(self._owners, f"_{number}", owner)
             self._paths += [f"_{number}.{name}" for name in group if hasattr(owner, name)]
         self._homes = tuple({home for owner in names for home in _homes(owner)})
-        # A tool may change the code of a function and leave the function. Both in one call, which takes a microsecond.
-        self._look = attrgetter(*self._paths, *(f"{path}.__code__" for path in self._paths))
+        self._look = attrgetter(self._paths[0], *self._paths)  # one of them twice, as it gives no tuple of one
         self._known: tuple[Any, ...] = ()
-        self._ids: tuple[int, ...] = ()
+        self._codes: tuple[Any, ...] = ()
 
     def are_replaced(self) -> bool:
         """Whether one of them is not the class's own, or runs other code than its own."""
@@ -41,12 +42,12 @@ class Methods:
             found = self._look(self._owners)
         except AttributeError:
             return True
-        # By identity: a wrapper may say that it equals what it wraps.
-        if tuple(map(id, found)) == self._ids:
+        # By identity: a wrapper may say that it equals what it wraps. A tool may change the code of a function and leave the function.
+        if all(map(is_, found, self._known)) and tuple(map(_CODE, found)) == self._codes:
             return False
-        if not all(map(self._is_own, found[: len(self._paths)])):
+        if not all(map(self._is_own, found)):
             return True
-        self._known, self._ids = found, tuple(map(id, found))
+        self._known, self._codes = found, tuple(map(_CODE, found))
         return False
 
     def tools(self) -> set[str]:

@@ -79,14 +79,12 @@ def followed(encoded: Encoded, status: int, location: str | None, *, reads: bool
             return f"to {_shown(there)}, which is not followed: it would make a GET of this {encoded.method}"
         if not same:
             return f"to {_shown(there)}, which is not followed: it is another origin, and this {encoded.method} has a body"
-    headers = encoded.headers
     if not same:
-        headers = {name: value for name, value in headers.items() if name.lower() in HARMLESS}
+        encoded = attrs.evolve(encoded, headers={name: text for name, text in encoded.headers.items() if name.lower() in HARMLESS})
     return attrs.evolve(
         encoded,
         base_url=f"{there.scheme}://{there.netloc.decode('ascii')}",
         target=there.raw_path.decode("ascii"),
-        headers=headers,
         redirected="inside" if same and encoded.redirected != "outside" else "outside",
     )
 

@@ -26,6 +26,8 @@ class _Waiter:
     :param wake: lets it go on.
     """
 
+    __slots__ = ("_wake", "outcome", "until")
+
     def __init__(self, until: float, wake: Callable[[], object]) -> None:
         self.until = until
         self.outcome: bool | None = None

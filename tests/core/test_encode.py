@@ -22,7 +22,7 @@ import retell
 from hypothesis import given, strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
-from retell_async._core.encode import Encoded, encode, json_bytes
+from retell_async._core.encode import Encoded, UsualHeaders, encode, json_bytes
 from retell_async._core.model import UnknownObject
 from retell_async._core.operation import Request, omit
 
@@ -201,6 +201,26 @@ def test_omit_takes_a_header_out_whatever_its_case() -> None:
         {"X": "2"},
     )
     assert encoded(get(), headers=layers).headers == {"Accept": "application/json", "X": "2"}
+
+
+def test_usual_headers_are_merged_once_and_a_change_in_them_is_seen() -> None:
+    usual = UsualHeaders()
+    layers: Any = [{"Authorization": "Bearer one"}, {"X-Team": "a"}, {}]
+
+    def sent(**more: Any) -> Any:
+        return encode(CREATE.request(body={}), base_url=BASE_URL, headers=[*map(dict, layers[:2]), more], usual=usual).headers
+
+    first = sent()
+    assert sent() is first
+    assert dict(sent(authorization="Bearer two")) == {
+        **{name: text for name, text in first.items() if name != "Authorization"},
+        "authorization": "Bearer two",
+    }
+    assert sent() is first
+    assert encode(get(), base_url=BASE_URL, headers=layers, usual=usual).headers.get("Content-Type") is None
+    layers[0]["Authorization"] = "Bearer three"
+    layers[1]["X-Team"] = omit
+    assert dict(sent()) == {"Accept": "application/json", "Content-Type": "application/json", "Authorization": "Bearer three"}
 
 
 def test_a_path_keeps_its_parameter_in_one_piece() -> None:

@@ -15,10 +15,8 @@ from pytest_httpx import HTTPXMock
 
 from retell_async._client import AsyncRetell
 from retell_async._core import errors
-from retell_async._core.encode import encode
 from retell_async._core.model import UnknownObject
 from retell_async._engine.limits import RateLimit
-from retell_async._http.exchange import Http
 
 from ..engine.example import CREATE, DELETE, KEY, LIST_WHOLE, NO_OPTIONS, UPLOAD, answering, client_of, get
 
@@ -295,14 +293,6 @@ async def test_a_client_that_was_never_used_can_be_closed() -> None:
     await client.aclose()
     with pytest.raises(errors.RetellError, match="closed"):
         await client.send(get(), {})
-
-
-async def test_what_was_closed_keeps_no_key_of_the_requests_that_it_sent() -> None:
-    http = Http(None, max_connections=1)
-    http._heads.buffered(encode(get(), headers=[{"Authorization": f"Bearer {KEY}"}], base_url="http://retell.test"), lambda: None)
-    assert KEY in str(http._heads._known)
-    await http.aclose()
-    assert not http._heads._known
 
 
 async def test_a_given_client_that_its_owner_closed_is_closed_here_too() -> None:

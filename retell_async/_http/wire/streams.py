@@ -270,9 +270,7 @@ class _AsyncioStream(asyncio.Protocol):
             waiting.set_exception(TimeoutError())
 
     def is_quiet(self) -> bool:
-        if self._received or self._ended or self._loop is not asyncio.get_running_loop():
-            return False
-        return not (self._transport.is_closing() or self._readable())
+        return not (self._received or self._ended or self._transport.is_closing() or self._readable())
 
     async def aclose(self) -> None:
         # Nothing is left to be sent, and to wait for a farewell under TLS would be of no use. A forked process shares with its parent what
