@@ -70,9 +70,9 @@ format: $(VENV)/.dev ## format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: $(BENCH)/ours/.made $(BENCH)/trio/.made $(BENCH)/peer/.made $(BENCH)/limits/.made $(BENCH)/telemetry/.made ## measure against the official SDK, each in an environment of its own
+bench: $(BENCH)/ours/.made $(BENCH)/trio/.made $(BENCH)/peer/.made $(BENCH)/limits/.made $(BENCH)/telemetry/.made ## measure against the official SDK, each in an environment of its own: all, or NAMES="cost decode"
 	for side in ours trio telemetry; do $(PIP) --python $(BENCH)/$$side install --quiet --force-reinstall --no-deps . || exit 1; done
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(NAMES)
 
 clean: ## remove everything that the targets above made, generated code aside
 	rm -rf .venv .venv-[0-9]* build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
