@@ -68,8 +68,8 @@ def _written_out(document: Json, schema: Json, where: str) -> None:
         schema.clear()
         schema.update(deepcopy(at(document, ref.removeprefix("#"))) | beside)
     if seen:
-        for way, inner in children(schema):
-            _written_out(document, inner, where + pointer(*way))
+        for way, holder in children(schema):
+            _written_out(document, holder[way[-1]], where + pointer(*way))
 
 
 def _heirs(document: Json) -> None:
