@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
+from copy import deepcopy
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,7 +20,7 @@ import attrs
 from jsonschema import Draft202012Validator
 
 from . import marks
-from .document import Json, Refused, by_key, load_file, operation_key, operations, pointer, resolved
+from .document import Json, Refused, by_key, load_file, pointer, resolved
 from .operation import body, properties
 from .passes.lift import pascal, singular
 from .passes.names import module_name
@@ -89,19 +90,18 @@ def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
 
 def adopted(document: Json, surface: Json) -> Json:
     """A copy of a document whose operations have the ids by which the surface knows them, and a mark that says as what it does."""
-    meanings = known(document, surface)
-    paths: Json = {path: dict(item) for path, item in document["paths"].items()}
+    meanings, adopting = known(document, surface), deepcopy(document)
     taken: set[str] = set()
-    some = [(method, path, operation, operation_key(method, path)) for method, path, operation in operations(document)]
-    for method, path, operation, key in sorted(some, key=lambda one: one[3] not in meanings):
+    for key, operation in sorted(by_key(adopting).items(), key=lambda one: one[0] not in meanings):
         meant, version = meanings.get(key, (key, ""))
         said = surface.get(meant, {}).get("id")
         id = f"{said}{version[1:].upper()}" if said else operation.get("operationId")
         if not id or module_name(str(id)) in taken:  # as a copied one is
-            id = method + pascal(path)
+            method, _, path = key.partition(" ")
+            id = method.lower() + pascal(path)
         taken.add(module_name(str(id)))
-        paths[path][method] = {**operation, "operationId": id, marks.KNOWN_AS: meant}
-    return {**document, "paths": paths}
+        operation |= {"operationId": id, marks.KNOWN_AS: meant}
+    return adopting
 
 
 def entries(document: Json, surface: Json) -> dict[str, Entry]:
