@@ -15,7 +15,7 @@ from jsonpath import JSONPathEnvironment
 from jsonpath.exceptions import JSONPathError
 
 from . import marks
-from .document import Json, Refused, at, pointer, values
+from .document import Json, Refused, followed, pointer, values
 
 _ENVIRONMENT = JSONPathEnvironment(strict=True)
 _HOLDERS = frozenset({"properties", "schemas", "components", "paths", "responses", "parameters", "info"})
@@ -118,8 +118,7 @@ class _Merge:
         return bool(self._tags(one) & self._tags(other))
 
     def _tags(self, member: Json) -> set[str]:
-        if "$ref" in member:
-            member = at(self.document, str(member["$ref"]).removeprefix("#"), {})
+        member = followed(self.document, member)
         fields = member.get("properties", {}).items()
         found = {f"{name}: {field['enum'][0]}" for name, field in fields if isinstance(field, dict) and len(field.get("enum", ())) == 1}
         return found.union(*(self._tags(part) for part in member.get("allOf", ())))
