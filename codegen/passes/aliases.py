@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from copy import deepcopy
 
 from .. import marks
@@ -23,10 +24,15 @@ def run(document: Json) -> None:
 
 
 def is_named(document: Json, schema: Json) -> bool:
-    """Whether a schema is worth a name in Python: an object with fields, a union that holds one, an enum."""
+    """Whether a schema is worth a name in Python: an object with fields, a union that holds one, an enum that is a literal."""
     if "oneOf" in schema:
         return any(is_object(resolved(document, member)) for member in schema["oneOf"])
-    return is_object(schema) or "enum" in schema
+    return is_object(schema) or is_literal(schema.get("enum", ()))
+
+
+def is_literal(values: Collection[object]) -> bool:
+    """Whether an enum has a type of its own, and the parser a word for it: it is of words alone, or of whole numbers alone."""
+    return {type(value) for value in values} in ({str}, {int})
 
 
 def _without(document: Json, schema: Json, aliases: set[str], inside: tuple[str, ...] = ()) -> Json:
