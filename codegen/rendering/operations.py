@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from itertools import chain
 
 import attrs
@@ -118,7 +117,8 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     words = {(parameter["in"], parameter["name"]): about(parameter["schema"]) for parameter in said["parameters"]}
     body = _body(document, said, where)
     endpoint = read.endpoint(method, path)
-    schema = document["components"]["schemas"][body] if body else {}
+    schemas: dict[str, Json] = document["components"]["schemas"]
+    schema = schemas[body] if body else {}
     words |= {("body", name): about(field) for name, field in schema.get("properties", {}).items()}
     props = {wire(prop): prop for prop in fields(read.model(body))} if body else {}
     taken: dict[str, list[tuple[str, Property]]] = {
@@ -141,7 +141,7 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
 
     media, returned = said.get(marks.MEDIA, "json"), answer(said)
     answers = {} if returned is None else {one.status_code.pattern: one.prop for one in endpoint.responses}
-    nullable = media == "json" and returned is not None and marks.NULLABLE in said
+    nullable = media == "json" and marks.NULLABLE in said
     returns = _MEDIA.get(media) or received(*answers.values())
     kind, paging = "object" if returned is None else listing(document, returned)[0], None
     if kind == "array" and (nullable or len(answers) > 1):
@@ -157,13 +157,13 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     items = [one for one in alternatives(listed) if isinstance(one, ListProperty)] if listed and kind != "object" else []
     multipart = [one.body_type for one in endpoint.bodies] == ["files"]
     files = [field.wire for field in taking["body"] if multipart and "FileTypes" in names([field.type])]
-    held = reached(document, [body] if body else [])
     misplaced = [field.wire for field in chain(*taking.values()) if "FileTypes" in names([field.type]) and field.wire not in files]
-    for name in held - {body}:
-        inside = document["components"]["schemas"][name].get("properties", {}).items()
-        misplaced += [f"{name}.{one}" for one, field in inside if any(inner.get("format") == "binary" for _, inner in walk(field))]
+    inside = [(name, *one) for name in reached(document, [body] if body else []) for one in schemas[name].get("properties", {}).items()]
+    deeper = [(f"{name}.{own}", field) for name, own, field in inside if name != body]
+    misplaced += [place for place, field in deeper if any(inner.get("format") == "binary" for _, inner in walk(field))]
     if misplaced:
         raise Refused(where, f"{misplaced[0]} is a file, which only a field of a form can be")
+    wires = {own for _, own, _ in inside}
     whole = [name for name, prop in taken["body"] if any(isinstance(one, ListProperty | ModelProperty) for one in alternatives(prop))]
     return Operation(
         said=said,
@@ -179,7 +179,7 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         multipart=multipart,
         files=files,
         json=[name for name in whole if multipart and name not in files],
-        aliases=[] if multipart else _aliases(document, held),
+        aliases=[] if multipart else sorted({other for own in wires if (other := alias(own)) is not None} - wires),
         returns=f"{returns} | None" if nullable and returns != "Any" and not returns.endswith(" | None") else returns,
         nullable=nullable,
         spec=spec(*answers.values()) if len(answers) == 1 else None,
@@ -198,9 +198,3 @@ def _body(document: Json, said: Json, where: str) -> str | None:
             raise Refused(place, "a body that is no object with fields cannot be expressed as keywords")
         return name
     return None
-
-
-def _aliases(document: Json, held: Iterable[str]) -> list[str]:
-    """Other names for the fields of a body and of all that is in it."""
-    wires = {wire for name in held for wire in document["components"]["schemas"][name].get("properties", ())}
-    return sorted({other for wire in wires if (other := alias(wire)) is not None} - wires)
