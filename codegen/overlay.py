@@ -35,19 +35,18 @@ def apply(document: Json, overlay: Json, moved: Mapping[str, str] | None = None,
     result = deepcopy(document)
     for index, action in enumerate(overlay.get("actions", ())):
         where = pointer("actions", index)
-        done, left = _carry_out(result, action, where, moved or {})
-        if told is not None and (left or not done):
-            told.append(f"openapi/overlay.yaml{where} ({action['target']}): {', '.join(left) or 'the document says it itself'}")
+        if (why := _carry_out(result, action, where, moved or {})) and told is not None:
+            told.append(f"openapi/overlay.yaml{where} ({action['target']}): {why}")
     return result
 
 
-def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str]) -> tuple[bool, list[str]]:
-    """Whether anything changed, and what did not."""
+def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str]) -> str:
+    """Why it has done nothing, or less than it says, if so."""
     update = action.get("update")
     there = {*document.get("components", {}).get("schemas", {}), *(update if isinstance(update, dict) else ())}  # or comes with it
     needed = {str(ref).rpartition("/")[2] for place, ref in values(update) if place.endswith("/$ref")}
     if missing := sorted(needed - there):
-        return False, [f"the document has no {', '.join(missing)} to refer to"]
+        return f"the document has no {', '.join(missing)} to refer to"
     target = str(action.get("target", "") or "(none)")
     for old, new in moved.items():
         target = new + target.removeprefix(old) if target.startswith(old) else target
@@ -56,7 +55,7 @@ def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str
     except JSONPathError as error:
         raise Refused(where, f"has no usable target: {error}") from error
     if not matches:
-        return False, ["what it removes is gone" if action.get("remove") else "nothing is at its target"]
+        return "what it removes is gone" if action.get("remove") else "nothing is at its target"
     merge = _Merge(document, replaces=bool(action.get(marks.REPLACES)))
     for match in reversed(matches):
         if action.get("remove"):
@@ -71,7 +70,8 @@ def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str
             merge.items(match.obj, deepcopy(action["update"]))
         else:
             raise Refused(where, "an update needs an object or an array as target")
-    return merge.done, [f"the document says {name} otherwise and is believed" for name in dict.fromkeys(merge.left)]
+    left = ", ".join(f"the document says {name} otherwise and is believed" for name in dict.fromkeys(merge.left))
+    return left or ("" if merge.done else "the document says it itself")
 
 
 @attrs.define

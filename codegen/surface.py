@@ -303,11 +303,8 @@ def _place(key: str, surface: Json, *, whole: bool) -> tuple[str, list[str], str
 def _words(key: str, nouns: Container[str], verbs: Container[str], *, whole: bool) -> tuple[str, list[str]]:
     """Verb and noun of an operation; its one word is both if it has only one."""
     method, _, segments = _parts(key)
-    said = [
-        segment.split("-")
-        for index, segment in enumerate(segments)
-        if not segment.startswith("{") and (whole or index == 0 or not segments[index + 1 : index + 2])
-    ] or [["root"]]
+    telling = segments if whole else [*segments[:1], *segments[1:][-1:]]
+    said = [segment.split("-") for segment in telling if not segment.startswith("{")] or [["root"]]
     (verb, *noun), *rest = said
     if verb in verbs or (method == "post" and not rest and singular(verb) not in nouns):
         return verb, [*(noun or [verb]), *chain(*rest)]
@@ -338,7 +335,7 @@ def _taught(surface: Json) -> tuple[dict[str, tuple[str, bool]], set[str], froze
             verbs |= {verb}
         if verb in ("list", "get", "create", "delete"):
             whole = "_".join(_singular(noun))
-            spoken = any(method.name.endswith(end) for end in (f"_{whole}", f"_{whole}s"))
+            spoken = method.name.endswith((f"_{whole}", f"_{whole}s"))
             if spoken or method.name in ("list", "get", "retrieve", "create", "delete"):
                 nouns.setdefault(whole, set()).add((method.resource, spoken))
     return {noun: next(iter(places)) for noun, places in nouns.items() if len(places) == 1}, resources, verbs

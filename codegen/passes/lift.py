@@ -115,8 +115,7 @@ class _Lift:
         return (owners[0] if owners else owner) + pascal(name)
 
     def _member_name(self, member: Json, union: str) -> str:
-        base: str | None = member.get(marks.BASE)
-        if base:
+        if base := str(member.get(marks.BASE, "")):
             end = re.findall(r"[A-Z][a-z0-9]*", union)[-1]  # ``PreSession`` of ``PreSessionTool`` when the other is ``AppTool``
             return (union.removesuffix(end) if base.endswith(end) else union) + base
         said = [member.get("title"), *map(str, member.get(marks.VALUES, ())), member.get(marks.KEY), "Object"]
@@ -160,10 +159,6 @@ def _said(schema: Json) -> str:
 
 def _joined(schema: Json) -> str | None:
     """``NumberOrRangeFilter`` for a union of two or three components whose names end with the same word."""
-    names = [ref_name(member) for member in schema.get("oneOf", ())]
-    if not 2 <= len(names) <= 3 or None in names:
-        return None
-    words: list[list[str]] = [re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*", str(name)) for name in names]
-    if len({tuple(word[-1:]) for word in words}) > 1 or any(len(word) != 2 for word in words):
-        return None
-    return "Or".join(word[0] for word in words) + words[0][-1]
+    words: list[list[str]] = [re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*", ref_name(member) or "") for member in schema.get("oneOf", ())]
+    alike = 2 <= len(words) <= 3 and all(len(name) == 2 and name[1] == words[0][1] for name in words)
+    return "Or".join(first for first, _ in words) + words[0][1] if alike else None

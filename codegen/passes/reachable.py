@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from .. import marks
 from ..document import Json, Refused, by_key, component, followed, operation_roots, operations, parts, pointer, ref_name, walk
@@ -59,11 +59,9 @@ def used(document: Json) -> dict[str, set[str]]:
     return {mark: reached(document, names) for mark, names in held.items()}
 
 
-def refs(schema: Json) -> Iterator[str]:
+def refs(schema: Json) -> list[str]:
     """The names of the components that a schema refers to, itself and in what is inside it."""
-    for _, inner in walk(schema):
-        if (name := ref_name(inner)) is not None:
-            yield name
+    return [name for _, inner in walk(schema) if (name := ref_name(inner)) is not None]
 
 
 def reached(document: Json, names: Iterable[str]) -> set[str]:
