@@ -33,11 +33,8 @@ def run(document: Json) -> None:
             if name in operation and operation[name] != document.get(name, []):
                 reason = f"an operation with {what} than the others cannot be expressed: this client would send its key"
                 raise Refused(f"{where}/{name}", reason)
-        operation["parameters"] = [
-            parameter
-            for index, parameter in enumerate(operation["parameters"])
-            if _parameter(document, parameter, f"{where}/parameters/{index}")
-        ]
+        some = enumerate(operation["parameters"])
+        operation["parameters"] = [one for index, one in some if _parameter(document, one, f"{where}/parameters/{index}")]
         if "requestBody" in operation:
             _request(document, operation["requestBody"], f"{where}/requestBody/content")
         _answers(operation, f"{where}/responses")

@@ -77,12 +77,9 @@ def _placed(document: Json, wrong: ValidationError) -> str:
     found = (start + where for start in ("", *(start for start, _, _ in roots(document))))
     if not where:
         found = (f"{place}/default" for place, schema in all_schemas(document) if schema.get("default", ...) == wrong.instance)
-        if named := [
-            pointer("paths", path, method)
-            for method, path, _ in operations(document)
-            if f"'{method}'" in message and f"'{path}'" in message
-        ]:
-            return named[0]
+        named = {pointer("paths", path, method): (f"'{path}'", f"'{method}'") for method, path, _ in operations(document)}
+        if some := [place for place, names in named.items() if all(name in message for name in names)]:
+            return some[0]
     return next((place for place in found if pruned(at(document, place, ...), _in_both) == wrong.instance), where)
 
 
