@@ -149,7 +149,7 @@ def _diff(old: Path, new: Path | None, format: str) -> int:
 
 def _released() -> int:
     here = Revision.of(pinned(OPENAPI), load_file(OPENAPI / "surface.yaml"))
-    names = {key: [str(method) for method in here.entries[key].methods] for key in sorted(here.entries)}
+    names = {key: [*here.entries[key].methods] for key in sorted(here.entries)}
     (OPENAPI / "released.yaml").write_text(dump(names), encoding="utf-8")
     pins = pin.load(OPENAPI / "pin.toml")
     (OPENAPI / "pin.toml").write_text(pin.dump(pin.Pins(pins.now, (), pins.sdk)), encoding="utf-8")

@@ -18,7 +18,7 @@ def load(openapi: Path) -> Json:
 
 def retired(document: Json, entries: dict[str, Entry], past: Json) -> dict[str, str]:
     """What to say, by ``resource.method``: of names that are there, why they end, and of all others what became of them."""
-    there = {str(method) for entry in entries.values() for method in entry.methods}
+    there = {method for entry in entries.values() for method in entry.methods}
     said: Json = past.get("retired", {})
     known: dict[str, list[str]] = {**past.get("released", {}), **{key: entry.get("methods", []) for key, entry in said.items()}}
 
@@ -30,7 +30,7 @@ def retired(document: Json, entries: dict[str, Entry], past: Json) -> dict[str, 
     for key, operation in by_key(document).items():
         date = said.get(key, {}).get("date")
         ends = f"ends {key} on {date}" if date else f"will end {key}"
-        for name in map(str, entries[key].methods if operation.get("deprecated") else ()):
+        for name in entries[key].methods if operation.get("deprecated") else ():
             found[name] = f"client.{name} is deprecated: the API {ends}.{instead(key, name)}"
     for key, names in known.items():
         for name in (name for name in names if name not in there):

@@ -37,21 +37,11 @@ _VERBS = {kind: frozenset(words) for kind, words in load_file(Path(__file__).wit
 
 
 @attrs.frozen
-class Method:
-    """Where users find an operation: ``client.<resource>.<name>``."""
-
-    resource: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.resource}.{self.name}"
-
-
-@attrs.frozen
 class Entry:
     """What the facade knows of an operation."""
 
-    methods: tuple[Method, ...]
+    methods: tuple[str, ...]
+    """Where users find it below ``client``: ``<resource>.<name>``."""
     repeat: Repeat
     timeout: float | None
     """Seconds, where an operation needs longer than others."""
@@ -109,7 +99,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
     by_hand = {resource: _by_hand(resource, name) for resource, name in surface.get("inherits", {}).items()}
     meanings, surface = known(document, surface), _operations(surface)
     found: dict[str, Entry] = {}
-    taken = {Method(resource, name): "written by hand" for resource, names in by_hand.items() for name in names}
+    taken = {f"{resource}.{name}": "written by hand" for resource, names in by_hand.items() for name in names}
     there = by_key(document)
     for key in sorted(sorted(there), key=lambda key: (key in meanings, _version(key)), reverse=True):
         meant, version = meanings.get(key, (key, ""))
@@ -122,7 +112,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
             while method in taken and _shape(taken[method]) != _shape(key) and (other := next(names, None)):
                 method = other
             if method in taken and _shape(taken[method]) == _shape(key):
-                method = attrs.evolve(method, name=f"{method.name}{_suffix(key)}")
+                method += _suffix(key)
             methods = (method,)
         repeat: Repeat = said.get("repeat", _repeat(key, operation))
         if repeat == "idempotency_key" and not _takes_key(document, operation):
@@ -146,7 +136,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         )
         where = pointer("surface", key) if key in surface else pointer("paths", key.partition(" ")[2])
         for method in methods:
-            free = Method(aside(method.resource, RESOURCES), aside(method.name, METHODS))
+            free = ".".join(map(aside, method.split("."), (RESOURCES, METHODS)))
             if free != method:  # the client or its resources have that themselves: nobody could call it
                 raise Refused(where, f"client.{method} is taken: name it in openapi/surface.yaml, such as {key}: {{methods: [{free}]}}")
             if method in taken:
@@ -184,12 +174,11 @@ def _operations(surface: Json) -> Json:
     return {key: said for key, said in surface.items() if " " in key}
 
 
-def _said(key: str, name: str) -> Method:
+def _said(key: str, name: str) -> str:
     """A method as the surface names it."""
-    resource, _, method = name.partition(".")
-    if any(not is_name(part) or part.startswith("_") for part in (resource, method)):
+    if any(not is_name(part) or part.startswith("_") for part in name.partition(".")[::2]):
         raise Refused(pointer("surface", key), f"{name} is no name of a method: <resource>.<method> is needed")
-    return Method(resource, method)
+    return name
 
 
 def _renamed(key: str, said: Json) -> dict[str, str]:
@@ -271,16 +260,16 @@ def _split(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
 
 
-def _named_by_itself(key: str, operation: Json, surface: Json) -> Iterator[Method]:
+def _named_by_itself(key: str, operation: Json, surface: Json) -> Iterator[str]:
     """Names for an operation, the best first."""
     path = key.partition(" ")[2]
     hinted, name = operation.get(marks.SDK_RESOURCE), operation.get(marks.SDK_METHOD)
     if isinstance(hinted, str) and isinstance(name, str):
-        yield Method(_identifier(path, hinted), _identifier(path, name))
+        yield f"{_identifier(path, hinted)}.{_identifier(path, name)}"
     places = [_place(key, surface, whole=whole) for whole in (False, True)]
     short = [(resource, ["retrieve" if verb == "get" and not rest else verb, *rest]) for verb, _, resource, rest in places]
     for resource, words in [*short, *((resource, [verb, *noun]) for verb, noun, resource, _ in places)]:
-        yield Method(_identifier(path, resource), _identifier(path, "_".join(words)))
+        yield f"{_identifier(path, resource)}.{_identifier(path, '_'.join(words))}"
 
 
 def _place(key: str, surface: Json, *, whole: bool) -> tuple[str, list[str], str, list[str]]:
@@ -329,15 +318,15 @@ def _taught(surface: Json) -> tuple[dict[str, tuple[str, bool]], set[str], froze
     verbs = _VERBS["reading"] | _VERBS["acting"]
     for key, said in surface.items():
         verb, *noun = _parts(key)[2][0].split("-")
-        method = Method(*str(said["methods"][0]).split("."))
-        resources.add(method.resource)
-        if method.name.split("_")[0] == verb:
+        resource, _, name = str(said["methods"][0]).partition(".")
+        resources.add(resource)
+        if name.split("_")[0] == verb:
             verbs |= {verb}
         if verb in ("list", "get", "create", "delete"):
             whole = "_".join(_singular(noun))
-            spoken = method.name.endswith((f"_{whole}", f"_{whole}s"))
-            if spoken or method.name in ("list", "get", "retrieve", "create", "delete"):
-                nouns.setdefault(whole, set()).add((method.resource, spoken))
+            spoken = name.endswith((f"_{whole}", f"_{whole}s"))
+            if spoken or name in ("list", "get", "retrieve", "create", "delete"):
+                nouns.setdefault(whole, set()).add((resource, spoken))
     return {noun: next(iter(places)) for noun, places in nouns.items() if len(places) == 1}, resources, verbs
 
 

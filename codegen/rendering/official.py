@@ -23,7 +23,7 @@ _ANY = "Mapping[str, object]"
 
 def official(names: Json, views: Views) -> Iterator[tuple[str, str, Json]]:
     """The modules of `retell_async/types`, from the names and what the document has: a template, a name and what it says."""
-    methods = {str(method): method.operation for one in views.resources for method in one.methods}
+    methods = {f"{one.name}.{method.name}": method.operation for one in views.resources for method in one.methods}
     params, models = dict(views.param_names), dict(views.model_names)
     answers = {name: methods[method] for name, method in names.get("responses", {}).items() if method in methods}
     pages = {name: one.returns if one.returns in models else "UnknownObject" for name, one in answers.items() if one.paging}

@@ -60,7 +60,7 @@ class Operation:
 
     @property
     def group(self) -> str:
-        return self.entry.methods[0].resource
+        return self.entry.methods[0].partition(".")[0]
 
     @property
     def optional(self) -> bool:

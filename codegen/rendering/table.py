@@ -28,8 +28,8 @@ def table(views: Views, resources: Mapping[str, str]) -> Json:
     :param resources: what there is to say of resources.
     """
     document = views.prepared
-    some = sorted(views.operations, key=lambda one: str(one.entry.methods[0]))
-    operations = {str(one.entry.methods[0]): _operation(document, one) for one in some}
+    some = sorted(views.operations, key=lambda one: one.entry.methods[0])
+    operations = {one.entry.methods[0]: _operation(document, one) for one in some}
     schemas: dict[str, Json] = {}
     waiting = _refs(operations)
     while waiting:
@@ -45,7 +45,7 @@ def _operation(document: Json, operation: Operation) -> Json:
     said |= body(document, operation.said).get("properties", {})
     taken = [field for field in operation.taken if field.wire in said]
     return {
-        "methods": [str(method) for method in entry.methods],
+        "methods": [*entry.methods],
         **{name: getattr(entry, name) for name in ("tool", "effect", "repeat", "asks", "open_world")},
         "lists": "pages" if operation.paging else "array" if operation.returns.startswith("list[") else None,
         "answers": operation.item or operation.returns,

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import attrs
 
-from .. import surface
 from ..document import Json, Refused, operation_key, operations, pointer, visible
 from ..parser import Parsed
 from ..passes.lift import pascal
@@ -20,9 +19,11 @@ from .types import names, received
 
 
 @attrs.frozen
-class Method(surface.Method):
+class Method:
     """A method of a resource, and the operation that it carries out."""
 
+    resource: str
+    name: str
     operation: Operation
     deprecated: str | None = None
     """What to say to those who call it, if it will go."""
@@ -30,7 +31,7 @@ class Method(surface.Method):
     def renamed(self, old: str) -> str:
         """What to say to those who give a keyword its old name."""
         new = self.operation.renamed[old]
-        return f"client.{self}({old}=...) is now {new}=..., and the old name will go with the next release"
+        return f"client.{self.resource}.{self.name}({old}=...) is now {new}=..., and the old name will go with the next release"
 
 
 @attrs.frozen
@@ -69,7 +70,7 @@ class Views:
     def notes(self) -> list[str]:
         """What methods take under another name than the document's, since that is taken, and what the surface says of keywords in vain."""
         aside = [
-            f"client.{method} takes {visible(field.wire)} as {field.name}, since its own name is taken"
+            f"client.{resource.name}.{method.name} takes {visible(field.wire)} as {field.name}, since its own name is taken"
             for resource in self.resources
             for method in resource.methods
             for field in method.operation.taken
@@ -112,8 +113,9 @@ def views(
         view = operation(prepared, read, method, path, said, entries[operation_key(method, path)])
         if found.setdefault(view.module, view) is not view:
             raise Refused(pointer("paths", path), f"{view.module} is another operation's name too")
+    some = [(view, *method.partition(".")[::2]) for view in found.values() for method in view.entry.methods]
     methods = [
-        Method(one.resource, one.name, view, ending.pop(str(one), None)) for view in found.values() for one in view.entry.methods
+        Method(resource, name, view, ending.pop(f"{resource}.{name}", None)) for view, resource, name in some
     ]  # what is left has ended
     resources = [
         Resource(

@@ -84,7 +84,7 @@ class Revision:
         """All that code by hand can rely on, and with what each goes: methods, arguments (``call.retrieve(call_id)``), classes, fields."""
         found = dict.fromkeys(self.classes, "")
         for key, operation in self.operations.items():
-            for method in map(str, self.entries[key].methods):
+            for method in self.entries[key].methods:
                 found |= {method: "", **{f"{method}({name})": method for name in keywords(self.prepared, operation)}}
         for name in self.classes:
             for _, choice in choices(self.prepared, to_ref(name)):
@@ -118,8 +118,8 @@ def difference(old: Revision, new: Revision) -> list[Change]:
 
 def renamed(old: Revision, new: Revision) -> dict[str, str]:
     """Operations that go on under another path, old key to new key: by their id, their name in the facade, or else by what they say."""
-    names = {str(method): key for key, entry in new.entries.items() for method in entry.methods}
-    took = {key: names.get(str(entry.methods[0]), key) for key, entry in old.entries.items() if key in new.entries}
+    names = {method: key for key, entry in new.entries.items() for method in entry.methods}
+    took = {key: names.get(entry.methods[0], key) for key, entry in old.entries.items() if key in new.entries}
     found = {key: other for key, other in took.items() if key != other and other not in old.entries}  # though it is still there
     for sign in range(3):
         olds = _alone(sign, old, new.operations.keys() | found.keys())
@@ -143,7 +143,7 @@ class _Difference:
     changes: dict[tuple[Impact, str, Action, str], tuple[set[str], set[str]]] = attrs.field(
         factory=lambda: defaultdict(lambda: (set(), set()))
     )
-    _about: list[str] = attrs.field(factory=list)
+    _methods: tuple[str, ...] = ()
     _seen: dict[tuple[str, str, bool], None] = attrs.field(factory=dict)
     """Classes as they were called and as they are called, sent or answered, in the order in which they were met."""
 
@@ -151,10 +151,10 @@ class _Difference:
         olds, news = self.old.operations, self.new.operations
         moved = renamed(self.old, self.new)
         for key in olds.keys() - news.keys() - moved.keys():
-            self._about = [method.resource for method in self.old.entries[key].methods]
+            self._methods = self.old.entries[key].methods
             self._add("operation", "removed", key, self.old.names(key), breaks=True)
         for key in news.keys() - {moved.get(key, key) for key in olds}:
-            self._about = [method.resource for method in self.new.entries[key].methods]
+            self._methods = self.new.entries[key].methods
             self._add("operation", "added", key, self.new.names(key))
         for key in sorted(olds):
             other = moved.get(key, key)
@@ -162,7 +162,7 @@ class _Difference:
                 self._operation(key, other)
         self._class_names()
         was, now = self.old.prepared, self.new.prepared
-        self._about = []
+        self._methods = ()
         self._changed("server", "", (was[marks.SERVER], now[marks.SERVER]), ["base_url"], breaks=True)
         self._changed("authentication", "", map(_authentication, (was, now)), ["api_key"], breaks=True)
         called, calls = _webhooks(was), _webhooks(now)
@@ -185,13 +185,13 @@ class _Difference:
         impact = Impact.INTERNAL if not shows else Impact.BREAKING if breaks else Impact.ADDITIVE
         places, about = self.changes[impact, subject, action, what]
         places.update(names)
-        about.update(self._about)
+        about.update(method.partition(".")[0] for method in self._methods)
 
     def _operation(self, key: str, other: str) -> None:
         was, now = self.old.operations[key], self.new.operations[other]
         had, has = self.old.names(key), self.new.names(other)
         calls = [f"{name}()" for name in has]
-        self._about = [method.resource for method in self.new.entries[other].methods]
+        self._methods = self.new.entries[other].methods
         moved = key if key == other else f"{key} → {other}"
         lost, more = ([name for name in some if name not in others] for some, others in ((had, has), (has, had)))
         if lost:
