@@ -43,19 +43,19 @@ class Entry:
     methods: tuple[str, ...]
     """Where users find it below ``client``: ``<resource>.<name>``."""
     repeat: Repeat
-    timeout: float | None
-    """Seconds, where an operation needs longer than others."""
-    limit: str | None
-    """The name of the limit that it shares with other operations; ``None`` where it has one of its own."""
     named: bool
     """Whether the surface names it, or it named itself."""
     effect: Effect
     asks: Mapping[str, Asks]
     """What a human is asked about before: under ``""`` always, else where that argument is given."""
+    renamed: Mapping[str, str]
+    """Keywords as they were called before, and as they are called now."""
+    timeout: float | None = None
+    """Seconds, where an operation needs longer than others."""
+    limit: str | None = None
+    """The name of the limit that it shares with other operations; ``None`` where it has one of its own."""
     open_world: bool = False
     """Whether it reaches people or the web, or gives back what these said."""
-    renamed: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    """Keywords as they were called before, and as they are called now."""
     tool: str | None = None
     """What it is called as a tool for models; ``None`` where it is none."""
 
@@ -122,18 +122,8 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         effect = _effect(key)
         if not said and repeat != "safe" and effect != "delete":  # nobody has said that it only reads, or that it is free
             effect, said = "write", {"asks": "money"}
-        found[key] = Entry(
-            methods,
-            repeat,
-            said.get("timeout"),
-            said.get("limit"),
-            named=key in surface,
-            effect=effect,
-            asks=_asks(meant, key, said),
-            open_world=bool(said.get("open_world")),
-            renamed=_renamed(meant, said),
-            tool=None if version else said.get("tool"),
-        )
+        own = {name: said[name] for name in ("timeout", "limit", "open_world", *(() if version else ("tool",))) if name in said}
+        found[key] = Entry(methods, repeat, key in surface, effect, _asks(meant, key, said), _renamed(meant, said), **own)
         where = pointer("surface", key) if key in surface else pointer("paths", key.partition(" ")[2])
         for method in methods:
             free = ".".join(map(aside, method.split("."), (RESOURCES, METHODS)))
