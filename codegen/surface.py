@@ -101,9 +101,8 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     taken = {f"{resource}.{name}": "written by hand" for resource, names in by_hand.items() for name in names}
     there = by_key(document)
-    for key in sorted(sorted(there), key=lambda key: (key in meanings, _version(key)), reverse=True):
+    for key, operation in sorted(sorted(there.items()), key=lambda one: (one[0] in meanings, _version(one[0])), reverse=True):
         meant, version = meanings.get(key, (key, ""))
-        operation = there[key]
         said: Json = surface.get(meant, {})
         methods = tuple(_said(meant, f"{name}{version}") for name in said.get("methods", ()))
         if not methods:

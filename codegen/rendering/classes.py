@@ -90,9 +90,7 @@ def classes(document: Json, read: Parsed, keyed: set[str]) -> list[Class]:
             found.append(_model(read, name, "KeyedModel" if name in keyed else "Model"))
             if schema.get(marks.REQUEST):
                 found.append(_param(document, read, name, schema))
-    for name, enum in read.enums.items():
-        if not nameless(enum):
-            found.append(Class(kind="enum", name=name, members=[values(enum)]))
+    found += [Class(kind="enum", name=name, members=[values(enum)]) for name, enum in read.enums.items() if not nameless(enum)]
     for name, model in read.models.items():
         if mark(model, marks.UNKNOWN):
             found.append(attrs.evolve(_model(read, name, "UnknownObject"), of_api=False))

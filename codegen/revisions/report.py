@@ -83,14 +83,12 @@ def as_json(changes: Sequence[Change]) -> str:
 def _line(change: Change) -> str:
     said, todo = SENTENCES[change.subject].get(change.action, _OTHER)
     what = change.what.partition(": ")[2] or change.what if change.subject in _OF_FIELDS else change.what
-    text = said.format(names=", ".join(_shortened([_code(name) for name in change.names])), what=_code(what))
+    more = len(change.names) - _NAMES
+    names = [*map(_code, change.names[:_NAMES]), *([f"and {more} more"] if more > 0 else [])]
+    text = said.format(names=", ".join(names), what=_code(what))
     return f"{text}. {todo}".rstrip() if change.impact is Impact.BREAKING else f"{text}."
 
 
 def _code(text: str) -> str:
     """A text in backticks, which nothing in it can end."""
     return f"`{visible(text).replace('`', chr(39))}`"
-
-
-def _shortened(names: Sequence[str]) -> list[str]:
-    return [*names[:_NAMES], *([f"and {len(names) - _NAMES} more"] if len(names) > _NAMES else [])]
