@@ -24,7 +24,7 @@ _ANY = "Mapping[str, object]"
 def official(names: Json, views: Views) -> Iterator[tuple[str, str, Json]]:
     """The modules of `retell_async/types`, from the names and what the document has: a template, a name and what it says."""
     methods = {f"{one.name}.{method.name}": method.operation for one in views.resources for method in one.methods}
-    params, models = dict(views.param_names), dict(views.model_names)
+    params, models = dict(views.modules["params"]), dict(views.modules["models"])
     answers = {name: methods[method] for name, method in names.get("responses", {}).items() if method in methods}
     pages = {name: one.returns if one.returns in models else "UnknownObject" for name, one in answers.items() if one.paging}
     responses = {name: f"Page[{one.item}]" if name in pages else one.returns for name, one in answers.items()}
@@ -40,7 +40,7 @@ def official(names: Json, views: Views) -> Iterator[tuple[str, str, Json]]:
         imports = [(*one, here[one[2]]) for one in used]
         yield "types/params", module, {**said, "imports": imports, "fields": fields.values(), "aliases": sorted(aliases.items())}
     theirs = sorted((name, kind) for name, kind in responses.items() if name != kind)
-    own = [(name, module) for name, module in views.model_names if name not in dict(theirs)]
+    own = [(name, module) for name, module in views.modules["models"] if name not in dict(theirs)]
     answered = sorted((module_name(name), name) for name in responses)
     modules = {module: said["class"] for module, said in names.get("params", {}).items()}
     yield "types/init", "__init__", {"modules": modules, "responses": theirs, "pages": pages, "own": own, "answers": answered}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 
 import attrs
 
@@ -65,6 +64,8 @@ class Views:
     classes: list[Class]
     operations: list[Operation]
     resources: list[Resource]
+    modules: dict[str, list[tuple[str, str]]]
+    """Names and modules of what ``raw/models`` and ``raw/params`` have, by folder."""
 
     @property
     def notes(self) -> list[str]:
@@ -85,20 +86,10 @@ class Views:
         ]
         return [*aside, *unused]
 
-    @cached_property
-    def model_names(self) -> list[tuple[str, str]]:
-        """Names and modules of what ``raw/models`` has."""
-        return sorted((view.name, view.module) for view in self.classes if view.folder == "models" and not view.module.startswith("_"))
-
-    @cached_property
-    def param_names(self) -> list[tuple[str, str]]:
-        return sorted((view.name, view.module) for view in self.classes if view.folder == "params")
-
     def imports(self, types: Iterable[str], own: str = "") -> list[tuple[str, str, str]]:
         """Folder, module and name of what types use, but for the module's own."""
         used = names(types) - {own}
-        found = {"models": self.model_names, "params": self.param_names}
-        return [(folder, module, name) for folder, pairs in found.items() for name, module in pairs if name in used]
+        return [(folder, module, name) for folder, pairs in self.modules.items() for name, module in pairs if name in used]
 
 
 def views(
@@ -126,9 +117,10 @@ def views(
         )
         for name in sorted({*(one.resource for one in methods), *(gone.partition(".")[0] for gone in ending)})
     ]
-    whole = Views(prepared, read, made, list(found.values()), resources)
-    taken = {name for name, _ in [*whole.model_names, *whole.param_names]}
+    public = [one for one in sorted(made, key=lambda one: one.name) if not one.module.startswith("_")]
+    modules = {folder: [(one.name, one.module) for one in public if one.folder == folder] for folder in ("models", "params")}
+    taken = {one.name for one in public}
     for resource in resources:
         if clash := taken & {f"{start}{own}" for own in resource.class_names for start in ("", "Async")}:
             raise Refused(pointer("components", "schemas", min(clash)), f"is the class of client.{resource.name}: name it in the overlay")
-    return whole
+    return Views(prepared, read, made, list(found.values()), resources, modules)

@@ -60,24 +60,18 @@ class Change:
 
 @attrs.frozen
 class Revision:
-    """One side: a prepared document and the names of its operations."""
+    """One side: a prepared document, what the facade knows of its operations, these by key, and the names of its classes."""
 
     prepared: Json
     entries: dict[str, Entry]
+    operations: dict[str, Json]
+    classes: set[str]
 
     @classmethod
     def of(cls, document: Json, surface: Json) -> Revision:
         """From a document with its overlay."""
         prepared = prepare(document)
-        return cls(prepared, entries(prepared, surface))
-
-    @cached_property
-    def operations(self) -> dict[str, Json]:
-        return by_key(self.prepared)
-
-    @cached_property
-    def classes(self) -> set[str]:
-        return set(self.prepared["components"]["schemas"])
+        return cls(prepared, entries(prepared, surface), by_key(prepared), {*prepared["components"]["schemas"]})
 
     @cached_property
     def offers(self) -> dict[str, str]:
