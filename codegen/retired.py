@@ -5,19 +5,15 @@ A name that vanishes is explained until the release after the one that lost it, 
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from .document import Json, by_key, load_file
+from .document import Json, by_key
 from .surface import Entry
 
 
-def load(openapi: Path) -> Json:
-    """Both files: ``retired`` and ``released``, each by operation; empty where a file is not there."""
-    return {name: load_file(openapi / f"{name}.yaml", there=False) for name in ("retired", "released")}
-
-
 def retired(document: Json, entries: dict[str, Entry], past: Json) -> dict[str, str]:
-    """What to say, by ``resource.method``: of names that are there, why they end, and of all others what became of them."""
+    """What to say, by ``resource.method``: of names that are there, why they end, and of all others what became of them.
+
+    :param past: ``retired`` and ``released``, what the files in `openapi/` say that are called so, each by operation.
+    """
     there = {method for entry in entries.values() for method in entry.methods}
     said: Json = past.get("retired", {})
     known: dict[str, list[str]] = {**past.get("released", {}), **{key: entry.get("methods", []) for key, entry in said.items()}}
