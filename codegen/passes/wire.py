@@ -42,14 +42,13 @@ def run(document: Json) -> None:
 
 def server(document: Json) -> str:
     """Where the API is, to which keys are sent: the first server that the document names."""
-    for said in document.get("servers", ())[:1]:
-        url = str(said.get("url", ""))
-        for name, variable in said.get("variables", {}).items():
-            url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
-        if not _SERVER.fullmatch(url):
-            raise Refused("/servers/0/url", f"{url} is no address that keys may be sent to: https and a host are needed")
-        return url.rstrip("/")
-    return OURS
+    said = [*document.get("servers", ()), {"url": OURS}][0]
+    url = str(said.get("url", ""))
+    for name, variable in said.get("variables", {}).items():
+        url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+    if not _SERVER.fullmatch(url):
+        raise Refused("/servers/0/url", f"{url} is no address that keys may be sent to: https and a host are needed")
+    return url.rstrip("/")
 
 
 def _parameter(document: Json, parameter: Json, where: str) -> bool:

@@ -8,7 +8,7 @@ from itertools import chain
 import attrs
 
 from .. import marks
-from ..document import Json, Refused, is_object, pointer, ref_name, resolved, walk
+from ..document import Json, Refused, is_object, pointer, ref_name, walk
 from ..operation import answer, called, listing, properties
 from ..parser import ListProperty, ModelProperty, Parsed, Property, fields, wire
 from ..passes.names import module_name, python_name
@@ -115,10 +115,14 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     """What there is to say of an operation."""
     where = pointer("paths", path, method)
     words = {(parameter["in"], parameter["name"]): about(parameter["schema"]) for parameter in said["parameters"]}
-    body = _body(document, said, where)
-    endpoint = read.endpoint(method, path)
+    contents: Json = said.get("requestBody", {}).get("content", {})  # `wire` has left one
+    body = next((ref_name(media["schema"]) for media in contents.values()), None)
     schemas: dict[str, Json] = document["components"]["schemas"]
     schema = schemas[body] if body else {}
+    if contents and not is_object(schema):
+        place = where + pointer("requestBody", "content", *contents, "schema")
+        raise Refused(place, "a body that is no object with fields cannot be expressed as keywords")
+    endpoint = read.endpoint(method, path)
     words |= {("body", name): about(field) for name, field in schema.get("properties", {}).items()}
     props = {wire(prop): prop for prop in fields(read.model(body))} if body else {}
     taken: dict[str, list[tuple[str, Property]]] = {
@@ -143,9 +147,9 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     answers = {} if returned is None else {one.status_code.pattern: one.prop for one in endpoint.responses}
     nullable = media == "json" and marks.NULLABLE in said
     returns = _MEDIA.get(media) or received(*answers.values())
-    kind, paging = "object" if returned is None else listing(document, returned)[0], None
-    if kind == "array" and (nullable or len(answers) > 1):
-        kind = "object"  # what may be no list is awaited as it comes
+    kind, paging = "one object" if returned is None else listing(document, returned)[0], None
+    if kind == "a bare array" and (nullable or len(answers) > 1):
+        kind = "one object"  # what may be no list is awaited as it comes
     listed: Property | None = next(iter(answers.values()), None)
     if kind == "pages":
         page = {wire(prop): prop for prop in fields(read.model(str(ref_name(returned or {}))))}
@@ -154,7 +158,7 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         if paging is None or "pagination_key" not in page:
             lacks = "takes no pagination_key" if paging is None else "these have no pagination_key"
             raise Refused(where, f"answers with pages, and {lacks} to ask for the next one")
-    items = [one for one in alternatives(listed) if isinstance(one, ListProperty)] if listed and kind != "object" else []
+    items = [one for one in alternatives(listed) if isinstance(one, ListProperty)] if listed and kind != "one object" else []
     multipart = [one.body_type for one in endpoint.bodies] == ["files"]
     files = [field.wire for field in taking["body"] if multipart and "FileTypes" in names([field.type])]
     misplaced = [field.wire for field in chain(*taking.values()) if "FileTypes" in names([field.type]) and field.wire not in files]
@@ -187,14 +191,3 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         item=received(items[0].inner_property) if items else None,
         paging=paging,
     )
-
-
-def _body(document: Json, said: Json, where: str) -> str | None:
-    """The name of the class that a request sends."""
-    for kind, media in said.get("requestBody", {}).get("content", {}).items():  # `wire` has left one
-        name = ref_name(media["schema"])
-        if name is None or not is_object(resolved(document, media["schema"])):
-            place = f"{where}{pointer('requestBody', 'content', kind, 'schema')}"
-            raise Refused(place, "a body that is no object with fields cannot be expressed as keywords")
-        return name
-    return None

@@ -10,7 +10,7 @@ How a change is classed, `docs/guides/regenerating.md` says.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Set as AbstractSet
 from enum import StrEnum
 from functools import cached_property
@@ -21,7 +21,7 @@ import attrs
 
 from .. import marks
 from ..document import SCALARS, TIGHTER, Json, by_key, is_object, load_file, ref_name, resolved, to_ref
-from ..operation import Fields, Listing, answer, body, keywords, listing, properties
+from ..operation import Fields, answer, body, keywords, listing, properties
 from ..passes.names import python_name
 from ..prepare import prepare
 from ..reserved import KEYWORDS, aside
@@ -31,8 +31,6 @@ SENTENCES = load_file(Path(__file__).with_name("sentences.yaml"))
 """By what a change is about, in the order of the account, and by what happened to it: what release notes say."""
 
 Action = Literal["removed", "renamed", "required", "changed", "optional", "deprecated", "added"]
-
-_LISTINGS: dict[Listing, str] = {"object": "one object", "array": "a bare array", "pages": "pages"}
 
 
 class Impact(StrEnum):
@@ -124,10 +122,9 @@ def renamed(old: Revision, new: Revision) -> dict[str, str]:
 
 def _alone(sign: int, revision: Revision, without: AbstractSet[str]) -> dict[str, str]:
     """Operations by one of their signs, where one alone has it."""
-    keys: dict[str, list[str]] = defaultdict(list)
-    for key in revision.operations.keys() - without:
-        keys[revision.signs(key)[sign]].append(key)
-    return {said: some[0] for said, some in keys.items() if len(some) == 1}
+    signs = {key: revision.signs(key)[sign] for key in revision.operations.keys() - without}
+    often = Counter(signs.values())
+    return {said: key for key, said in signs.items() if often[said] == 1}
 
 
 @attrs.define
@@ -230,8 +227,8 @@ class _Difference:
             return
         (before, one), (after, other) = listing(self.old.prepared, old), listing(self.new.prepared, new)
         if before != after:
-            breaks = (before, after) != ("array", "pages")
-            self._add("list", "changed", f"answers with {_LISTINGS[before]} → {_LISTINGS[after]}", names, breaks=breaks)
+            breaks = (before, after) != ("a bare array", "pages")
+            self._add("list", "changed", f"answers with {before} → {after}", names, breaks=breaks)
             old, new = one, other
         self._schemas(old, new, names, "the answer", sent=False)
 
