@@ -47,11 +47,9 @@ def pinned(
 
 def without(document: Json, left: Container[str]) -> Json:
     """The document without some of its operations, by key."""
-    paths = {
-        path: {name: said for name, said in item.items() if operation_key(name, path) not in left}
-        for path, item in document["paths"].items()
-    }
-    return {**document, "paths": {path: item for path, item in paths.items() if item or not document["paths"][path]}}
+    before: Json = document["paths"]
+    after = {path: {name: it for name, it in item.items() if operation_key(name, path) not in left} for path, item in before.items()}
+    return {**document, "paths": {path: item for path, item in after.items() if item or not before[path]}}
 
 
 def _place(key: str) -> tuple[str, str]:

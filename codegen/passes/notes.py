@@ -50,10 +50,7 @@ def names(item: Any) -> list[str]:
     """What a parameter or a member of a union is called, the best first."""
     if not isinstance(item, dict):
         return []
-    tags = [
-        str(field["enum"][0])
-        for _, field in sorted((item.get("properties") or {}).items(), key=lambda pair: pair[0] != "type")
-        if isinstance(field, dict) and field.get("enum")
-    ]
+    fields = sorted((item.get("properties") or {}).items(), key=lambda pair: pair[0] != "type")
+    tags = [str(field["enum"][0]) for _, field in fields if isinstance(field, dict) and field.get("enum")]
     said = [item.get("name"), str(item.get("$ref", "")).rpartition("/")[2], item.get("title"), *tags, item.get("type")]
     return [str(name) for name in said if name]

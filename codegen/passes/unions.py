@@ -69,11 +69,9 @@ def _tell_apart(document: Json, schema: Json, where: str) -> None:
     if keys.count(None) > 1 or not any(keys):  # one may be left, which is what is none of the others
         named = [ref_name(member) or member.get("title") or f"member {schema['oneOf'].index(member)}" for member, _ in objects]
         alike = " and ".join(name for name, key in zip(named, keys, strict=True) if key is None)
-        raise Refused(
-            f"{where}/oneOf",
-            f"{alike} cannot be told apart: there is no tag (a field with other values in each) and no key (a required field of its own); "
-            "name a tag in the overlay, x-tag: <field> beside oneOf",
-        )
+        lacks = "there is no tag (a field with other values in each) and no key (a required field of its own)"
+        remedy = "name a tag in the overlay, x-tag: <field> beside oneOf"
+        raise Refused(f"{where}/oneOf", f"{alike} cannot be told apart: {lacks}; {remedy}")
     schema[marks.KEYED] = True
     for (member, _), key in zip(objects, keys, strict=True):
         member[marks.KEY] = key

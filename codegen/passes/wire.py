@@ -97,9 +97,8 @@ def _request(document: Json, body: Json, where: str) -> None:
             field = resolved(document, fields.get(name, {}))
             text = field.get("type") in SCALARS and said.get("contentType") == "text/plain"
             if said.keys() - {"contentType"} or not (text or _is_file(document, field)):
-                raise Refused(
-                    where + pointer(media, "encoding", name), "a part of a form that is written in a way of its own cannot be sent"
-                )
+                place = where + pointer(media, "encoding", name)
+                raise Refused(place, "a part of a form that is written in a way of its own cannot be sent")
         body["content"] = {"multipart/form-data": content}
 
 

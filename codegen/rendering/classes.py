@@ -144,18 +144,14 @@ def _union(document: Json, name: str, schema: Json, value: Property) -> Class:
     rows = {value: member for member, said in members.items() for value in (said[marks.VALUES] if tag else [said.get(marks.KEY)])}
     unknown = [str(one.class_info.name) for one in alternatives(value) if isinstance(one, ModelProperty) and mark(one, marks.UNKNOWN)]
     others = unknown or [member for key, member in rows.items() if key is None]
-    table = ", ".join(f"{literal(value)}: {literal(member)}" for value, member in rows.items() if value is not None)
+    known = ", ".join(f"{literal(value)}: {literal(member)}" for value, member in rows.items() if value is not None)
     arrays = [array for one in alternatives(value) if isinstance(one, ListProperty) and (array := spec(one))]
     parts = [
         *([literal(tag)] if tag else ()),
-        f"{{{table}}}",
+        f"{{{known}}}",
         *(f"other={literal(other)}" for other in others),
         *(f"array={array}" for array in arrays[:1]),
     ]
-    return Class(
-        kind="union",
-        name=name,
-        members=types(value, sending=False),
-        spec=f"{'Tagged' if tag else 'Keyed'}({', '.join(parts)})",
-        by=f"by `{tag}`" if tag else "by the fields that are there" if schema.get(marks.KEYED) else "by kind",
-    )
+    table = f"{'Tagged' if tag else 'Keyed'}({', '.join(parts)})"
+    by = f"by `{tag}`" if tag else "by the fields that are there" if schema.get(marks.KEYED) else "by kind"
+    return Class(kind="union", name=name, members=types(value, sending=False), spec=table, by=by)

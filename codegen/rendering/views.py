@@ -105,18 +105,12 @@ def views(
         if found.setdefault(view.module, view) is not view:
             raise Refused(pointer("paths", path), f"{view.module} is another operation's name too")
     some = [(view, *method.partition(".")[::2]) for view in found.values() for method in view.entry.methods]
-    methods = [
-        Method(resource, name, view, ending.pop(f"{resource}.{name}", None)) for view, resource, name in some
-    ]  # what is left has ended
-    resources = [
-        Resource(
-            name,
-            sorted((one for one in methods if one.resource == name), key=lambda one: one.name),
-            [(gone.partition(".")[2], message) for gone, message in sorted(ending.items()) if gone.startswith(f"{name}.")],
-            (helpers or {}).get(name),
-        )
-        for name in sorted({*(one.resource for one in methods), *(gone.partition(".")[0] for gone in ending)})
-    ]
+    methods = [Method(one, name, view, ending.pop(f"{one}.{name}", None)) for view, one, name in some]
+    resources: list[Resource] = []
+    for name in sorted({*(one.resource for one in methods), *(gone.partition(".")[0] for gone in ending)}):  # what is left has ended
+        own = sorted((one for one in methods if one.resource == name), key=lambda one: one.name)
+        gone = [(method.partition(".")[2], said) for method, said in sorted(ending.items()) if method.startswith(f"{name}.")]
+        resources.append(Resource(name, own, gone, (helpers or {}).get(name)))
     public = [one for one in sorted(made, key=lambda one: one.name) if not one.module.startswith("_")]
     modules = {folder: [(one.name, one.module) for one in public if one.folder == folder] for folder in ("models", "params")}
     taken = {one.name for one in public}

@@ -47,10 +47,8 @@ def _checked(fetched: bytes, name: str) -> Json:
         raise Refused("/paths", "is missing or no object")
     for path in document["paths"]:
         if not _PATH.fullmatch(str(path)):
-            raise Refused(
-                pointer("paths", path),
-                "is no path: it holds what a URL has to escape, a parameter with an odd name, or what leads elsewhere",
-            )
+            holds = "what a URL has to escape, a parameter with an odd name, or what leads elsewhere"
+            raise Refused(pointer("paths", path), f"is no path: it holds {holds}")
     schema, validator = checks
     checked = pruned(document, _in_both)
     if (wrong := best_match(validator_for(schema)(schema).iter_errors(checked))) is not None:
