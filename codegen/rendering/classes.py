@@ -105,11 +105,8 @@ def _model(read: Parsed, name: str, base: str) -> Class:
     elsewhere = {wire(one) for one in fields(read.model(common[0]))} if common else set()
     props = {wire(one): one for one in fields(model)}
     own = {name for name in props if python_name(name) == name}  # `agent_name` has that name, and not `agentName`
-    found = [
-        Field(name, received(one), one.required, words(model, one), spec(one), aside(python_name(name), taken | own - {name}))
-        for name, one in props.items()
-        if name not in elsewhere
-    ]
+    here = [(name, one, aside(python_name(name), taken | own - {name})) for name, one in props.items() if name not in elsewhere]
+    found = [Field(name, received(one), one.required, words(model, one), spec(one), called) for name, one, called in here]
     check_names(found, pointer("components", "schemas", name))
     return Class(kind="model", name=name, fields=found, doc=words(model), base=base, common=common)
 

@@ -31,7 +31,9 @@ def official(names: Json, views: Views) -> Iterator[tuple[str, str, Json]]:
     responses |= {name: model for name, model in names.get("models", {}).items() if model in models}
     for module, said in names.get("params", {}).items():
         operation = methods.get(said["method"])
-        aliases = {name: kind if _is_known(kind, params) else _ANY for name, kind in _all(said["names"], names["parts"])}
+        known = dict(_all(said["names"], names["parts"]))
+        needed = {name: {one for one in names_in([kind]) if one.endswith("Param")} for name, kind in known.items()}
+        aliases = {name: kind if needed[name] <= params.keys() else _ANY for name, kind in known.items()}
         keywords = [] if operation is None else [*chain(*operation.fields.values())]
         used = views.imports([*aliases.values(), *(field.type for field in keywords)])
         # a model goes under another name where its own is taken
@@ -57,7 +59,3 @@ def _all(ends: Json, parts: Json, start: str = "") -> Iterator[tuple[str, str]]:
 
 def _renamed(kind: str, names: dict[str, str]) -> str:
     return re.sub(r"\b[A-Z]\w*\b", lambda found: names.get(found[0], found[0]), kind)
-
-
-def _is_known(kind: str, params: dict[str, str]) -> bool:
-    return all(name in params for name in names_in([kind]) if name.endswith("Param"))

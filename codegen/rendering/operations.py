@@ -137,10 +137,8 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     taking: dict[str, list[Field]] = {}
     for place, some in taken.items():
         used = (KEYWORDS if place == "body" else RAW_KEYWORDS) | {module}
-        taking[place] = [
-            Field(name, sent(prop), prop.required, words[place, name], name=aside(python_name(called(said, place, name)), used))
-            for name, prop in some
-        ]
+        those = [(name, prop, aside(python_name(called(said, place, name)), used)) for name, prop in some]
+        taking[place] = [Field(name, sent(prop), prop.required, words[place, name], name=own) for name, prop, own in those]
     check_names(chain(*taking.values()), where)
 
     media, returned = said.get(marks.MEDIA, "json"), answer(said)
