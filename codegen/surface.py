@@ -106,13 +106,11 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         said: Json = surface.get(meant, {})
         methods = tuple(_said(meant, f"{name}{version}") for name in said.get("methods", ()))
         if not methods:
-            names = _named_by_itself(key, operation, surface)  # one by one: a later one may be no name
-            method = next(names)
-            while method in taken and _shape(taken[method]) != _shape(key) and (other := next(names, None)):
-                method = other
-            if method in taken and _shape(taken[method]) == _shape(key):
-                method += _suffix(key)
-            methods = (method,)
+            for name in _named_by_itself(key, operation, surface):  # one by one: a later one may be no name
+                is_version = name in taken and _shape(taken[name]) == _shape(key)
+                methods = (f"{name}{_suffix(key)}" if is_version else name,)
+                if is_version or name not in taken:
+                    break
         repeat: Repeat = said.get("repeat", _repeat(key, operation))
         if repeat == "idempotency_key" and not _takes_key(document, operation):
             repeat = "unsafe"

@@ -49,8 +49,8 @@ def objects(document: Json, union: Json) -> dict[str, Json]:
 
 def may_be_unknown(document: Json, union: Json) -> bool:
     """Whether an object can be none of a union's members: not where one member is whatever the others are not."""
-    keyed = marks.KEYED in union and all(member.get(marks.KEY) for member in objects(document, union).values())
-    return marks.TAG in union or keyed
+    keys = [member.get(marks.KEY) for member in objects(document, union).values()]
+    return marks.TAG in union or (bool(keys) and all(keys))
 
 
 def unknown_name(document: Json, name: str) -> str:

@@ -72,7 +72,6 @@ def _tell_apart(document: Json, schema: Json, where: str) -> None:
         lacks = "there is no tag (a field with other values in each) and no key (a required field of its own)"
         remedy = "name a tag in the overlay, x-tag: <field> beside oneOf"
         raise Refused(f"{where}/oneOf", f"{alike} cannot be told apart: {lacks}; {remedy}")
-    schema[marks.KEYED] = True
     for (member, _), key in zip(objects, keys, strict=True):
         member[marks.KEY] = key
 

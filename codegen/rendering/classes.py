@@ -150,5 +150,5 @@ def _union(document: Json, name: str, schema: Json, value: Property) -> Class:
         *(f"array={array}" for array in arrays[:1]),
     ]
     table = f"{'Tagged' if tag else 'Keyed'}({', '.join(parts)})"
-    by = f"by `{tag}`" if tag else "by the fields that are there" if schema.get(marks.KEYED) else "by kind"
+    by = f"by `{tag}`" if tag else "by the fields that are there" if known else "by kind"
     return Class(kind="union", name=name, members=types(value, sending=False), spec=table, by=by)
