@@ -15,7 +15,8 @@ from .document import Refused, dump, load_file
 from .generate import ROOT, differences, generate_pinned, pinned
 from .prepare import prepare
 from .rendering.views import Views
-from .revisions import pin, report
+from .revisions import pin, report, update as updating
+from .revisions.checked import parse
 from .revisions.diff import Revision, difference
 from .revisions.sources import fetch
 from .revisions.swap import recover
@@ -112,9 +113,7 @@ def _words() -> int:
 
 
 def _update(spec: str | None, markdown: Path | None, *, dry_run: bool) -> int:
-    from .revisions.update import update
-
-    done = update(spec, write=not dry_run)
+    done = updating.update(spec, write=not dry_run)
     if done.made is not None:
         print(report.summary(done.changes, done.left_out), report.markdown(done.changes, done.left_out, internal=True), sep="\n")
     for told in done.told:
@@ -133,13 +132,10 @@ def _update(spec: str | None, markdown: Path | None, *, dry_run: bool) -> int:
 
 
 def _diff(old: Path, new: Path | None, format: str) -> int:
-    from .revisions.checked import parse
-    from .revisions.update import left_out
-
     surface = load_file(OPENAPI / "surface.yaml")
     before, after = (canonical(parse(fetch(str(path)), str(path))) if path else None for path in (old, new))
     whole = pinned(OPENAPI, before)
-    left = {} if after is None else left_out(after, whole, OPENAPI, surface)  # as an update does
+    left = {} if after is None else updating.left_out(after, whole, OPENAPI, surface)  # as an update does
     changes = difference(Revision.of(whole, surface), Revision.of(pinned(OPENAPI, after, left=left or None), surface))
     print(report.as_json(changes) if format == "json" else report.markdown(changes, left, internal=format == "all"))
     return report.LEFT_OUT if left else report.status(changes)

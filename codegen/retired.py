@@ -29,6 +29,5 @@ def retired(document: Json, entries: dict[str, Entry], past: Json) -> dict[str, 
         for name in entries[key].methods if operation.get("deprecated") else ():
             found[name] = f"client.{name} is deprecated: the API {ends}.{instead(key, name)}"
     for key, names in known.items():
-        for name in (name for name in names if name not in there):
-            found[name] = f"client.{name} is gone: the API no longer has {key}.{instead(key, name)}"
+        found |= {name: f"client.{name} is gone: the API no longer has {key}.{instead(key, name)}" for name in names if name not in there}
     return found

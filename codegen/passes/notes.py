@@ -20,10 +20,8 @@ def lay(document: Json, notes: Json, moved: Mapping[str, Sequence[str]] | None =
     """
     dead: list[str] = []
     for where, note in notes.items():
-        places = [where]
-        for old, new in (moved or {}).items():
-            if where.startswith(old):
-                places.extend(place + where.removeprefix(old) for place in new)
+        led = [(old, place) for old, new in (moved or {}).items() if where.startswith(old) for place in new]
+        places = [where, *(place + where.removeprefix(old) for old, place in led)]
         found = [schema for place in places for schema in _found(document, parts(place))]
         dead.extend([] if found else [where])
         for schema in found:
