@@ -66,10 +66,8 @@ def refs(schema: Json) -> list[str]:
 
 def reached(document: Json, names: Iterable[str]) -> set[str]:
     """The names of some components, and of all that they refer to."""
-    found: set[str] = set()
-    waiting = [*names]
-    while waiting:
-        if (name := waiting.pop()) not in found:
-            found.add(name)
-            waiting.extend(refs(component(document, name)))
+    found, new = set[str](), {*names}
+    while new:
+        found |= new
+        new = {ref for name in new for ref in refs(component(document, name))} - found
     return found

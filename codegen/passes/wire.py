@@ -112,27 +112,25 @@ def _answers(operation: Json, where: str) -> None:
     responses: Json = operation["responses"]
     if not responses:
         raise Refused(where, "no answer means success: say one with a status from 200 to 299")
-    found: dict[str, Json] = {}
-    kinds: set[str] = set()
+    found: dict[str, tuple[str, Json]] = {}
     for status, response in responses.items():
         content = {_kind(media): (media, said["schema"]) for media, said in reversed(response.get("content", {}).items())}
         kind = next((kind for kind in ("json", "text", "bytes", "events", "form") if kind in content), "")
         if kind in ("events", "form"):
             raise Refused(where + pointer(status, "content"), f"an answer of {content[kind][0]} cannot be expressed")
-        kinds.add(kind)
         if kind:
-            found[str(status)] = content[kind][1]
-    kind, *others = sorted(kinds - {""}) or ["json"]
+            found[str(status)] = (kind, content[kind][1])
+    kind, *others = sorted({kind for kind, _ in found.values()}) or ["json"]
     if others:
         raise Refused(where, f"successful answers of several kinds cannot be told apart: {', '.join([kind, *others])}")
     if len(found) > 1 and any(not status.isdecimal() for status in found):
         raise Refused(where, "an answer for all of 2XX beside others cannot be told apart from them")
-    if "" in kinds and found:
+    if found and len(found) < len(responses):
         operation[marks.NULLABLE] = True
     if kind != "json":
         operation[marks.MEDIA] = kind
     once: dict[str, Json] = {}
-    for status, schema in sorted(found.items()):
+    for status, (_, schema) in sorted(found.items()):
         if schema not in once.values():
             once[status if status.isdecimal() else "200"] = schema
     kept: Json = {status: {"description": "", "content": {"application/json": {"schema": schema}}} for status, schema in once.items()}

@@ -143,12 +143,8 @@ def _union(document: Json, name: str, schema: Json, value: Property) -> Class:
     others = unknown or [member for key, member in rows.items() if key is None]
     known = ", ".join(f"{literal(value)}: {literal(member)}" for value, member in rows.items() if value is not None)
     arrays = [array for one in alternatives(value) if isinstance(one, ListProperty) and (array := spec(one))]
-    parts = [
-        *([literal(tag)] if tag else ()),
-        f"{{{known}}}",
-        *(f"other={literal(other)}" for other in others),
-        *(f"array={array}" for array in arrays[:1]),
-    ]
+    parts = [literal(tag)] if tag else []
+    parts += [f"{{{known}}}", *(f"other={literal(other)}" for other in others), *(f"array={array}" for array in arrays[:1])]
     table = f"{'Tagged' if tag else 'Keyed'}({', '.join(parts)})"
     by = f"by `{tag}`" if tag else "by the fields that are there" if known else "by kind"
     return Class(kind="union", name=name, members=types(value, sending=False), spec=table, by=by)

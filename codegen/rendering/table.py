@@ -31,11 +31,10 @@ def table(views: Views, resources: Mapping[str, str]) -> Json:
     some = sorted(views.operations, key=lambda one: one.entry.methods[0])
     operations = {one.entry.methods[0]: _operation(document, one) for one in some}
     schemas: dict[str, Json] = {}
-    waiting = _refs(operations)
-    while waiting:
-        if (name := waiting.pop()) not in schemas:
-            schemas[name] = _described(document, component(document, name))
-            waiting.extend(_refs(schemas[name]))
+    new = _refs(operations)
+    while new:
+        schemas |= {name: _described(document, component(document, name)) for name in new}
+        new = _refs(schemas) - schemas.keys()
     return {"resources": dict(sorted(resources.items())), "operations": operations, "schemas": dict(sorted(schemas.items()))}
 
 
@@ -57,9 +56,9 @@ def _operation(document: Json, operation: Operation) -> Json:
     }
 
 
-def _refs(value: Json) -> list[str]:
+def _refs(value: Json) -> set[str]:
     """The names of the schemas that plain ones refer to."""
-    return [said.rpartition("/")[2] for place, said in values(value) if place.endswith("/$ref") and isinstance(said, str)]
+    return {said.rpartition("/")[2] for place, said in values(value) if place.endswith("/$ref") and isinstance(said, str)}
 
 
 def _described(document: Json, schema: Json, words: str | None = None) -> Json:

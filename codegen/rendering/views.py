@@ -70,20 +70,15 @@ class Views:
     @property
     def notes(self) -> list[str]:
         """What methods take under another name than the document's, since that is taken, and what the surface says of keywords in vain."""
+        taken = [(method, field) for resource in self.resources for method in resource.methods for field in method.operation.taken]
         aside = [
-            f"client.{resource.name}.{method.name} takes {visible(field.wire)} as {field.name}, since its own name is taken"
-            for resource in self.resources
-            for method in resource.methods
-            for field in method.operation.taken
+            f"client.{method.resource}.{method.name} takes {visible(field.wire)} as {field.name}, since its own name is taken"
+            for method, field in taken
             if (field.name.endswith("_") and field.name[:-1] in FIELDS | RAW_KEYWORDS | {method.operation.module})
             or any(field.name.startswith(f"{place}_") and not field.wire.startswith(f"{place}_") for place in method.operation.fields)
         ]
-        unused = [
-            f"openapi/surface.yaml: client.{operation.entry.methods[0]} does not need {old} to stand for {new}"
-            for operation in self.operations
-            for old, new in operation.entry.renamed.items()
-            if old not in operation.renamed
-        ]
+        vain = [(one, old, new) for one in self.operations for old, new in one.entry.renamed.items() if old not in one.renamed]
+        unused = [f"openapi/surface.yaml: client.{one.entry.methods[0]} does not need {old} to stand for {new}" for one, old, new in vain]
         return [*aside, *unused]
 
     def imports(self, types: Iterable[str], own: str = "") -> list[tuple[str, str, str]]:
