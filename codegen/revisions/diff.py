@@ -151,9 +151,9 @@ class _Difference:
             other = moved.get(key, key)
             if other in news:
                 self._operation(key, other)
+        self._methods = ()
         self._class_names()
         was, now = self.old.prepared, self.new.prepared
-        self._methods = ()
         self._changed("server", "", (was[marks.SERVER], now[marks.SERVER]), ["base_url"], breaks=True)
         self._changed("authentication", "", map(_authentication, (was, now)), ["api_key"], breaks=True)
         called, calls = _webhooks(was), _webhooks(now)
@@ -252,7 +252,9 @@ class _Difference:
         self._kinds(before, after, names, what, sent=sent, optional=optional)
         self._values(_values(self.old.prepared, was), _values(self.new.prepared, now), names, what, sent=sent)
         self._bounds(was, now, names, what, sent=sent)
-        self._members(_objects(self.old.prepared, old), _objects(self.new.prepared, new), names, what, sent=sent)
+        olds = [choice for choice, meant in choices(self.old.prepared, old) if is_object(meant)]
+        news = [choice for choice, meant in choices(self.new.prepared, new) if is_object(meant)]
+        self._members(olds, news, names, what, sent=sent)
         inner, outer = inside(self.old.prepared, was), inside(self.new.prepared, now)
         for kind in sorted({"array", "map"} & before & after):
             self._schemas(inner.get(kind, {}), outer.get(kind, {}), names, f"{what}[]", sent=sent)
@@ -375,10 +377,6 @@ def _values(document: Json, schema: Json) -> frozenset[Any]:
     if any(choice.get("type") in SCALARS and "enum" not in choice for choice in some):
         return frozenset()
     return frozenset(value for choice in some for value in choice.get("enum", ()))
-
-
-def _objects(document: Json, schema: Json) -> list[Json]:
-    return [choice for choice, meant in choices(document, schema) if is_object(meant)]
 
 
 def inside(document: Json, schema: Json) -> Json:
