@@ -103,22 +103,19 @@ class _Merge:
         for item in update if isinstance(update, list) else [update]:
             if item in target:
                 continue
-            if any(self._same(item, other) for other in target):
+            if any(self._signs(item) & self._signs(other) for other in target):
                 self.left.append(str(item.get("$ref", item.get("name"))).rpartition("/")[2])
             else:
                 target.append(item)
                 self.done = True
 
-    def _same(self, one: Any, other: Any) -> bool:
-        """Whether two are one parameter, or one member of a union: a tag of theirs has the same value."""
-        if not isinstance(one, dict) or not isinstance(other, dict):
-            return False
-        if "in" in one or "in" in other:
-            return (one.get("in"), one.get("name")) == (other.get("in"), other.get("name"))
-        return bool(self._tags(one) & self._tags(other))
-
-    def _tags(self, member: Json) -> set[str]:
-        member = followed(self.document, member)
+    def _signs(self, item: Any) -> set[str]:
+        """By what a parameter is known again, its place and name, or a member of a union: a tag of the same value."""
+        if not isinstance(item, dict):
+            return set()
+        if "in" in item:
+            return {f"{item['in']} {item.get('name')}"}
+        member = followed(self.document, item)
         fields = member.get("properties", {}).items()
         found = {f"{name}: {field['enum'][0]}" for name, field in fields if isinstance(field, dict) and len(field.get("enum", ())) == 1}
-        return found.union(*(self._tags(part) for part in member.get("allOf", ())))
+        return found.union(*(self._signs(part) for part in member.get("allOf", ())))

@@ -137,14 +137,11 @@ class _Lift:
         had = self.known.get(place)
         name = schema.pop(marks.NAME, None) or had or name
         said = fingerprint(schema)
-        if self.said.get(name, said) != said:
-            if name == had and name in self.taken:
-                where = pointer("components", "schemas", name)
-                raise Refused(where, f"the class {name} is another one already, of {place}: give one of them x-name in the overlay")
+        if self.said.get(name, said) != said and not (name == had and name in self.taken):
             name = owner + name
         if self.said.get(name, said) != said:
-            where = pointer("components", "schemas", name)
-            raise Refused(where, f"two schemas want the name {name}: give one of them x-name in the overlay")
+            reason = f"the class {name} is another one already, of {place}" if name == had else f"two schemas want the name {name}"
+            raise Refused(pointer("components", "schemas", name), f"{reason}: give one of them x-name in the overlay")
         if name not in self.schemas:
             self.schemas[name], self.said[name] = schema, said
             self._inside(schema, name)
