@@ -40,12 +40,11 @@ def _path_item(path: str, item: Json) -> Json:
     kept: Json = {}
     if "parameters" in item:
         kept["parameters"] = _kept(sorted(item["parameters"], key=place), "parameters")
-    for method in METHODS:
-        if method in item:
-            said = dict(item[method])
-            if parameters := sorted(said.pop("parameters", ()), key=place):
-                said["parameters"] = parameters
-            kept[method] = _kept(said, "operation")
+    for method in (method for method in METHODS if method in item):
+        said = dict(item[method])
+        if parameters := sorted(said.pop("parameters", ()), key=place):
+            said["parameters"] = parameters
+        kept[method] = _kept(said, "operation")
     return kept
 
 

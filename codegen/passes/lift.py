@@ -126,8 +126,6 @@ class _Lift:
 
         :param name: what it is called if nothing was called anything at this place before.
         """
-        if "$ref" in schema:
-            return schema
         if not self._wants_name(schema):
             rewrite(schema, lambda _, child: self._lifted(child, name, owner, place))
             schema.pop(marks.BASE, None)
