@@ -104,7 +104,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
     for key, operation in sorted(sorted(there.items()), key=lambda one: (one[0] in meanings, _version(one[0])), reverse=True):
         meant, version = meanings.get(key, (key, ""))
         said: Json = surface.get(meant, {})
-        methods = tuple(_said(meant, f"{name}{version}") for name in said.get("methods", ()))
+        methods = tuple(f"{name}{version}" for name in said.get("methods", ()))
         if not methods:
             for name in _named_by_itself(key, operation, surface):  # one by one: a later one may be no name
                 is_version = name in taken and _shape(taken[name]) == _shape(key)
@@ -120,9 +120,14 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         if not said and repeat != "safe" and effect != "delete":  # nobody has said that it only reads, or that it is free
             effect, said = "write", {"asks": "money"}
         own = {name: said[name] for name in ("timeout", "limit", "open_world", *(() if version else ("tool",))) if name in said}
-        found[key] = Entry(methods, repeat, key in surface, effect, _asks(meant, key, said), _renamed(meant, said), **own)
+        found[key] = Entry(methods, repeat, key in surface, effect, _asks(meant, key, said), said.get("renamed") or {}, **own)
+        for old in found[key].renamed:
+            if not is_name(old) or old in KEYWORDS:
+                raise Refused(pointer("surface", meant), f"{old} cannot have been a keyword of {said['methods'][0]}")
         where = pointer("surface", key) if key in surface else pointer("paths", key.partition(" ")[2])
         for method in methods:
+            if any(not is_name(part) or part.startswith("_") for part in method.partition(".")[::2]):
+                raise Refused(pointer("surface", meant), f"{method} is no name of a method: <resource>.<method> is needed")
             free = ".".join(map(aside, method.split("."), (RESOURCES, METHODS)))
             if free != method:  # the client or its resources have that themselves: nobody could call it
                 raise Refused(where, f"client.{method} is taken: name it in openapi/surface.yaml, such as {key}: {{methods: [{free}]}}")
@@ -159,22 +164,6 @@ def relied_on(surface: Json) -> set[str]:
 
 def _operations(surface: Json) -> Json:
     return {key: said for key, said in surface.items() if " " in key}
-
-
-def _said(key: str, name: str) -> str:
-    """A method as the surface names it."""
-    if any(not is_name(part) or part.startswith("_") for part in name.partition(".")[::2]):
-        raise Refused(pointer("surface", key), f"{name} is no name of a method: <resource>.<method> is needed")
-    return name
-
-
-def _renamed(key: str, said: Json) -> dict[str, str]:
-    """Old keywords and what stands for them, as the surface has them."""
-    renamed: dict[str, str] = said.get("renamed") or {}
-    for old in renamed:
-        if not is_name(old) or old in KEYWORDS:
-            raise Refused(pointer("surface", key), f"{old} cannot have been a keyword of {said['methods'][0]}")
-    return renamed
 
 
 def _effect(key: str) -> Effect:

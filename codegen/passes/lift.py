@@ -103,10 +103,9 @@ class _Lift:
     def _new_name(self, name: str, schema: Json, owner: str) -> str:
         if joined := _joined(schema):
             return joined
-        said = _said(schema)
         base: str | None = schema.get(marks.BASE)
         rivals = [other for other in self.says[name] if json.loads(other).get(marks.BASE) == base]
-        owners = sorted(self.says[name].get(said, ()), key=lambda owner: (len(owner), owner))
+        owners = sorted(self.says[name].get(_said(schema), ()), key=lambda owner: (len(owner), owner))
         if base:
             return (pascal(name) if len(rivals) <= 1 else owner) + base
         words = len(re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+", name))

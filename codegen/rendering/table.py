@@ -28,8 +28,7 @@ def table(views: Views, resources: Mapping[str, str]) -> Json:
     :param resources: what there is to say of resources.
     """
     document = views.prepared
-    some = sorted(views.operations, key=lambda one: one.entry.methods[0])
-    operations = {one.entry.methods[0]: _operation(document, one) for one in some}
+    operations = dict(sorted((one.entry.methods[0], _operation(document, one)) for one in views.operations))
     schemas: dict[str, Json] = {}
     new = _refs(operations)
     while new:
