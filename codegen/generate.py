@@ -63,7 +63,7 @@ def decided(document: Json, surface: Json, docs: Json, past: Json | None = None)
     prepared = prepare(document)
     words.lay(prepared, docs)
     named = entries(prepared, surface)
-    return views(prepared, named, retired(prepared, named, past or {}), surface.get("inherits"))
+    return views(prepared, named, retired(prepared, named, past or {}), surface.get("inherits", {}))
 
 
 def generate(document: Json, surface: Json, docs: Json, package: Path, past: Json | None = None, official: Json | None = None) -> Views:

@@ -87,11 +87,9 @@ class Views:
         return [(folder, module, name) for folder, pairs in self.modules.items() for name, module in pairs if name in used]
 
 
-def views(
-    prepared: Json, entries: dict[str, Entry], retired: Mapping[str, str] | None = None, helpers: Mapping[str, str] | None = None
-) -> Views:
+def views(prepared: Json, entries: dict[str, Entry], retired: Mapping[str, str] = {}, helpers: Mapping[str, str] = {}) -> Views:
     """Decide every file from a prepared document, the names of its operations, what is said of those that end, and classes by hand."""
-    ending, read = {**(retired or {})}, parsed(prepared)
+    ending, read = {**retired}, parsed(prepared)
     keyed = [read.endpoints[key] for key, entry in entries.items() if entry.repeat == "idempotency_key" and key in read.endpoints]
     made = classes(prepared, read, names(received(one.prop) for endpoint in keyed for one in endpoint.responses))
     found: dict[str, Operation] = {}
@@ -105,7 +103,7 @@ def views(
     for name in sorted({*(one.resource for one in methods), *(gone.partition(".")[0] for gone in ending)}):  # what is left has ended
         own = sorted((one for one in methods if one.resource == name), key=lambda one: one.name)
         gone = [(method.partition(".")[2], said) for method, said in sorted(ending.items()) if method.startswith(f"{name}.")]
-        resources.append(Resource(name, own, gone, (helpers or {}).get(name)))
+        resources.append(Resource(name, own, gone, helpers.get(name)))
     public = [one for one in sorted(made, key=lambda one: one.name) if not one.module.startswith("_")]
     modules = {folder: [(one.name, one.module) for one in public if one.folder == folder] for folder in ("models", "params")}
     taken = {one.name for one in public}

@@ -34,9 +34,7 @@ def status(changes: Sequence[Change]) -> int:
     return max((STATUS[change.impact] for change in changes), default=0)
 
 
-def markdown(
-    changes: Sequence[Change], left_out: Mapping[str, str] | None = None, *, most: int | None = None, internal: bool = False
-) -> str:
+def markdown(changes: Sequence[Change], left_out: Mapping[str, str] = {}, *, most: int | None = None, internal: bool = False) -> str:
     """Release notes: what breaks and what to do, and what comes, by resource.
 
     :param left_out: operations that cannot be expressed, and why.
@@ -46,9 +44,8 @@ def markdown(
     lines: list[str] = []
     for impact, title in zip(Impact, ("Breaking", "New", *(["Internal"] if internal else ())), strict=False):
         groups: dict[str, list[Change]] = defaultdict(list)
-        for change in changes:
-            if change.impact is impact:
-                groups[_group(change)].append(change)
+        for change in (change for change in changes if change.impact is impact):
+            groups[_group(change)].append(change)
         lines.extend([f"- {title} ({counts(changes)[impact]}):"] if groups else [])
         for group in sorted(groups, key=lambda group: (group != _CLIENT, not group.startswith("`client"), group)):
             lines.append(f"  - {group}")
