@@ -15,7 +15,8 @@ from .document import Refused, dump, load_file
 from .generate import ROOT, differences, generate_pinned, pinned
 from .prepare import prepare
 from .rendering.views import Views
-from .revisions import pin, report
+from .revisions import pin, report, update as updating
+from .revisions.checked import parse
 from .revisions.diff import Revision, difference
 from .revisions.sources import fetch
 from .revisions.swap import recover
@@ -102,21 +103,17 @@ def _check() -> int:
 
 
 def _words() -> int:
-    missing = words.lay(prepare(pinned()), words.load(OPENAPI / "docs"))
-    for title, names in (
-        ("operations without words", missing.operations),
-        ("request properties without words", missing.requests),
-        ("answer properties without words", missing.responses),
-        ("words for what is not there", missing.stale),
-    ):
+    prepared = prepare(pinned())
+    missing = words.lay(prepared, words.load(OPENAPI / "docs"))
+    for title, names in missing.items():
         print(f"{title}: {len(names)}", *names, sep="\n  ")
-    return int(bool(missing.operations or missing.requests or missing.stale or len(missing.responses) > 0.05 * missing.response_properties))
+    answers = [schema.get("properties", ()) for schema in prepared["components"]["schemas"].values() if marks.RESPONSE in schema]
+    too_many = len(missing.pop(words.ANSWERS)) > 0.05 * sum(map(len, answers))
+    return int(too_many or any(missing.values()))
 
 
 def _update(spec: str | None, markdown: Path | None, *, dry_run: bool) -> int:
-    from .revisions.update import update
-
-    done = update(spec, write=not dry_run)
+    done = updating.update(spec, write=not dry_run)
     if done.made is not None:
         print(report.summary(done.changes, done.left_out), report.markdown(done.changes, done.left_out, internal=True), sep="\n")
     for told in done.told:
@@ -135,13 +132,10 @@ def _update(spec: str | None, markdown: Path | None, *, dry_run: bool) -> int:
 
 
 def _diff(old: Path, new: Path | None, format: str) -> int:
-    from .revisions.checked import parse
-    from .revisions.update import left_out
-
     surface = load_file(OPENAPI / "surface.yaml")
     before, after = (canonical(parse(fetch(str(path)), str(path))) if path else None for path in (old, new))
     whole = pinned(OPENAPI, before)
-    left = {} if after is None else left_out(after, whole, OPENAPI, surface)  # as an update does
+    left = {} if after is None else updating.left_out(after, whole, OPENAPI, surface)  # as an update does
     changes = difference(Revision.of(whole, surface), Revision.of(pinned(OPENAPI, after, left=left or None), surface))
     print(report.as_json(changes) if format == "json" else report.markdown(changes, left, internal=format == "all"))
     return report.LEFT_OUT if left else report.status(changes)
@@ -149,7 +143,7 @@ def _diff(old: Path, new: Path | None, format: str) -> int:
 
 def _released() -> int:
     here = Revision.of(pinned(OPENAPI), load_file(OPENAPI / "surface.yaml"))
-    names = {key: [str(method) for method in here.entries[key].methods] for key in sorted(here.entries)}
+    names = {key: [*here.entries[key].methods] for key in sorted(here.entries)}
     (OPENAPI / "released.yaml").write_text(dump(names), encoding="utf-8")
     pins = pin.load(OPENAPI / "pin.toml")
     (OPENAPI / "pin.toml").write_text(pin.dump(pin.Pins(pins.now, (), pins.sdk)), encoding="utf-8")

@@ -37,15 +37,12 @@ def _path_item(path: str, item: Json) -> Json:
     for keyword in ("$ref", "servers"):
         if keyword in item:
             raise Refused(pointer("paths", path, keyword), f"{keyword} of a whole path cannot be expressed", IN_A_COPY)
-    kept: Json = {}
-    if "parameters" in item:
-        kept["parameters"] = _kept(sorted(item["parameters"], key=place), "parameters")
-    for method in METHODS:
-        if method in item:
-            said = dict(item[method])
-            if parameters := sorted(said.pop("parameters", ()), key=place):
-                said["parameters"] = parameters
-            kept[method] = _kept(said, "operation")
+    kept: Json = {"parameters": _kept(sorted(item["parameters"], key=place), "parameters")} if "parameters" in item else {}
+    for method in (method for method in METHODS if method in item):
+        said = dict(item[method])
+        if parameters := sorted(said.pop("parameters", ()), key=place):
+            said["parameters"] = parameters
+        kept[method] = _kept(said, "operation")
     return kept
 
 

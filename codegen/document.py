@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -203,25 +204,22 @@ def by_key(document: Json) -> dict[str, Json]:
     return {operation_key(method, path): operation for method, path, operation in operations(document)}
 
 
-def children(schema: Json) -> Iterator[tuple[tuple[str | int, ...], Json]]:
-    """(way from here, schema) of the schemas directly inside a schema."""
-    for name, child in schema.get("properties", {}).items():
-        yield ("properties", name), child
+def children(schema: Json) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """(way from here, holder) of the schemas directly inside a schema: ``holder[way[-1]]`` is the schema."""
+    for name in schema.get("properties", ()):
+        yield ("properties", name), schema["properties"]
     for keyword in ("items", "additionalProperties", "not"):
-        if isinstance(child := schema.get(keyword), dict):
-            yield (keyword,), child
+        if isinstance(schema.get(keyword), dict):
+            yield (keyword,), schema
     for keyword in ("allOf", "oneOf", "anyOf"):
-        for index, child in enumerate(schema.get(keyword, ())):
-            yield (keyword, index), child
+        for index in range(len(schema.get(keyword, ()))):
+            yield (keyword, index), schema[keyword]
 
 
 def rewrite(schema: Json, change: Callable[[tuple[str | int, ...], Json], Json]) -> None:
     """Put what is made of it in the place of each schema directly inside a schema; `change` takes the way there, and what is there."""
-    for way, child in list(children(schema)):
-        holder: Any = schema
-        for part in way[:-1]:
-            holder = holder[part]
-        holder[way[-1]] = change(way, child)
+    for way, holder in list(children(schema)):
+        holder[way[-1]] = change(way, holder[way[-1]])
 
 
 def roots(document: Json) -> Iterator[tuple[str, Json, str]]:
@@ -257,8 +255,8 @@ def _held(holders: Iterable[tuple[str | int, Json]], where: str) -> Iterator[tup
 def walk(schema: Json, where: str = "") -> Iterator[tuple[str, Json]]:
     """(pointer, schema) of a schema and of all inside it, outermost first."""
     yield where, schema
-    for way, child in children(schema):
-        yield from walk(child, where + pointer(*way))
+    for way, holder in children(schema):
+        yield from walk(holder[way[-1]], where + pointer(*way))
 
 
 def all_schemas(document: Json) -> Iterator[tuple[str, Json]]:
@@ -270,22 +268,18 @@ def all_schemas(document: Json) -> Iterator[tuple[str, Json]]:
 def refuse_rings(document: Json) -> None:
     """Refuse schemas that are made of themselves: by references, ``allOf`` and unions, not by what is in a field or an array."""
     schemas: Json = document.get("components", {}).get("schemas", {})
-    whole: set[str] = set()
 
-    def enter(schema: Any, inside: tuple[str, ...]) -> None:
-        if not isinstance(schema, dict):  # true, or false
-            return
-        name = ref_name(schema) or ""
-        if name in inside:
-            raise Refused(pointer("components", "schemas", name), f"is made of itself: {' in '.join((*inside, name))}")
-        if name in schemas and name not in whole:
-            enter(schemas[name], (*inside, name))
-            whole.add(name)
-        for part in (part for keyword in ("allOf", "oneOf", "anyOf") for part in schema.get(keyword, ())):
-            enter(part, inside)
+    def made_of(schema: Any) -> Iterator[str]:
+        if isinstance(schema, dict):  # not true, or false
+            yield from filter(None, [ref_name(schema)])
+            for part in (part for keyword in ("allOf", "oneOf", "anyOf") for part in schema.get(keyword, ())):
+                yield from made_of(part)
 
-    for name in schemas:
-        enter(to_ref(name), ())
+    try:
+        TopologicalSorter({name: [*made_of(schema)] for name, schema in schemas.items()}).prepare()
+    except CycleError as error:
+        ring = error.args[1][::-1]
+        raise Refused(pointer("components", "schemas", ring[0]), f"is made of itself: {' in '.join(ring)}") from None
 
 
 def fingerprint(schema: Any) -> str:

@@ -9,13 +9,14 @@ from collections.abc import Container, Iterable
 from hashlib import sha256
 from pathlib import Path
 
-from . import marks, overlay, retired, words
+from . import marks, overlay, words
 from .document import Json, by_key, load_file, operation_key, pointer, pruned
 from .passes import dialect, notes
 from .prepare import prepare
 from .rendering.render import render
 from .rendering.table import table
 from .rendering.views import Views, views
+from .retired import retired
 from .surface import adopted, entries, known
 
 ROOT = Path(__file__).parent.parent
@@ -46,11 +47,9 @@ def pinned(
 
 def without(document: Json, left: Container[str]) -> Json:
     """The document without some of its operations, by key."""
-    paths = {
-        path: {name: said for name, said in item.items() if operation_key(name, path) not in left}
-        for path, item in document["paths"].items()
-    }
-    return {**document, "paths": {path: item for path, item in paths.items() if item or not document["paths"][path]}}
+    before: Json = document["paths"]
+    after = {path: {name: it for name, it in item.items() if operation_key(name, path) not in left} for path, item in before.items()}
+    return {**document, "paths": {path: item for path, item in after.items() if item or not before[path]}}
 
 
 def _place(key: str) -> tuple[str, str]:
@@ -64,13 +63,13 @@ def decided(document: Json, surface: Json, docs: Json, past: Json | None = None)
     prepared = prepare(document)
     words.lay(prepared, docs)
     named = entries(prepared, surface)
-    return views(prepared, named, retired.retired(prepared, named, past or {}), surface.get("inherits"))
+    return views(prepared, named, retired(prepared, named, past or {}), surface.get("inherits", {}))
 
 
 def generate(document: Json, surface: Json, docs: Json, package: Path, past: Json | None = None, official: Json | None = None) -> Views:
     """Write the generated folders of a package from a document, and say what was written.
 
-    :param past: what `retired.load` gives.
+    :param past: what `retired` takes.
     :param official: the official SDK's names for types.
     """
     seen = decided(document, surface, docs, past)
@@ -93,9 +92,9 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
 
 def generate_pinned(package: Path = ROOT / "retell_async", openapi: Path = ROOT / "openapi", document: Json | None = None) -> Views:
     """Write the generated folders of a package from what is pinned, which may be given as `pinned` gives it."""
-    surface, docs = load_file(openapi / "surface.yaml"), words.load(openapi / "docs")
-    official = json.loads((openapi / "official.json").read_text(encoding="utf-8"))
-    return generate(pinned(openapi) if document is None else document, surface, docs, package, retired.load(openapi), official)
+    surface, docs, official = load_file(openapi / "surface.yaml"), words.load(openapi / "docs"), load_file(openapi / "official.json")
+    past = {name: load_file(openapi / f"{name}.yaml", there=False) for name in ("retired", "released")}
+    return generate(pinned(openapi) if document is None else document, surface, docs, package, past, official)
 
 
 def differences(package: Path = ROOT / "retell_async") -> list[str]:

@@ -10,7 +10,7 @@ from .document import Json, resolved
 Fields = dict[str, tuple[Json, bool]]
 """By the API's names: schema, and whether it is required."""
 
-Listing = Literal["object", "array", "pages"]
+Listing = Literal["one object", "a bare array", "pages"]
 
 
 def answer(operation: Json) -> Json | None:
@@ -24,11 +24,11 @@ def listing(document: Json, schema: Json) -> tuple[Listing, Json]:
     """How an answer lists things, and the schema of one of them; that of the answer itself if it is no list."""
     meant = resolved(document, schema)
     if meant.get("type") == "array":
-        return "array", meant.get("items", {})
+        return "a bare array", meant.get("items", {})
     fields = meant.get("properties", {})
     if fields.get("items", {}).get("type") == "array" and "has_more" in fields:
         return "pages", fields["items"].get("items", {})
-    return "object", schema
+    return "one object", schema
 
 
 def keywords(document: Json, operation: Json) -> Fields:

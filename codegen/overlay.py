@@ -15,7 +15,7 @@ from jsonpath import JSONPathEnvironment
 from jsonpath.exceptions import JSONPathError
 
 from . import marks
-from .document import Json, Refused, at, pointer, values
+from .document import Json, Refused, followed, pointer, values
 
 _ENVIRONMENT = JSONPathEnvironment(strict=True)
 _HOLDERS = frozenset({"properties", "schemas", "components", "paths", "responses", "parameters", "info"})
@@ -35,19 +35,18 @@ def apply(document: Json, overlay: Json, moved: Mapping[str, str] | None = None,
     result = deepcopy(document)
     for index, action in enumerate(overlay.get("actions", ())):
         where = pointer("actions", index)
-        done, left = _carry_out(result, action, where, moved or {})
-        if told is not None and (left or not done):
-            told.append(f"openapi/overlay.yaml{where} ({action['target']}): {', '.join(left) or 'the document says it itself'}")
+        if (why := _carry_out(result, action, where, moved or {})) and told is not None:
+            told.append(f"openapi/overlay.yaml{where} ({action['target']}): {why}")
     return result
 
 
-def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str]) -> tuple[bool, list[str]]:
-    """Whether anything changed, and what did not."""
+def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str]) -> str:
+    """Why it has done nothing, or less than it says, if so."""
     update = action.get("update")
     there = {*document.get("components", {}).get("schemas", {}), *(update if isinstance(update, dict) else ())}  # or comes with it
     needed = {str(ref).rpartition("/")[2] for place, ref in values(update) if place.endswith("/$ref")}
     if missing := sorted(needed - there):
-        return False, [f"the document has no {', '.join(missing)} to refer to"]
+        return f"the document has no {', '.join(missing)} to refer to"
     target = str(action.get("target", "") or "(none)")
     for old, new in moved.items():
         target = new + target.removeprefix(old) if target.startswith(old) else target
@@ -56,7 +55,7 @@ def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str
     except JSONPathError as error:
         raise Refused(where, f"has no usable target: {error}") from error
     if not matches:
-        return False, ["what it removes is gone" if action.get("remove") else "nothing is at its target"]
+        return "what it removes is gone" if action.get("remove") else "nothing is at its target"
     merge = _Merge(document, replaces=bool(action.get(marks.REPLACES)))
     for match in reversed(matches):
         if action.get("remove"):
@@ -71,7 +70,8 @@ def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str
             merge.items(match.obj, deepcopy(action["update"]))
         else:
             raise Refused(where, "an update needs an object or an array as target")
-    return merge.done, [f"the document says {name} otherwise and is believed" for name in dict.fromkeys(merge.left)]
+    left = ", ".join(f"the document says {name} otherwise and is believed" for name in dict.fromkeys(merge.left))
+    return left or ("" if merge.done else "the document says it itself")
 
 
 @attrs.define
@@ -103,23 +103,19 @@ class _Merge:
         for item in update if isinstance(update, list) else [update]:
             if item in target:
                 continue
-            if any(self._same(item, other) for other in target):
+            if any(self._signs(item) & self._signs(other) for other in target):
                 self.left.append(str(item.get("$ref", item.get("name"))).rpartition("/")[2])
             else:
                 target.append(item)
                 self.done = True
 
-    def _same(self, one: Any, other: Any) -> bool:
-        """Whether two are one parameter, or one member of a union: a tag of theirs has the same value."""
-        if not isinstance(one, dict) or not isinstance(other, dict):
-            return False
-        if "in" in one or "in" in other:
-            return (one.get("in"), one.get("name")) == (other.get("in"), other.get("name"))
-        return bool(self._tags(one) & self._tags(other))
-
-    def _tags(self, member: Json) -> set[str]:
-        if "$ref" in member:
-            member = at(self.document, str(member["$ref"]).removeprefix("#"), {})
+    def _signs(self, item: Any) -> set[str]:
+        """By what a parameter is known again, its place and name, or a member of a union: a tag of the same value."""
+        if not isinstance(item, dict):
+            return set()
+        if "in" in item:
+            return {f"{item['in']} {item.get('name')}"}
+        member = followed(self.document, item)
         fields = member.get("properties", {}).items()
         found = {f"{name}: {field['enum'][0]}" for name, field in fields if isinstance(field, dict) and len(field.get("enum", ())) == 1}
-        return found.union(*(self._tags(part) for part in member.get("allOf", ())))
+        return found.union(*(self._signs(part) for part in member.get("allOf", ())))

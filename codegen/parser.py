@@ -85,12 +85,9 @@ def parse(document: Json) -> Parsed:
     if isinstance(data, GeneratorError):
         raise Refused("", f"{data.header} {' '.join((data.detail or '').split())}")
     endpoints = [endpoint for tag in data.endpoint_collections_by_tag.values() for endpoint in tag.endpoints]
-    return Parsed(
-        data,
-        {str(model.class_info.name): model for model in data.models},
-        {str(enum.class_info.name): enum for enum in data.enums if isinstance(enum, LiteralEnumProperty)},
-        {endpoint.summary.get_untrusted_value(): endpoint for endpoint in endpoints},
-    )
+    models = {str(model.class_info.name): model for model in data.models}
+    enums = {str(enum.class_info.name): enum for enum in data.enums if isinstance(enum, LiteralEnumProperty)}
+    return Parsed(data, models, enums, {endpoint.summary.get_untrusted_value(): endpoint for endpoint in endpoints})
 
 
 def wire(prop: Property) -> str:

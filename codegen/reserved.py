@@ -21,9 +21,8 @@ TEMPLATES = Path(__file__).parent / "rendering" / "templates"
 
 def is_name(text: str) -> bool:
     """Whether Python reads a text as one name, and as this one, and a file may be called so."""
-    return (
-        len(text.encode()) <= _LONGEST and text.isidentifier() and not keyword.iskeyword(text) and unicodedata.is_normalized("NFKC", text)
-    )
+    is_one = text.isidentifier() and not keyword.iskeyword(text)
+    return is_one and unicodedata.is_normalized("NFKC", text) and len(text.encode()) <= _LONGEST
 
 
 def aside(name: str, taken: AbstractSet[str]) -> str:
@@ -36,11 +35,8 @@ def members(module: str, name: str) -> frozenset[str]:
     source = (PACKAGE / module).read_text(encoding="utf-8")
     (found,) = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == name)
     (scope,) = (scope for scope in symtable(source, module, "exec").get_children() if scope.get_name() == name)
-    own = (
-        node.attr
-        for node in ast.walk(found)
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self"
-    )
+    stored = (node for node in ast.walk(found) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))
+    own = (node.attr for node in stored if ast.unparse(node.value) == "self")
     return frozenset([*(symbol.get_name() for symbol in scope.get_symbols() if symbol.is_assigned()), *own])
 
 

@@ -5,20 +5,16 @@ A name that vanishes is explained until the release after the one that lost it, 
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from .document import Json, by_key, load_file
+from .document import Json, by_key
 from .surface import Entry
 
 
-def load(openapi: Path) -> Json:
-    """Both files: ``retired`` and ``released``, each by operation; empty where a file is not there."""
-    return {name: load_file(openapi / f"{name}.yaml", there=False) for name in ("retired", "released")}
-
-
 def retired(document: Json, entries: dict[str, Entry], past: Json) -> dict[str, str]:
-    """What to say, by ``resource.method``: of names that are there, why they end, and of all others what became of them."""
-    there = {str(method) for entry in entries.values() for method in entry.methods}
+    """What to say, by ``resource.method``: of names that are there, why they end, and of all others what became of them.
+
+    :param past: ``retired`` and ``released``, what the files in `openapi/` say that are called so, each by operation.
+    """
+    there = {method for entry in entries.values() for method in entry.methods}
     said: Json = past.get("retired", {})
     known: dict[str, list[str]] = {**past.get("released", {}), **{key: entry.get("methods", []) for key, entry in said.items()}}
 
@@ -30,9 +26,8 @@ def retired(document: Json, entries: dict[str, Entry], past: Json) -> dict[str, 
     for key, operation in by_key(document).items():
         date = said.get(key, {}).get("date")
         ends = f"ends {key} on {date}" if date else f"will end {key}"
-        for name in map(str, entries[key].methods if operation.get("deprecated") else ()):
+        for name in entries[key].methods if operation.get("deprecated") else ():
             found[name] = f"client.{name} is deprecated: the API {ends}.{instead(key, name)}"
     for key, names in known.items():
-        for name in (name for name in names if name not in there):
-            found[name] = f"client.{name} is gone: the API no longer has {key}.{instead(key, name)}"
+        found |= {name: f"client.{name} is gone: the API no longer has {key}.{instead(key, name)}" for name in names if name not in there}
     return found

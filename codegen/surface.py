@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
+from copy import deepcopy
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,7 +20,7 @@ import attrs
 from jsonschema import Draft202012Validator
 
 from . import marks
-from .document import Json, Refused, by_key, load_file, operation_key, operations, pointer, resolved
+from .document import Json, Refused, by_key, load_file, pointer, resolved
 from .operation import body, properties
 from .passes.lift import pascal, singular
 from .passes.names import module_name
@@ -36,35 +37,25 @@ _VERBS = {kind: frozenset(words) for kind, words in load_file(Path(__file__).wit
 
 
 @attrs.frozen
-class Method:
-    """Where users find an operation: ``client.<resource>.<name>``."""
-
-    resource: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.resource}.{self.name}"
-
-
-@attrs.frozen
 class Entry:
     """What the facade knows of an operation."""
 
-    methods: tuple[Method, ...]
+    methods: tuple[str, ...]
+    """Where users find it below ``client``: ``<resource>.<name>``."""
     repeat: Repeat
-    timeout: float | None
-    """Seconds, where an operation needs longer than others."""
-    limit: str | None
-    """The name of the limit that it shares with other operations; ``None`` where it has one of its own."""
     named: bool
     """Whether the surface names it, or it named itself."""
     effect: Effect
     asks: Mapping[str, Asks]
     """What a human is asked about before: under ``""`` always, else where that argument is given."""
+    renamed: Mapping[str, str]
+    """Keywords as they were called before, and as they are called now."""
+    timeout: float | None = None
+    """Seconds, where an operation needs longer than others."""
+    limit: str | None = None
+    """The name of the limit that it shares with other operations; ``None`` where it has one of its own."""
     open_world: bool = False
     """Whether it reaches people or the web, or gives back what these said."""
-    renamed: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    """Keywords as they were called before, and as they are called now."""
     tool: str | None = None
     """What it is called as a tool for models; ``None`` where it is none."""
 
@@ -89,19 +80,18 @@ def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
 
 def adopted(document: Json, surface: Json) -> Json:
     """A copy of a document whose operations have the ids by which the surface knows them, and a mark that says as what it does."""
-    meanings = known(document, surface)
-    paths: Json = {path: dict(item) for path, item in document["paths"].items()}
+    meanings, adopting = known(document, surface), deepcopy(document)
     taken: set[str] = set()
-    some = [(method, path, operation, operation_key(method, path)) for method, path, operation in operations(document)]
-    for method, path, operation, key in sorted(some, key=lambda one: one[3] not in meanings):
+    for key, operation in sorted(by_key(adopting).items(), key=lambda one: one[0] not in meanings):
         meant, version = meanings.get(key, (key, ""))
         said = surface.get(meant, {}).get("id")
         id = f"{said}{version[1:].upper()}" if said else operation.get("operationId")
         if not id or module_name(str(id)) in taken:  # as a copied one is
-            id = method + pascal(path)
+            method, _, path = key.partition(" ")
+            id = method.lower() + pascal(path)
         taken.add(module_name(str(id)))
-        paths[path][method] = {**operation, "operationId": id, marks.KNOWN_AS: meant}
-    return {**document, "paths": paths}
+        operation |= {"operationId": id, marks.KNOWN_AS: meant}
+    return adopting
 
 
 def entries(document: Json, surface: Json) -> dict[str, Entry]:
@@ -109,21 +99,18 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
     by_hand = {resource: _by_hand(resource, name) for resource, name in surface.get("inherits", {}).items()}
     meanings, surface = known(document, surface), _operations(surface)
     found: dict[str, Entry] = {}
-    taken = {Method(resource, name): "written by hand" for resource, names in by_hand.items() for name in names}
+    taken = {f"{resource}.{name}": "written by hand" for resource, names in by_hand.items() for name in names}
     there = by_key(document)
-    for key in sorted(sorted(there), key=lambda key: (key in meanings, _version(key)), reverse=True):
+    for key, operation in sorted(sorted(there.items()), key=lambda one: (one[0] in meanings, _version(one[0])), reverse=True):
         meant, version = meanings.get(key, (key, ""))
-        operation = there[key]
         said: Json = surface.get(meant, {})
-        methods = tuple(_said(meant, f"{name}{version}") for name in said.get("methods", ()))
+        methods = tuple(f"{name}{version}" for name in said.get("methods", ()))
         if not methods:
-            names = _named_by_itself(key, operation, surface)  # one by one: a later one may be no name
-            method = next(names)
-            while method in taken and _shape(taken[method]) != _shape(key) and (other := next(names, None)):
-                method = other
-            if method in taken and _shape(taken[method]) == _shape(key):
-                method = attrs.evolve(method, name=f"{method.name}{_suffix(key)}")
-            methods = (method,)
+            for name in _named_by_itself(key, operation, surface):  # one by one: a later one may be no name
+                is_version = name in taken and _shape(taken[name]) == _shape(key)
+                methods = (f"{name}{_suffix(key)}" if is_version else name,)
+                if is_version or name not in taken:
+                    break
         repeat: Repeat = said.get("repeat", _repeat(key, operation))
         if repeat == "idempotency_key" and not _takes_key(document, operation):
             repeat = "unsafe"
@@ -132,21 +119,16 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         effect = _effect(key)
         if not said and repeat != "safe" and effect != "delete":  # nobody has said that it only reads, or that it is free
             effect, said = "write", {"asks": "money"}
-        found[key] = Entry(
-            methods,
-            repeat,
-            said.get("timeout"),
-            said.get("limit"),
-            named=key in surface,
-            effect=effect,
-            asks=_asks(meant, key, said),
-            open_world=bool(said.get("open_world")),
-            renamed=_renamed(meant, said),
-            tool=None if version else said.get("tool"),
-        )
+        own = {name: said[name] for name in ("timeout", "limit", "open_world", *(() if version else ("tool",))) if name in said}
+        found[key] = Entry(methods, repeat, key in surface, effect, _asks(meant, key, said), said.get("renamed") or {}, **own)
+        for old in found[key].renamed:
+            if not is_name(old) or old in KEYWORDS:
+                raise Refused(pointer("surface", meant), f"{old} cannot have been a keyword of {said['methods'][0]}")
         where = pointer("surface", key) if key in surface else pointer("paths", key.partition(" ")[2])
         for method in methods:
-            free = Method(aside(method.resource, RESOURCES), aside(method.name, METHODS))
+            if any(not is_name(part) or part.startswith("_") for part in method.partition(".")[::2]):
+                raise Refused(pointer("surface", meant), f"{method} is no name of a method: <resource>.<method> is needed")
+            free = ".".join(map(aside, method.split("."), (RESOURCES, METHODS)))
             if free != method:  # the client or its resources have that themselves: nobody could call it
                 raise Refused(where, f"client.{method} is taken: name it in openapi/surface.yaml, such as {key}: {{methods: [{free}]}}")
             if method in taken:
@@ -182,23 +164,6 @@ def relied_on(surface: Json) -> set[str]:
 
 def _operations(surface: Json) -> Json:
     return {key: said for key, said in surface.items() if " " in key}
-
-
-def _said(key: str, name: str) -> Method:
-    """A method as the surface names it."""
-    resource, _, method = name.partition(".")
-    if any(not is_name(part) or part.startswith("_") for part in (resource, method)):
-        raise Refused(pointer("surface", key), f"{name} is no name of a method: <resource>.<method> is needed")
-    return Method(resource, method)
-
-
-def _renamed(key: str, said: Json) -> dict[str, str]:
-    """Old keywords and what stands for them, as the surface has them."""
-    renamed: dict[str, str] = said.get("renamed") or {}
-    for old in renamed:
-        if not is_name(old) or old in KEYWORDS:
-            raise Refused(pointer("surface", key), f"{old} cannot have been a keyword of {said['methods'][0]}")
-    return renamed
 
 
 def _effect(key: str) -> Effect:
@@ -271,16 +236,16 @@ def _split(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
 
 
-def _named_by_itself(key: str, operation: Json, surface: Json) -> Iterator[Method]:
+def _named_by_itself(key: str, operation: Json, surface: Json) -> Iterator[str]:
     """Names for an operation, the best first."""
     path = key.partition(" ")[2]
     hinted, name = operation.get(marks.SDK_RESOURCE), operation.get(marks.SDK_METHOD)
     if isinstance(hinted, str) and isinstance(name, str):
-        yield Method(_identifier(path, hinted), _identifier(path, name))
+        yield f"{_identifier(path, hinted)}.{_identifier(path, name)}"
     places = [_place(key, surface, whole=whole) for whole in (False, True)]
     short = [(resource, ["retrieve" if verb == "get" and not rest else verb, *rest]) for verb, _, resource, rest in places]
     for resource, words in [*short, *((resource, [verb, *noun]) for verb, noun, resource, _ in places)]:
-        yield Method(_identifier(path, resource), _identifier(path, "_".join(words)))
+        yield f"{_identifier(path, resource)}.{_identifier(path, '_'.join(words))}"
 
 
 def _place(key: str, surface: Json, *, whole: bool) -> tuple[str, list[str], str, list[str]]:
@@ -303,11 +268,8 @@ def _place(key: str, surface: Json, *, whole: bool) -> tuple[str, list[str], str
 def _words(key: str, nouns: Container[str], verbs: Container[str], *, whole: bool) -> tuple[str, list[str]]:
     """Verb and noun of an operation; its one word is both if it has only one."""
     method, _, segments = _parts(key)
-    said = [
-        segment.split("-")
-        for index, segment in enumerate(segments)
-        if not segment.startswith("{") and (whole or index == 0 or not segments[index + 1 : index + 2])
-    ] or [["root"]]
+    telling = segments if whole else [*segments[:1], *segments[1:][-1:]]
+    said = [segment.split("-") for segment in telling if not segment.startswith("{")] or [["root"]]
     (verb, *noun), *rest = said
     if verb in verbs or (method == "post" and not rest and singular(verb) not in nouns):
         return verb, [*(noun or [verb]), *chain(*rest)]
@@ -332,15 +294,15 @@ def _taught(surface: Json) -> tuple[dict[str, tuple[str, bool]], set[str], froze
     verbs = _VERBS["reading"] | _VERBS["acting"]
     for key, said in surface.items():
         verb, *noun = _parts(key)[2][0].split("-")
-        method = Method(*str(said["methods"][0]).split("."))
-        resources.add(method.resource)
-        if method.name.split("_")[0] == verb:
+        resource, _, name = str(said["methods"][0]).partition(".")
+        resources.add(resource)
+        if name.split("_")[0] == verb:
             verbs |= {verb}
         if verb in ("list", "get", "create", "delete"):
             whole = "_".join(_singular(noun))
-            spoken = any(method.name.endswith(end) for end in (f"_{whole}", f"_{whole}s"))
-            if spoken or method.name in ("list", "get", "retrieve", "create", "delete"):
-                nouns.setdefault(whole, set()).add((method.resource, spoken))
+            spoken = name.endswith((f"_{whole}", f"_{whole}s"))
+            if spoken or name in ("list", "get", "retrieve", "create", "delete"):
+                nouns.setdefault(whole, set()).add((resource, spoken))
     return {noun: next(iter(places)) for noun, places in nouns.items() if len(places) == 1}, resources, verbs
 
 

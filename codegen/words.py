@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import attrs
-
 from . import marks
 from .document import Json, Refused, by_key, load_file, pointer, visible
 
@@ -19,16 +17,8 @@ _BOUNDS = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "i
 
 EVERYWHERE = "*"
 
-
-@attrs.define
-class Missing:
-    """What has no words: operations by key, properties as ``Class.property``, and words for what is not there."""
-
-    operations: list[str] = attrs.field(factory=list)
-    requests: list[str] = attrs.field(factory=list)
-    responses: list[str] = attrs.field(factory=list)
-    stale: list[str] = attrs.field(factory=list)
-    response_properties: int = 0
+OPERATIONS, REQUESTS, ANSWERS = (f"{what} without words" for what in ("operations", "request properties", "answer properties"))
+STALE = "words for what is not there"
 
 
 def load(folder: Path) -> Json:
@@ -44,34 +34,33 @@ def load(folder: Path) -> Json:
     return {"operations": load_file(of_operations, there=False), "classes": classes}
 
 
-def lay(prepared: Json, words: Json) -> Missing:
-    """Put the words beside what they are about, in a prepared document, and say what has none."""
-    missing = Missing()
+def lay(prepared: Json, words: Json) -> dict[str, list[str]]:
+    """Put the words beside what they are about, in a prepared document, and say what is missing: operations by key, ``Class.property``."""
+    missing: dict[str, list[str]] = {title: [] for title in (OPERATIONS, REQUESTS, ANSWERS, STALE)}
     classes: dict[str, Json] = words["classes"]
     common = {**classes.get(EVERYWHERE, {}), "": None}
     schemas: dict[str, Json] = prepared["components"]["schemas"]
     there = {f"{name}.{wire}" for name, schema in schemas.items() for wire in ("", *schema.get("properties", ()))}
     said_of = (f"{name}.{wire}" for name, own in classes.items() if name != EVERYWHERE for wire in own)
-    missing.stale = [place for place in said_of if place not in there]
+    missing[STALE] = [place for place in said_of if place not in there]
     for name, schema in schemas.items():
         own = {**common, **classes.get(name, {})}
         schema[marks.WORDS] = own[""]
         for wire, field in schema.get("properties", {}).items():
             field[marks.WORDS] = own.get(wire)
-            missing.response_properties += marks.RESPONSE in schema
             if own.get(wire) is None:
-                missing.requests.extend([f"{name}.{wire}"] if marks.REQUEST in schema else ())
-                missing.responses.extend([f"{name}.{wire}"] if marks.RESPONSE in schema else ())
+                missing[REQUESTS].extend([f"{name}.{wire}"] if marks.REQUEST in schema else ())
+                missing[ANSWERS].extend([f"{name}.{wire}"] if marks.RESPONSE in schema else ())
     known = [(operation.get(marks.KNOWN_AS, key), operation) for key, operation in by_key(prepared).items()]  # versions share a key
     for key, operation in known:
         said = words["operations"].get(key, {})
         operation[marks.WORDS] = said.get("text")
-        missing.operations.extend([] if said.get("text") else [key])
+        missing[OPERATIONS].extend([] if said.get("text") else [key])
         for parameter in operation["parameters"]:
             own = said.get("parameters", {}).get(parameter["name"], common.get(parameter["name"]))
             parameter["schema"][marks.WORDS] = own
-            missing.requests.extend([f"{key} {parameter['name']}"] if own is None else ())
-    missing.stale.extend(sorted(words["operations"].keys() - dict(known).keys()))
+            missing[REQUESTS].extend([f"{key} {parameter['name']}"] if own is None else ())
+    missing[STALE].extend(sorted(words["operations"].keys() - dict(known).keys()))
     return missing
 
 

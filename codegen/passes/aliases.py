@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from copy import deepcopy
 
 from .. import marks
-from ..document import Json, Refused, all_schemas, is_object, pointer, ref_name, resolved, rewrite, roots
+from ..document import Json, Refused, is_object, pointer, ref_name, resolved, rewrite, roots
 
 
 def run(document: Json) -> None:
     schemas = document["components"]["schemas"]
-    aliases = {name for name, schema in schemas.items() if not is_named(document, schema)}
-    for _, holder, key in list(roots(document)):
-        if holder is schemas and key in aliases:
-            continue
-        holder[key] = _without(document, holder[key], aliases)
+    aliases = {name: schema for name, schema in schemas.items() if not is_named(document, schema)}
     for name in aliases:
         del schemas[name]
-    for _, schema in all_schemas(document):
-        if "$ref" in schema:
-            schema.pop(marks.BASE, None)
+    for _, holder, key in list(roots(document)):
+        holder[key] = _without(holder[key], aliases)
 
 
 def is_named(document: Json, schema: Json) -> bool:
-    """Whether a schema is worth a name in Python: an object with fields, a union that holds one, an enum."""
+    """Whether a schema is worth a name in Python: an object with fields, a union that holds one, an enum that is a literal."""
     if "oneOf" in schema:
         return any(is_object(resolved(document, member)) for member in schema["oneOf"])
-    return is_object(schema) or "enum" in schema
+    return is_object(schema) or is_literal(schema.get("enum", ()))
 
 
-def _without(document: Json, schema: Json, aliases: set[str], inside: tuple[str, ...] = ()) -> Json:
+def is_literal(values: Collection[object]) -> bool:
+    """Whether an enum has a type of its own, and the parser a word for it: it is of words alone, or of whole numbers alone."""
+    return {type(value) for value in values} in ({str}, {int})
+
+
+def _without(schema: Json, aliases: Json, inside: tuple[str, ...] = ()) -> Json:
     while (name := ref_name(schema)) in aliases:
         if name in inside:
             raise Refused(pointer("components", "schemas", name), "holds itself and is no object with fields: it cannot be written out")
         inside = (*inside, name)
         beside = {key: value for key, value in schema.items() if key != "$ref"}
-        schema = {**deepcopy(document["components"]["schemas"][name]), **beside}
-    rewrite(schema, lambda _, child: _without(document, child, aliases, inside))
+        schema = {**deepcopy(aliases[name]), **beside}
+    if name is not None:
+        schema.pop(marks.BASE, None)
+    rewrite(schema, lambda _, child: _without(child, aliases, inside))
     return schema

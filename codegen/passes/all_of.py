@@ -77,7 +77,10 @@ def _both(document: Json, one: Json, other: Json, where: str) -> Json:
     if "oneOf" in left or "oneOf" in right:
         union, over = (left, right) if "oneOf" in left else (right, left)
         return _narrowed_union(document, union, over, where)
-    merged = _merged(document, left, right, where)
+    merged = {**left, **right, **{key: _keyword(document, key, left[key], right[key], where) for key in left if key in right}}
+    if merged.get("type") == "string" and ("enum" in left) != ("enum" in right) and len(merged["enum"]) == 1:
+        merged[marks.ANY_TEXT] = True
+    _nullable(merged, left, right)
     for ref, said in ((one, left), (other, right)):  # a narrowing that changes nothing leaves the reference
         if ref_name(ref) is not None and fingerprint(merged) == fingerprint(said):
             return ref
@@ -102,16 +105,6 @@ def _narrowed_union(document: Json, union: Json, over: Json, where: str) -> Json
     rest = {key: value for key, value in union.items() if key in _BESIDE | _UNION}
     _nullable(rest, {"nullable": union.get("nullable")}, over)
     return {**members[0], **rest} if len(members) == 1 else {"oneOf": members, **rest}
-
-
-def _merged(document: Json, left: Json, right: Json, where: str) -> Json:
-    merged = {**left, **right}
-    for key in (key for key in left if key in right):
-        merged[key] = _keyword(document, key, left[key], right[key], where)
-    if merged.get("type") == "string" and ("enum" in left) != ("enum" in right) and len(merged["enum"]) == 1:
-        merged[marks.ANY_TEXT] = True
-    _nullable(merged, left, right)
-    return merged
 
 
 def _keyword(document: Json, key: str, left: Any, right: Any, where: str) -> Any:

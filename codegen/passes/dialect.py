@@ -68,8 +68,8 @@ def _written_out(document: Json, schema: Json, where: str) -> None:
         schema.clear()
         schema.update(deepcopy(at(document, ref.removeprefix("#"))) | beside)
     if seen:
-        for way, inner in children(schema):
-            _written_out(document, inner, where + pointer(*way))
+        for way, holder in children(schema):
+            _written_out(document, holder[way[-1]], where + pointer(*way))
 
 
 def _heirs(document: Json) -> None:
@@ -109,8 +109,7 @@ def _bounds(schema: Json) -> None:
         value = schema.get(strict)
         if isinstance(value, bool) or value is None:
             continue
-        whole = schema.get(bound)
-        schema[bound] = value if whole is None else tighter(value, whole)
+        schema[bound] = tighter(value, schema.get(bound, value))
         schema[strict] = schema[bound] == value
     if schema.get("contentMediaType") == "application/octet-stream" and schema.get("type", "string") == "string":
         schema |= {"type": "string", "format": "binary"}

@@ -103,10 +103,9 @@ class _Lift:
     def _new_name(self, name: str, schema: Json, owner: str) -> str:
         if joined := _joined(schema):
             return joined
-        said = _said(schema)
         base: str | None = schema.get(marks.BASE)
         rivals = [other for other in self.says[name] if json.loads(other).get(marks.BASE) == base]
-        owners = sorted(self.says[name].get(said, ()), key=lambda owner: (len(owner), owner))
+        owners = sorted(self.says[name].get(_said(schema), ()), key=lambda owner: (len(owner), owner))
         if base:
             return (pascal(name) if len(rivals) <= 1 else owner) + base
         words = len(re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+", name))
@@ -115,8 +114,7 @@ class _Lift:
         return (owners[0] if owners else owner) + pascal(name)
 
     def _member_name(self, member: Json, union: str) -> str:
-        base: str | None = member.get(marks.BASE)
-        if base:
+        if base := str(member.get(marks.BASE, "")):
             end = re.findall(r"[A-Z][a-z0-9]*", union)[-1]  # ``PreSession`` of ``PreSessionTool`` when the other is ``AppTool``
             return (union.removesuffix(end) if base.endswith(end) else union) + base
         said = [member.get("title"), *map(str, member.get(marks.VALUES, ())), member.get(marks.KEY), "Object"]
@@ -127,8 +125,6 @@ class _Lift:
 
         :param name: what it is called if nothing was called anything at this place before.
         """
-        if "$ref" in schema:
-            return schema
         if not self._wants_name(schema):
             rewrite(schema, lambda _, child: self._lifted(child, name, owner, place))
             schema.pop(marks.BASE, None)
@@ -138,14 +134,11 @@ class _Lift:
         had = self.known.get(place)
         name = schema.pop(marks.NAME, None) or had or name
         said = fingerprint(schema)
-        if self.said.get(name, said) != said:
-            if name == had and name in self.taken:
-                where = pointer("components", "schemas", name)
-                raise Refused(where, f"the class {name} is another one already, of {place}: give one of them x-name in the overlay")
+        if self.said.get(name, said) != said and not (name == had and name in self.taken):
             name = owner + name
         if self.said.get(name, said) != said:
-            where = pointer("components", "schemas", name)
-            raise Refused(where, f"two schemas want the name {name}: give one of them x-name in the overlay")
+            reason = f"the class {name} is another one already, of {place}" if name == had else f"two schemas want the name {name}"
+            raise Refused(pointer("components", "schemas", name), f"{reason}: give one of them x-name in the overlay")
         if name not in self.schemas:
             self.schemas[name], self.said[name] = schema, said
             self._inside(schema, name)
@@ -160,10 +153,6 @@ def _said(schema: Json) -> str:
 
 def _joined(schema: Json) -> str | None:
     """``NumberOrRangeFilter`` for a union of two or three components whose names end with the same word."""
-    names = [ref_name(member) for member in schema.get("oneOf", ())]
-    if not 2 <= len(names) <= 3 or None in names:
-        return None
-    words: list[list[str]] = [re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*", str(name)) for name in names]
-    if len({tuple(word[-1:]) for word in words}) > 1 or any(len(word) != 2 for word in words):
-        return None
-    return "Or".join(word[0] for word in words) + words[0][-1]
+    words: list[list[str]] = [re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*", ref_name(member) or "") for member in schema.get("oneOf", ())]
+    alike = 2 <= len(words) <= 3 and all(len(name) == 2 and name[1] == words[0][1] for name in words)
+    return "Or".join(first for first, _ in words) + words[0][1] if alike else None

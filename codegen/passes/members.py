@@ -49,8 +49,8 @@ def objects(document: Json, union: Json) -> dict[str, Json]:
 
 def may_be_unknown(document: Json, union: Json) -> bool:
     """Whether an object can be none of a union's members: not where one member is whatever the others are not."""
-    keyed = marks.KEYED in union and all(member.get(marks.KEY) for member in objects(document, union).values())
-    return marks.TAG in union or keyed
+    keys = [member.get(marks.KEY) for member in objects(document, union).values()]
+    return marks.TAG in union or (bool(keys) and all(keys))
 
 
 def unknown_name(document: Json, name: str) -> str:
@@ -108,10 +108,7 @@ def _is_shared(document: Json, wire: str, field: Json, members: list[Json]) -> b
     Pyright keeps the values of an enum beside `str`, for an editor to offer, only where all that it finds is one and the same declaration.
     """
     kinds = [resolved(document, one) for one in field.get("oneOf", [field])]
-    return (
-        any("enum" in kind and kind.get("type") == "string" for kind in kinds)
-        and marks.IS_TAG not in field
-        and all(wire in member["properties"] and wire in member.get("required", ()) for member in members)
-        and all(_shape(member["properties"][wire]) == _shape(field) for member in members)
-        and all(member["properties"][wire][marks.ABOUT] == field[marks.ABOUT] for member in members)
-    )
+    is_open = any("enum" in kind and kind.get("type") == "string" for kind in kinds) and marks.IS_TAG not in field
+    others = [member["properties"][wire] for member in members if wire in member.get("required", ())]
+    alike = all(_shape(one) == _shape(field) and one[marks.ABOUT] == field[marks.ABOUT] for one in others)
+    return is_open and alike and len(others) == len(members)

@@ -47,11 +47,9 @@ def keywords(document: Json) -> None:
         in_body = [["body", name] for name in properties(document, body(document, operation), sent=True)]
         in_body.sort(key=lambda one: python_name(one[1]) != one[1])  # `agent_name` has that name, and not `agentName`
         before = [one for one in parameters if one[0] == "path" or one[1] in known.get(memory, ())]
-        taken: set[str] = set()
-        operation[marks.ASIDE] = []
-        for one in [*before, *in_body, *(other for other in parameters if other not in before)]:
-            operation[marks.ASIDE].extend([one] if python_name(one[1]) in taken else [])
-            taken.add(python_name(one[1]))
+        some = [*before, *in_body, *(other for other in parameters if other not in before)]
+        called = [python_name(name) for _, name in some]
+        operation[marks.ASIDE] = [one for index, one in enumerate(some) if called[index] in called[:index]]
         if in_body and (kept := [one[1] for one in parameters if one[0] != "path" and one not in operation[marks.ASIDE]]):
             names[memory] = kept
     document[marks.NAMES] = names

@@ -10,9 +10,7 @@ def run(document: Json) -> None:
     for where, schema in list(all_schemas(document)):
         if (members := schema.get("oneOf")) and all(member.get("required") and member.keys() <= {"type", "required"} for member in members):
             schema[marks.NEEDED] = [sorted(member["required"]) for member in schema.pop("oneOf")]
-        if "not" not in schema:
-            continue
-        forbidden = schema.pop("not")
+        forbidden = schema.pop("not", {"oneOf": ()})
         for clause in forbidden.get("oneOf", [forbidden]):
             names = clause.get("required")
             if set(clause) != {"required"} or not names:

@@ -20,10 +20,8 @@ def lay(document: Json, notes: Json, moved: Mapping[str, Sequence[str]] | None =
     """
     dead: list[str] = []
     for where, note in notes.items():
-        places = [where]
-        for old, new in (moved or {}).items():
-            if where.startswith(old):
-                places.extend(place + where.removeprefix(old) for place in new)
+        led = [(old, place) for old, new in (moved or {}).items() if where.startswith(old) for place in new]
+        places = [where, *(place + where.removeprefix(old) for old, place in led)]
         found = [schema for place in places for schema in _found(document, parts(place))]
         dead.extend([] if found else [where])
         for schema in found:
@@ -50,10 +48,7 @@ def names(item: Any) -> list[str]:
     """What a parameter or a member of a union is called, the best first."""
     if not isinstance(item, dict):
         return []
-    tags = [
-        str(field["enum"][0])
-        for _, field in sorted((item.get("properties") or {}).items(), key=lambda pair: pair[0] != "type")
-        if isinstance(field, dict) and field.get("enum")
-    ]
+    fields = sorted((item.get("properties") or {}).items(), key=lambda pair: pair[0] != "type")
+    tags = [str(field["enum"][0]) for _, field in fields if isinstance(field, dict) and field.get("enum")]
     said = [item.get("name"), str(item.get("$ref", "")).rpartition("/")[2], item.get("title"), *tags, item.get("type")]
     return [str(name) for name in said if name]

@@ -11,6 +11,7 @@ from itertools import count
 from .. import marks
 from ..document import METHODS, SCALARS, Json, Refused, all_schemas, is_object, operation_key, ref_name
 from ..parser import NAMELESS, identifier
+from .aliases import is_literal
 
 
 def run(document: Json) -> None:
@@ -18,24 +19,17 @@ def run(document: Json) -> None:
     schemas: dict[str, Json] = document["components"]["schemas"]
     named = {id(schema) for schema in schemas.values()}
     nullable = {name for name, schema in schemas.items() if schema.pop("nullable", False)}
-    plain = {name: schema for name, schema in schemas.items() if "enum" in schema and not _is_literal(schema)}
     for number, (where, schema) in enumerate(list(all_schemas(document))):
-        name = ref_name(schema)
-        if name in plain:
-            del schema["$ref"]
-            schema.update({**plain[name], **schema})
         kind = "Tag" if marks.IS_TAG in schema else "Open" if marks.ANY_TEXT in schema else "Enum"
         title = "" if id(schema) in named else f"{NAMELESS}{kind}{number}"
-        may_be_null = schema.pop("nullable", False) or name in nullable
+        may_be_null = schema.pop("nullable", False) or ref_name(schema) in nullable
         _say(schema, where, title)
         if may_be_null:
             inner = dict(schema)
             schema.clear()
             schema.update({"oneOf": [inner, {"type": "null"}], marks.ABOUT: inner.get(marks.ABOUT, "")})
     for name, schema in list(schemas.items()):
-        if name in plain:
-            del schemas[name]
-        elif "oneOf" in schema:  # with a name, which it would lose wherever it is used
+        if "oneOf" in schema:  # with a name, which it would lose wherever it is used
             schemas[name] = {"type": "object", "properties": {"value": schema}, "required": ["value"], marks.UNION: True}
     _number_places(document)
 
@@ -47,7 +41,7 @@ def _say(schema: Json, where: str, title: str) -> None:
         raise Refused(where, f"a schema of type {kind!r} cannot be expressed")
     if schema.get("format") != "binary":  # a date is text here
         schema.pop("format", None)
-    if "enum" in schema and not _is_literal(schema):
+    if "enum" in schema and not is_literal(schema["enum"]):
         first, *others = schema.pop("enum")
         if isinstance(first, bool) and not others:
             schema.pop("type", None)
@@ -67,11 +61,6 @@ def _say(schema: Json, where: str, title: str) -> None:
     elif schema.get("additionalProperties") is False:  # it is a map all the same
         del schema["additionalProperties"]
     schema["title"] = title
-
-
-def _is_literal(schema: Json) -> bool:
-    """Whether the parser has a word for an enum: it is of words alone, or of whole numbers alone."""
-    return {type(value) for value in schema["enum"]} in ({str}, {int})
 
 
 def _number_places(document: Json) -> None:

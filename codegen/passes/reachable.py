@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from .. import marks
 from ..document import Json, Refused, by_key, component, followed, operation_roots, operations, parts, pointer, ref_name, walk
@@ -59,19 +59,15 @@ def used(document: Json) -> dict[str, set[str]]:
     return {mark: reached(document, names) for mark, names in held.items()}
 
 
-def refs(schema: Json) -> Iterator[str]:
+def refs(schema: Json) -> list[str]:
     """The names of the components that a schema refers to, itself and in what is inside it."""
-    for _, inner in walk(schema):
-        if (name := ref_name(inner)) is not None:
-            yield name
+    return [name for _, inner in walk(schema) if (name := ref_name(inner)) is not None]
 
 
 def reached(document: Json, names: Iterable[str]) -> set[str]:
     """The names of some components, and of all that they refer to."""
-    found: set[str] = set()
-    waiting = [*names]
-    while waiting:
-        if (name := waiting.pop()) not in found:
-            found.add(name)
-            waiting.extend(refs(component(document, name)))
+    found, new = set[str](), {*names}
+    while new:
+        found |= new
+        new = {ref for name in new for ref in refs(component(document, name))} - found
     return found

@@ -56,12 +56,11 @@ def _tell_apart(document: Json, schema: Json, where: str) -> None:
     meanings = [meant for _, meant in objects]
     tag: str | None = schema.get(marks.TAG) or _tag(document, meanings)
     if tag is not None:
-        schema[marks.TAG] = tag
-        for member, meant in objects:
-            member[marks.VALUES] = _values(document, meant, tag)
-        values = [value for member, _ in objects for value in member[marks.VALUES]]
-        if not all(member[marks.VALUES] for member, _ in objects) or len(set(values)) < len(values):
+        if not (values := _values(document, meanings, tag)):
             raise Refused(f"{where}/oneOf", f"{tag!r} cannot be the tag: a member has no values of its own for it")
+        schema[marks.TAG] = tag
+        for (member, _), own in zip(objects, values, strict=True):
+            member[marks.VALUES] = own
         return
     if _discriminated(schema, [member for member, _ in objects]):
         return
@@ -70,12 +69,9 @@ def _tell_apart(document: Json, schema: Json, where: str) -> None:
     if keys.count(None) > 1 or not any(keys):  # one may be left, which is what is none of the others
         named = [ref_name(member) or member.get("title") or f"member {schema['oneOf'].index(member)}" for member, _ in objects]
         alike = " and ".join(name for name, key in zip(named, keys, strict=True) if key is None)
-        raise Refused(
-            f"{where}/oneOf",
-            f"{alike} cannot be told apart: there is no tag (a field with other values in each) and no key (a required field of its own); "
-            "name a tag in the overlay, x-tag: <field> beside oneOf",
-        )
-    schema[marks.KEYED] = True
+        lacks = "there is no tag (a field with other values in each) and no key (a required field of its own)"
+        remedy = "name a tag in the overlay, x-tag: <field> beside oneOf"
+        raise Refused(f"{where}/oneOf", f"{alike} cannot be told apart: {lacks}; {remedy}")
     for (member, _), key in zip(objects, keys, strict=True):
         member[marks.KEY] = key
 
@@ -93,16 +89,14 @@ def _discriminated(schema: Json, members: list[Json]) -> bool:
     return True
 
 
-def _values(document: Json, schema: Json, name: str) -> list[Any]:
-    field = schema.get("properties", {}).get(name)
-    return [] if field is None else list(resolved(document, field).get("enum", ()))
+def _values(document: Json, members: Sequence[Json], name: str) -> list[list[Any]]:
+    """The values that a field has in each member; none at all unless these tell the members apart."""
+    found = [list(resolved(document, member["properties"].get(name, {})).get("enum", ())) for member in members]
+    return found if all(found) and len({*chain(*found)}) == sum(map(len, found)) else []
 
 
 def _tag(document: Json, members: Sequence[Json]) -> str | None:
     names: set[str] = set.intersection(*(set(member["properties"]) for member in members))
     required = {name for name in names if all(name in member.get("required", ()) for member in members)}
-    for name in sorted(names, key=lambda name: (name != "type", name not in required, name)):
-        values: list[list[Any]] = [_values(document, member, name) for member in members]
-        if all(values) and len({value for some in values for value in some}) == sum(map(len, values)):
-            return name
-    return None
+    best = sorted(names, key=lambda name: (name != "type", name not in required, name))
+    return next((name for name in best if _values(document, members, name)), None)

@@ -33,11 +33,8 @@ def run(document: Json) -> None:
             if name in operation and operation[name] != document.get(name, []):
                 reason = f"an operation with {what} than the others cannot be expressed: this client would send its key"
                 raise Refused(f"{where}/{name}", reason)
-        operation["parameters"] = [
-            parameter
-            for index, parameter in enumerate(operation["parameters"])
-            if _parameter(document, parameter, f"{where}/parameters/{index}")
-        ]
+        some = enumerate(operation["parameters"])
+        operation["parameters"] = [one for index, one in some if _parameter(document, one, f"{where}/parameters/{index}")]
         if "requestBody" in operation:
             _request(document, operation["requestBody"], f"{where}/requestBody/content")
         _answers(operation, f"{where}/responses")
@@ -45,14 +42,13 @@ def run(document: Json) -> None:
 
 def server(document: Json) -> str:
     """Where the API is, to which keys are sent: the first server that the document names."""
-    for said in document.get("servers", ())[:1]:
-        url = str(said.get("url", ""))
-        for name, variable in said.get("variables", {}).items():
-            url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
-        if not _SERVER.fullmatch(url):
-            raise Refused("/servers/0/url", f"{url} is no address that keys may be sent to: https and a host are needed")
-        return url.rstrip("/")
-    return OURS
+    said = [*document.get("servers", ()), {"url": OURS}][0]
+    url = str(said.get("url", ""))
+    for name, variable in said.get("variables", {}).items():
+        url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+    if not _SERVER.fullmatch(url):
+        raise Refused("/servers/0/url", f"{url} is no address that keys may be sent to: https and a host are needed")
+    return url.rstrip("/")
 
 
 def _parameter(document: Json, parameter: Json, where: str) -> bool:
@@ -101,9 +97,8 @@ def _request(document: Json, body: Json, where: str) -> None:
             field = resolved(document, fields.get(name, {}))
             text = field.get("type") in SCALARS and said.get("contentType") == "text/plain"
             if said.keys() - {"contentType"} or not (text or _is_file(document, field)):
-                raise Refused(
-                    where + pointer(media, "encoding", name), "a part of a form that is written in a way of its own cannot be sent"
-                )
+                place = where + pointer(media, "encoding", name)
+                raise Refused(place, "a part of a form that is written in a way of its own cannot be sent")
         body["content"] = {"multipart/form-data": content}
 
 
@@ -117,27 +112,25 @@ def _answers(operation: Json, where: str) -> None:
     responses: Json = operation["responses"]
     if not responses:
         raise Refused(where, "no answer means success: say one with a status from 200 to 299")
-    found: dict[str, Json] = {}
-    kinds: set[str] = set()
+    found: dict[str, tuple[str, Json]] = {}
     for status, response in responses.items():
         content = {_kind(media): (media, said["schema"]) for media, said in reversed(response.get("content", {}).items())}
         kind = next((kind for kind in ("json", "text", "bytes", "events", "form") if kind in content), "")
         if kind in ("events", "form"):
             raise Refused(where + pointer(status, "content"), f"an answer of {content[kind][0]} cannot be expressed")
-        kinds.add(kind)
         if kind:
-            found[str(status)] = content[kind][1]
-    kind, *others = sorted(kinds - {""}) or ["json"]
+            found[str(status)] = (kind, content[kind][1])
+    kind, *others = sorted({kind for kind, _ in found.values()}) or ["json"]
     if others:
         raise Refused(where, f"successful answers of several kinds cannot be told apart: {', '.join([kind, *others])}")
     if len(found) > 1 and any(not status.isdecimal() for status in found):
         raise Refused(where, "an answer for all of 2XX beside others cannot be told apart from them")
-    if "" in kinds and found:
+    if found and len(found) < len(responses):
         operation[marks.NULLABLE] = True
     if kind != "json":
         operation[marks.MEDIA] = kind
     once: dict[str, Json] = {}
-    for status, schema in sorted(found.items()):
+    for status, (_, schema) in sorted(found.items()):
         if schema not in once.values():
             once[status if status.isdecimal() else "200"] = schema
     kept: Json = {status: {"description": "", "content": {"application/json": {"schema": schema}}} for status, schema in once.items()}

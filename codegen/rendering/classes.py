@@ -90,9 +90,7 @@ def classes(document: Json, read: Parsed, keyed: set[str]) -> list[Class]:
             found.append(_model(read, name, "KeyedModel" if name in keyed else "Model"))
             if schema.get(marks.REQUEST):
                 found.append(_param(document, read, name, schema))
-    for name, enum in read.enums.items():
-        if not nameless(enum):
-            found.append(Class(kind="enum", name=name, members=[values(enum)]))
+    found += [Class(kind="enum", name=name, members=[values(enum)]) for name, enum in read.enums.items() if not nameless(enum)]
     for name, model in read.models.items():
         if mark(model, marks.UNKNOWN):
             found.append(attrs.evolve(_model(read, name, "UnknownObject"), of_api=False))
@@ -107,11 +105,8 @@ def _model(read: Parsed, name: str, base: str) -> Class:
     elsewhere = {wire(one) for one in fields(read.model(common[0]))} if common else set()
     props = {wire(one): one for one in fields(model)}
     own = {name for name in props if python_name(name) == name}  # `agent_name` has that name, and not `agentName`
-    found = [
-        Field(name, received(one), one.required, words(model, one), spec(one), aside(python_name(name), taken | own - {name}))
-        for name, one in props.items()
-        if name not in elsewhere
-    ]
+    here = [(name, one, aside(python_name(name), taken | own - {name})) for name, one in props.items() if name not in elsewhere]
+    found = [Field(name, received(one), one.required, words(model, one), spec(one), called) for name, one, called in here]
     check_names(found, pointer("components", "schemas", name))
     return Class(kind="model", name=name, fields=found, doc=words(model), base=base, common=common)
 
@@ -146,18 +141,10 @@ def _union(document: Json, name: str, schema: Json, value: Property) -> Class:
     rows = {value: member for member, said in members.items() for value in (said[marks.VALUES] if tag else [said.get(marks.KEY)])}
     unknown = [str(one.class_info.name) for one in alternatives(value) if isinstance(one, ModelProperty) and mark(one, marks.UNKNOWN)]
     others = unknown or [member for key, member in rows.items() if key is None]
-    table = ", ".join(f"{literal(value)}: {literal(member)}" for value, member in rows.items() if value is not None)
+    known = ", ".join(f"{literal(value)}: {literal(member)}" for value, member in rows.items() if value is not None)
     arrays = [array for one in alternatives(value) if isinstance(one, ListProperty) and (array := spec(one))]
-    parts = [
-        *([literal(tag)] if tag else ()),
-        f"{{{table}}}",
-        *(f"other={literal(other)}" for other in others),
-        *(f"array={array}" for array in arrays[:1]),
-    ]
-    return Class(
-        kind="union",
-        name=name,
-        members=types(value, sending=False),
-        spec=f"{'Tagged' if tag else 'Keyed'}({', '.join(parts)})",
-        by=f"by `{tag}`" if tag else "by the fields that are there" if schema.get(marks.KEYED) else "by kind",
-    )
+    parts = [literal(tag)] if tag else []
+    parts += [f"{{{known}}}", *(f"other={literal(other)}" for other in others), *(f"array={array}" for array in arrays[:1])]
+    table = f"{'Tagged' if tag else 'Keyed'}({', '.join(parts)})"
+    by = f"by `{tag}`" if tag else "by the fields that are there" if known else "by kind"
+    return Class(kind="union", name=name, members=types(value, sending=False), spec=table, by=by)

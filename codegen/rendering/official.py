@@ -23,15 +23,17 @@ _ANY = "Mapping[str, object]"
 
 def official(names: Json, views: Views) -> Iterator[tuple[str, str, Json]]:
     """The modules of `retell_async/types`, from the names and what the document has: a template, a name and what it says."""
-    methods = {str(method): method.operation for one in views.resources for method in one.methods}
-    params, models = dict(views.param_names), dict(views.model_names)
+    methods = {f"{one.name}.{method.name}": method.operation for one in views.resources for method in one.methods}
+    params, models = dict(views.modules["params"]), dict(views.modules["models"])
     answers = {name: methods[method] for name, method in names.get("responses", {}).items() if method in methods}
     pages = {name: one.returns if one.returns in models else "UnknownObject" for name, one in answers.items() if one.paging}
     responses = {name: f"Page[{one.item}]" if name in pages else one.returns for name, one in answers.items()}
     responses |= {name: model for name, model in names.get("models", {}).items() if model in models}
     for module, said in names.get("params", {}).items():
         operation = methods.get(said["method"])
-        aliases = {name: kind if _is_known(kind, params) else _ANY for name, kind in _all(said["names"], names["parts"])}
+        known = dict(_all(said["names"], names["parts"]))
+        needed = {name: {one for one in names_in([kind]) if one.endswith("Param")} for name, kind in known.items()}
+        aliases = {name: kind if needed[name] <= params.keys() else _ANY for name, kind in known.items()}
         keywords = [] if operation is None else [*chain(*operation.fields.values())]
         used = views.imports([*aliases.values(), *(field.type for field in keywords)])
         # a model goes under another name where its own is taken
@@ -40,7 +42,7 @@ def official(names: Json, views: Views) -> Iterator[tuple[str, str, Json]]:
         imports = [(*one, here[one[2]]) for one in used]
         yield "types/params", module, {**said, "imports": imports, "fields": fields.values(), "aliases": sorted(aliases.items())}
     theirs = sorted((name, kind) for name, kind in responses.items() if name != kind)
-    own = [(name, module) for name, module in views.model_names if name not in dict(theirs)]
+    own = [(name, module) for name, module in views.modules["models"] if name not in dict(theirs)]
     answered = sorted((module_name(name), name) for name in responses)
     modules = {module: said["class"] for module, said in names.get("params", {}).items()}
     yield "types/init", "__init__", {"modules": modules, "responses": theirs, "pages": pages, "own": own, "answers": answered}
@@ -57,7 +59,3 @@ def _all(ends: Json, parts: Json, start: str = "") -> Iterator[tuple[str, str]]:
 
 def _renamed(kind: str, names: dict[str, str]) -> str:
     return re.sub(r"\b[A-Z]\w*\b", lambda found: names.get(found[0], found[0]), kind)
-
-
-def _is_known(kind: str, params: dict[str, str]) -> bool:
-    return all(name in params for name in names_in([kind]) if name.endswith("Param"))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from itertools import chain
 
 import attrs
 
 from .. import marks
-from ..document import Json, Refused, is_object, pointer, ref_name, resolved, walk
+from ..document import Json, Refused, is_object, pointer, ref_name, walk
 from ..operation import answer, called, listing, properties
 from ..parser import ListProperty, ModelProperty, Parsed, Property, fields, wire
 from ..passes.names import module_name, python_name
@@ -61,7 +60,7 @@ class Operation:
 
     @property
     def group(self) -> str:
-        return self.entry.methods[0].resource
+        return self.entry.methods[0].partition(".")[0]
 
     @property
     def optional(self) -> bool:
@@ -116,9 +115,14 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     """What there is to say of an operation."""
     where = pointer("paths", path, method)
     words = {(parameter["in"], parameter["name"]): about(parameter["schema"]) for parameter in said["parameters"]}
-    body = _body(document, said, where)
+    contents: Json = said.get("requestBody", {}).get("content", {})  # `wire` has left one
+    body = next((ref_name(media["schema"]) for media in contents.values()), None)
+    schemas: dict[str, Json] = document["components"]["schemas"]
+    schema = schemas[body] if body else {}
+    if contents and not is_object(schema):
+        place = where + pointer("requestBody", "content", *contents, "schema")
+        raise Refused(place, "a body that is no object with fields cannot be expressed as keywords")
     endpoint = read.endpoint(method, path)
-    schema = document["components"]["schemas"][body] if body else {}
     words |= {("body", name): about(field) for name, field in schema.get("properties", {}).items()}
     props = {wire(prop): prop for prop in fields(read.model(body))} if body else {}
     taken: dict[str, list[tuple[str, Property]]] = {
@@ -133,19 +137,17 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     taking: dict[str, list[Field]] = {}
     for place, some in taken.items():
         used = (KEYWORDS if place == "body" else RAW_KEYWORDS) | {module}
-        taking[place] = [
-            Field(name, sent(prop), prop.required, words[place, name], name=aside(python_name(called(said, place, name)), used))
-            for name, prop in some
-        ]
+        those = [(name, prop, aside(python_name(called(said, place, name)), used)) for name, prop in some]
+        taking[place] = [Field(name, sent(prop), prop.required, words[place, name], name=own) for name, prop, own in those]
     check_names(chain(*taking.values()), where)
 
     media, returned = said.get(marks.MEDIA, "json"), answer(said)
     answers = {} if returned is None else {one.status_code.pattern: one.prop for one in endpoint.responses}
-    nullable = media == "json" and returned is not None and marks.NULLABLE in said
+    nullable = media == "json" and marks.NULLABLE in said
     returns = _MEDIA.get(media) or received(*answers.values())
-    kind, paging = "object" if returned is None else listing(document, returned)[0], None
-    if kind == "array" and (nullable or len(answers) > 1):
-        kind = "object"  # what may be no list is awaited as it comes
+    kind, paging = "one object" if returned is None else listing(document, returned)[0], None
+    if kind == "a bare array" and (nullable or len(answers) > 1):
+        kind = "one object"  # what may be no list is awaited as it comes
     listed: Property | None = next(iter(answers.values()), None)
     if kind == "pages":
         page = {wire(prop): prop for prop in fields(read.model(str(ref_name(returned or {}))))}
@@ -154,16 +156,16 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         if paging is None or "pagination_key" not in page:
             lacks = "takes no pagination_key" if paging is None else "these have no pagination_key"
             raise Refused(where, f"answers with pages, and {lacks} to ask for the next one")
-    items = [one for one in alternatives(listed) if isinstance(one, ListProperty)] if listed and kind != "object" else []
+    items = [one for one in alternatives(listed) if isinstance(one, ListProperty)] if listed and kind != "one object" else []
     multipart = [one.body_type for one in endpoint.bodies] == ["files"]
     files = [field.wire for field in taking["body"] if multipart and "FileTypes" in names([field.type])]
-    held = reached(document, [body] if body else [])
     misplaced = [field.wire for field in chain(*taking.values()) if "FileTypes" in names([field.type]) and field.wire not in files]
-    for name in held - {body}:
-        inside = document["components"]["schemas"][name].get("properties", {}).items()
-        misplaced += [f"{name}.{one}" for one, field in inside if any(inner.get("format") == "binary" for _, inner in walk(field))]
+    inside = [(name, *one) for name in reached(document, [body] if body else []) for one in schemas[name].get("properties", {}).items()]
+    deeper = [(f"{name}.{own}", field) for name, own, field in inside if name != body]
+    misplaced += [place for place, field in deeper if any(inner.get("format") == "binary" for _, inner in walk(field))]
     if misplaced:
         raise Refused(where, f"{misplaced[0]} is a file, which only a field of a form can be")
+    wires = {own for _, own, _ in inside}
     whole = [name for name, prop in taken["body"] if any(isinstance(one, ListProperty | ModelProperty) for one in alternatives(prop))]
     return Operation(
         said=said,
@@ -179,7 +181,7 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         multipart=multipart,
         files=files,
         json=[name for name in whole if multipart and name not in files],
-        aliases=[] if multipart else _aliases(document, held),
+        aliases=[] if multipart else sorted({other for own in wires if (other := alias(own)) is not None} - wires),
         returns=f"{returns} | None" if nullable and returns != "Any" and not returns.endswith(" | None") else returns,
         nullable=nullable,
         spec=spec(*answers.values()) if len(answers) == 1 else None,
@@ -187,20 +189,3 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         item=received(items[0].inner_property) if items else None,
         paging=paging,
     )
-
-
-def _body(document: Json, said: Json, where: str) -> str | None:
-    """The name of the class that a request sends."""
-    for kind, media in said.get("requestBody", {}).get("content", {}).items():  # `wire` has left one
-        name = ref_name(media["schema"])
-        if name is None or not is_object(resolved(document, media["schema"])):
-            place = f"{where}{pointer('requestBody', 'content', kind, 'schema')}"
-            raise Refused(place, "a body that is no object with fields cannot be expressed as keywords")
-        return name
-    return None
-
-
-def _aliases(document: Json, held: Iterable[str]) -> list[str]:
-    """Other names for the fields of a body and of all that is in it."""
-    wires = {wire for name in held for wire in document["components"]["schemas"][name].get("properties", ())}
-    return sorted({other for wire in wires if (other := alias(wire)) is not None} - wires)

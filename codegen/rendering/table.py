@@ -28,14 +28,12 @@ def table(views: Views, resources: Mapping[str, str]) -> Json:
     :param resources: what there is to say of resources.
     """
     document = views.prepared
-    some = sorted(views.operations, key=lambda one: str(one.entry.methods[0]))
-    operations = {str(one.entry.methods[0]): _operation(document, one) for one in some}
+    operations = dict(sorted((one.entry.methods[0], _operation(document, one)) for one in views.operations))
     schemas: dict[str, Json] = {}
-    waiting = _refs(operations)
-    while waiting:
-        if (name := waiting.pop()) not in schemas:
-            schemas[name] = _described(document, component(document, name))
-            waiting.extend(_refs(schemas[name]))
+    new = _refs(operations)
+    while new:
+        schemas |= {name: _described(document, component(document, name)) for name in new}
+        new = _refs(schemas) - schemas.keys()
     return {"resources": dict(sorted(resources.items())), "operations": operations, "schemas": dict(sorted(schemas.items()))}
 
 
@@ -45,7 +43,7 @@ def _operation(document: Json, operation: Operation) -> Json:
     said |= body(document, operation.said).get("properties", {})
     taken = [field for field in operation.taken if field.wire in said]
     return {
-        "methods": [str(method) for method in entry.methods],
+        "methods": [*entry.methods],
         **{name: getattr(entry, name) for name in ("tool", "effect", "repeat", "asks", "open_world")},
         "lists": "pages" if operation.paging else "array" if operation.returns.startswith("list[") else None,
         "answers": operation.item or operation.returns,
@@ -57,9 +55,9 @@ def _operation(document: Json, operation: Operation) -> Json:
     }
 
 
-def _refs(value: Json) -> list[str]:
+def _refs(value: Json) -> set[str]:
     """The names of the schemas that plain ones refer to."""
-    return [said.rpartition("/")[2] for place, said in values(value) if place.endswith("/$ref") and isinstance(said, str)]
+    return {said.rpartition("/")[2] for place, said in values(value) if place.endswith("/$ref") and isinstance(said, str)}
 
 
 def _described(document: Json, schema: Json, words: str | None = None) -> Json:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 
 import attrs
 
-from .. import surface
 from ..document import Json, Refused, operation_key, operations, pointer, visible
 from ..parser import Parsed
 from ..passes.lift import pascal
@@ -20,9 +18,11 @@ from .types import names, received
 
 
 @attrs.frozen
-class Method(surface.Method):
+class Method:
     """A method of a resource, and the operation that it carries out."""
 
+    resource: str
+    name: str
     operation: Operation
     deprecated: str | None = None
     """What to say to those who call it, if it will go."""
@@ -30,7 +30,7 @@ class Method(surface.Method):
     def renamed(self, old: str) -> str:
         """What to say to those who give a keyword its old name."""
         new = self.operation.renamed[old]
-        return f"client.{self}({old}=...) is now {new}=..., and the old name will go with the next release"
+        return f"client.{self.resource}.{self.name}({old}=...) is now {new}=..., and the old name will go with the next release"
 
 
 @attrs.frozen
@@ -64,47 +64,32 @@ class Views:
     classes: list[Class]
     operations: list[Operation]
     resources: list[Resource]
+    modules: dict[str, list[tuple[str, str]]]
+    """Names and modules of what ``raw/models`` and ``raw/params`` have, by folder."""
 
     @property
     def notes(self) -> list[str]:
         """What methods take under another name than the document's, since that is taken, and what the surface says of keywords in vain."""
+        taken = [(method, field) for resource in self.resources for method in resource.methods for field in method.operation.taken]
         aside = [
-            f"client.{method} takes {visible(field.wire)} as {field.name}, since its own name is taken"
-            for resource in self.resources
-            for method in resource.methods
-            for field in method.operation.taken
+            f"client.{method.resource}.{method.name} takes {visible(field.wire)} as {field.name}, since its own name is taken"
+            for method, field in taken
             if (field.name.endswith("_") and field.name[:-1] in FIELDS | RAW_KEYWORDS | {method.operation.module})
             or any(field.name.startswith(f"{place}_") and not field.wire.startswith(f"{place}_") for place in method.operation.fields)
         ]
-        unused = [
-            f"openapi/surface.yaml: client.{operation.entry.methods[0]} does not need {old} to stand for {new}"
-            for operation in self.operations
-            for old, new in operation.entry.renamed.items()
-            if old not in operation.renamed
-        ]
+        vain = [(one, old, new) for one in self.operations for old, new in one.entry.renamed.items() if old not in one.renamed]
+        unused = [f"openapi/surface.yaml: client.{one.entry.methods[0]} does not need {old} to stand for {new}" for one, old, new in vain]
         return [*aside, *unused]
-
-    @cached_property
-    def model_names(self) -> list[tuple[str, str]]:
-        """Names and modules of what ``raw/models`` has."""
-        return sorted((view.name, view.module) for view in self.classes if view.folder == "models" and not view.module.startswith("_"))
-
-    @cached_property
-    def param_names(self) -> list[tuple[str, str]]:
-        return sorted((view.name, view.module) for view in self.classes if view.folder == "params")
 
     def imports(self, types: Iterable[str], own: str = "") -> list[tuple[str, str, str]]:
         """Folder, module and name of what types use, but for the module's own."""
         used = names(types) - {own}
-        found = {"models": self.model_names, "params": self.param_names}
-        return [(folder, module, name) for folder, pairs in found.items() for name, module in pairs if name in used]
+        return [(folder, module, name) for folder, pairs in self.modules.items() for name, module in pairs if name in used]
 
 
-def views(
-    prepared: Json, entries: dict[str, Entry], retired: Mapping[str, str] | None = None, helpers: Mapping[str, str] | None = None
-) -> Views:
+def views(prepared: Json, entries: dict[str, Entry], retired: Mapping[str, str] = {}, helpers: Mapping[str, str] = {}) -> Views:
     """Decide every file from a prepared document, the names of its operations, what is said of those that end, and classes by hand."""
-    ending, read = {**(retired or {})}, parsed(prepared)
+    ending, read = {**retired}, parsed(prepared)
     keyed = [read.endpoints[key] for key, entry in entries.items() if entry.repeat == "idempotency_key" and key in read.endpoints]
     made = classes(prepared, read, names(received(one.prop) for endpoint in keyed for one in endpoint.responses))
     found: dict[str, Operation] = {}
@@ -112,21 +97,17 @@ def views(
         view = operation(prepared, read, method, path, said, entries[operation_key(method, path)])
         if found.setdefault(view.module, view) is not view:
             raise Refused(pointer("paths", path), f"{view.module} is another operation's name too")
-    methods = [
-        Method(one.resource, one.name, view, ending.pop(str(one), None)) for view in found.values() for one in view.entry.methods
-    ]  # what is left has ended
-    resources = [
-        Resource(
-            name,
-            sorted((one for one in methods if one.resource == name), key=lambda one: one.name),
-            [(gone.partition(".")[2], message) for gone, message in sorted(ending.items()) if gone.startswith(f"{name}.")],
-            (helpers or {}).get(name),
-        )
-        for name in sorted({*(one.resource for one in methods), *(gone.partition(".")[0] for gone in ending)})
-    ]
-    whole = Views(prepared, read, made, list(found.values()), resources)
-    taken = {name for name, _ in [*whole.model_names, *whole.param_names]}
+    some = [(view, *method.partition(".")[::2]) for view in found.values() for method in view.entry.methods]
+    methods = [Method(one, name, view, ending.pop(f"{one}.{name}", None)) for view, one, name in some]
+    resources: list[Resource] = []
+    for name in sorted({*(one.resource for one in methods), *(gone.partition(".")[0] for gone in ending)}):  # what is left has ended
+        own = sorted((one for one in methods if one.resource == name), key=lambda one: one.name)
+        gone = [(method.partition(".")[2], said) for method, said in sorted(ending.items()) if method.startswith(f"{name}.")]
+        resources.append(Resource(name, own, gone, helpers.get(name)))
+    public = [one for one in sorted(made, key=lambda one: one.name) if not one.module.startswith("_")]
+    modules = {folder: [(one.name, one.module) for one in public if one.folder == folder] for folder in ("models", "params")}
+    taken = {one.name for one in public}
     for resource in resources:
         if clash := taken & {f"{start}{own}" for own in resource.class_names for start in ("", "Async")}:
             raise Refused(pointer("components", "schemas", min(clash)), f"is the class of client.{resource.name}: name it in the overlay")
-    return whole
+    return Views(prepared, read, made, list(found.values()), resources, modules)

@@ -47,10 +47,8 @@ def _checked(fetched: bytes, name: str) -> Json:
         raise Refused("/paths", "is missing or no object")
     for path in document["paths"]:
         if not _PATH.fullmatch(str(path)):
-            raise Refused(
-                pointer("paths", path),
-                "is no path: it holds what a URL has to escape, a parameter with an odd name, or what leads elsewhere",
-            )
+            holds = "what a URL has to escape, a parameter with an odd name, or what leads elsewhere"
+            raise Refused(pointer("paths", path), f"is no path: it holds {holds}")
     schema, validator = checks
     checked = pruned(document, _in_both)
     if (wrong := best_match(validator_for(schema)(schema).iter_errors(checked))) is not None:
@@ -77,12 +75,9 @@ def _placed(document: Json, wrong: ValidationError) -> str:
     found = (start + where for start in ("", *(start for start, _, _ in roots(document))))
     if not where:
         found = (f"{place}/default" for place, schema in all_schemas(document) if schema.get("default", ...) == wrong.instance)
-        if named := [
-            pointer("paths", path, method)
-            for method, path, _ in operations(document)
-            if f"'{method}'" in message and f"'{path}'" in message
-        ]:
-            return named[0]
+        named = {pointer("paths", path, method): (f"'{path}'", f"'{method}'") for method, path, _ in operations(document)}
+        if some := [place for place, names in named.items() if all(name in message for name in names)]:
+            return some[0]
     return next((place for place in found if pruned(at(document, place, ...), _in_both) == wrong.instance), where)
 
 

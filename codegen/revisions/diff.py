@@ -10,7 +10,7 @@ How a change is classed, `docs/guides/regenerating.md` says.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Set as AbstractSet
 from enum import StrEnum
 from functools import cached_property
@@ -21,7 +21,7 @@ import attrs
 
 from .. import marks
 from ..document import SCALARS, TIGHTER, Json, by_key, is_object, load_file, ref_name, resolved, to_ref
-from ..operation import Fields, Listing, answer, body, keywords, listing, properties
+from ..operation import Fields, answer, body, keywords, listing, properties
 from ..passes.names import python_name
 from ..prepare import prepare
 from ..reserved import KEYWORDS, aside
@@ -31,8 +31,6 @@ SENTENCES = load_file(Path(__file__).with_name("sentences.yaml"))
 """By what a change is about, in the order of the account, and by what happened to it: what release notes say."""
 
 Action = Literal["removed", "renamed", "required", "changed", "optional", "deprecated", "added"]
-
-_LISTINGS: dict[Listing, str] = {"object": "one object", "array": "a bare array", "pages": "pages"}
 
 
 class Impact(StrEnum):
@@ -60,51 +58,34 @@ class Change:
 
 @attrs.frozen
 class Revision:
-    """One side: a prepared document and the names of its operations."""
+    """One side: a prepared document, what the facade knows of its operations, these by key, and the names of its classes."""
 
     prepared: Json
     entries: dict[str, Entry]
+    operations: dict[str, Json]
+    classes: set[str]
 
     @classmethod
     def of(cls, document: Json, surface: Json) -> Revision:
         """From a document with its overlay."""
         prepared = prepare(document)
-        return cls(prepared, entries(prepared, surface))
+        return cls(prepared, entries(prepared, surface), by_key(prepared), {*prepared["components"]["schemas"]})
 
     @cached_property
-    def operations(self) -> dict[str, Json]:
-        return by_key(self.prepared)
-
-    @cached_property
-    def classes(self) -> set[str]:
-        return set(self.prepared["components"]["schemas"])
-
-    @property
-    def methods(self) -> set[str]:
-        return {str(method) for entry in self.entries.values() for method in entry.methods}
-
-    @cached_property
-    def offers(self) -> set[str]:
-        """All that code by hand can rely on: methods, their arguments (``call.retrieve(call_id)``), classes, and their fields."""
-        taken = {
-            f"{method}({name})"
-            for key, operation in self.operations.items()
-            for name in keywords(self.prepared, operation)
-            for method in self.entries[key].methods
-        }
-        fields = {
-            f"{name}.{field}"
-            for name in self.classes
-            for _, choice in choices(self.prepared, to_ref(name))
-            for field in properties(self.prepared, choice, sent=False)
-        }
-        return self.methods | taken | self.classes | fields
+    def offers(self) -> dict[str, str]:
+        """All that code by hand can rely on, and with what each goes: methods, arguments (``call.retrieve(call_id)``), classes, fields."""
+        found = dict.fromkeys(self.classes, "")
+        for key, operation in self.operations.items():
+            for method in self.entries[key].methods:
+                found |= {method: "", **{f"{method}({name})": method for name in keywords(self.prepared, operation)}}
+        for name in self.classes:
+            for _, choice in choices(self.prepared, to_ref(name)):
+                found |= {f"{name}.{field}": name for field in properties(self.prepared, choice, sent=False)}
+        return found
 
     def lost(self, new: Revision, relied_on: AbstractSet[str]) -> list[str]:
         """Of what code by hand relies on, what there is no longer; not what goes with its method or its class."""
-        gone = relied_on & (self.offers - new.offers)
-        owners = {one: one.partition("(")[0] if "(" in one else one.partition(".")[0] for one in gone}
-        return sorted(one for one, owner in owners.items() if owner in new.offers or one in self.methods | self.classes)
+        return sorted(one for one in relied_on & (self.offers.keys() - new.offers.keys()) if self.offers[one] in {"", *new.offers})
 
     def names(self, key: str) -> list[str]:
         """Where an operation is found: ``client.<resource>.<method>``."""
@@ -129,8 +110,8 @@ def difference(old: Revision, new: Revision) -> list[Change]:
 
 def renamed(old: Revision, new: Revision) -> dict[str, str]:
     """Operations that go on under another path, old key to new key: by their id, their name in the facade, or else by what they say."""
-    names = {str(method): key for key, entry in new.entries.items() for method in entry.methods}
-    took = {key: names.get(str(entry.methods[0]), key) for key, entry in old.entries.items() if key in new.entries}
+    names = {method: key for key, entry in new.entries.items() for method in entry.methods}
+    took = {key: names.get(entry.methods[0], key) for key, entry in old.entries.items() if key in new.entries}
     found = {key: other for key, other in took.items() if key != other and other not in old.entries}  # though it is still there
     for sign in range(3):
         olds = _alone(sign, old, new.operations.keys() | found.keys())
@@ -141,10 +122,9 @@ def renamed(old: Revision, new: Revision) -> dict[str, str]:
 
 def _alone(sign: int, revision: Revision, without: AbstractSet[str]) -> dict[str, str]:
     """Operations by one of their signs, where one alone has it."""
-    keys: dict[str, list[str]] = defaultdict(list)
-    for key in revision.operations.keys() - without:
-        keys[revision.signs(key)[sign]].append(key)
-    return {said: some[0] for said, some in keys.items() if len(some) == 1}
+    signs = {key: revision.signs(key)[sign] for key in revision.operations.keys() - without}
+    often = Counter(signs.values())
+    return {said: key for key, said in signs.items() if often[said] == 1}
 
 
 @attrs.define
@@ -154,7 +134,7 @@ class _Difference:
     changes: dict[tuple[Impact, str, Action, str], tuple[set[str], set[str]]] = attrs.field(
         factory=lambda: defaultdict(lambda: (set(), set()))
     )
-    _about: list[str] = attrs.field(factory=list)
+    _methods: tuple[str, ...] = ()
     _seen: dict[tuple[str, str, bool], None] = attrs.field(factory=dict)
     """Classes as they were called and as they are called, sent or answered, in the order in which they were met."""
 
@@ -162,18 +142,18 @@ class _Difference:
         olds, news = self.old.operations, self.new.operations
         moved = renamed(self.old, self.new)
         for key in olds.keys() - news.keys() - moved.keys():
-            self._about = [method.resource for method in self.old.entries[key].methods]
+            self._methods = self.old.entries[key].methods
             self._add("operation", "removed", key, self.old.names(key), breaks=True)
         for key in news.keys() - {moved.get(key, key) for key in olds}:
-            self._about = [method.resource for method in self.new.entries[key].methods]
+            self._methods = self.new.entries[key].methods
             self._add("operation", "added", key, self.new.names(key))
         for key in sorted(olds):
             other = moved.get(key, key)
             if other in news:
                 self._operation(key, other)
+        self._methods = ()
         self._class_names()
         was, now = self.old.prepared, self.new.prepared
-        self._about = []
         self._changed("server", "", (was[marks.SERVER], now[marks.SERVER]), ["base_url"], breaks=True)
         self._changed("authentication", "", map(_authentication, (was, now)), ["api_key"], breaks=True)
         called, calls = _webhooks(was), _webhooks(now)
@@ -196,13 +176,13 @@ class _Difference:
         impact = Impact.INTERNAL if not shows else Impact.BREAKING if breaks else Impact.ADDITIVE
         places, about = self.changes[impact, subject, action, what]
         places.update(names)
-        about.update(self._about)
+        about.update(method.partition(".")[0] for method in self._methods)
 
     def _operation(self, key: str, other: str) -> None:
         was, now = self.old.operations[key], self.new.operations[other]
         had, has = self.old.names(key), self.new.names(other)
         calls = [f"{name}()" for name in has]
-        self._about = [method.resource for method in self.new.entries[other].methods]
+        self._methods = self.new.entries[other].methods
         moved = key if key == other else f"{key} → {other}"
         lost, more = ([name for name in some if name not in others] for some, others in ((had, has), (has, had)))
         if lost:
@@ -247,8 +227,8 @@ class _Difference:
             return
         (before, one), (after, other) = listing(self.old.prepared, old), listing(self.new.prepared, new)
         if before != after:
-            breaks = (before, after) != ("array", "pages")
-            self._add("list", "changed", f"answers with {_LISTINGS[before]} → {_LISTINGS[after]}", names, breaks=breaks)
+            breaks = (before, after) != ("a bare array", "pages")
+            self._add("list", "changed", f"answers with {before} → {after}", names, breaks=breaks)
             old, new = one, other
         self._schemas(old, new, names, "the answer", sent=False)
 
@@ -272,7 +252,9 @@ class _Difference:
         self._kinds(before, after, names, what, sent=sent, optional=optional)
         self._values(_values(self.old.prepared, was), _values(self.new.prepared, now), names, what, sent=sent)
         self._bounds(was, now, names, what, sent=sent)
-        self._members(_objects(self.old.prepared, old), _objects(self.new.prepared, new), names, what, sent=sent)
+        olds = [choice for choice, meant in choices(self.old.prepared, old) if is_object(meant)]
+        news = [choice for choice, meant in choices(self.new.prepared, new) if is_object(meant)]
+        self._members(olds, news, names, what, sent=sent)
         inner, outer = inside(self.old.prepared, was), inside(self.new.prepared, now)
         for kind in sorted({"array", "map"} & before & after):
             self._schemas(inner.get(kind, {}), outer.get(kind, {}), names, f"{what}[]", sent=sent)
@@ -395,10 +377,6 @@ def _values(document: Json, schema: Json) -> frozenset[Any]:
     if any(choice.get("type") in SCALARS and "enum" not in choice for choice in some):
         return frozenset()
     return frozenset(value for choice in some for value in choice.get("enum", ()))
-
-
-def _objects(document: Json, schema: Json) -> list[Json]:
-    return [choice for choice, meant in choices(document, schema) if is_object(meant)]
 
 
 def inside(document: Json, schema: Json) -> Json:

@@ -34,9 +34,7 @@ def status(changes: Sequence[Change]) -> int:
     return max((STATUS[change.impact] for change in changes), default=0)
 
 
-def markdown(
-    changes: Sequence[Change], left_out: Mapping[str, str] | None = None, *, most: int | None = None, internal: bool = False
-) -> str:
+def markdown(changes: Sequence[Change], left_out: Mapping[str, str] = {}, *, most: int | None = None, internal: bool = False) -> str:
     """Release notes: what breaks and what to do, and what comes, by resource.
 
     :param left_out: operations that cannot be expressed, and why.
@@ -46,9 +44,8 @@ def markdown(
     lines: list[str] = []
     for impact, title in zip(Impact, ("Breaking", "New", *(["Internal"] if internal else ())), strict=False):
         groups: dict[str, list[Change]] = defaultdict(list)
-        for change in changes:
-            if change.impact is impact:
-                groups[_group(change)].append(change)
+        for change in (change for change in changes if change.impact is impact):
+            groups[_group(change)].append(change)
         lines.extend([f"- {title} ({counts(changes)[impact]}):"] if groups else [])
         for group in sorted(groups, key=lambda group: (group != _CLIENT, not group.startswith("`client"), group)):
             lines.append(f"  - {group}")
@@ -83,14 +80,12 @@ def as_json(changes: Sequence[Change]) -> str:
 def _line(change: Change) -> str:
     said, todo = SENTENCES[change.subject].get(change.action, _OTHER)
     what = change.what.partition(": ")[2] or change.what if change.subject in _OF_FIELDS else change.what
-    text = said.format(names=", ".join(_shortened([_code(name) for name in change.names])), what=_code(what))
+    more = len(change.names) - _NAMES
+    names = [*map(_code, change.names[:_NAMES]), *([f"and {more} more"] if more > 0 else [])]
+    text = said.format(names=", ".join(names), what=_code(what))
     return f"{text}. {todo}".rstrip() if change.impact is Impact.BREAKING else f"{text}."
 
 
 def _code(text: str) -> str:
     """A text in backticks, which nothing in it can end."""
     return f"`{visible(text).replace('`', chr(39))}`"
-
-
-def _shortened(names: Sequence[str]) -> list[str]:
-    return [*names[:_NAMES], *([f"and {len(names) - _NAMES} more"] if len(names) > _NAMES else [])]

@@ -29,10 +29,8 @@ def fetch(spec: str) -> bytes:
 
 def shown(spec: str) -> str:
     """A path as it is, a URL without what may be secret: user, query and fragment."""
-    if "://" not in spec:
-        return spec
-    scheme, _, rest = spec.partition("://")
-    return f"{scheme}://{rest.split('?')[0].split('#')[0].rpartition('@')[2]}"
+    scheme, is_url, rest = spec.partition("://")
+    return f"{scheme}://{rest.split('?')[0].split('#')[0].rpartition('@')[2]}" if is_url else spec
 
 
 def of_sdk(stats: str) -> bytes:

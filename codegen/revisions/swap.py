@@ -71,8 +71,11 @@ def recover(root: Path) -> list[str]:
 
 def _settle(root: Path, folder: Path) -> bool:
     """Delete the folder of an update, after what was there is put back if not all is in its place; whether it had to be."""
-    if is_half_done := _is_half_done(folder):
-        _put_back(root, folder / "old")
+    is_half_done, kept = _is_half_done(folder), folder / "old"
+    for name in (name for name in REPLACED if is_half_done and (kept / name).exists()):
+        if (root / name).is_dir():
+            shutil.rmtree(root / name)
+        (kept / name).replace(root / name)
     shutil.rmtree(folder)
     return is_half_done
 
@@ -89,13 +92,6 @@ def _changed(root: Path, folder: Path) -> list[str]:
     put = json.loads((kept / _MADE).read_text(encoding="utf-8"))
     there = [name for name in REPLACED if (kept / name).exists() and (root / name).exists()]
     return [name for name in there if contents(root, [name]) not in (contents(kept, [name]), put[name])]
-
-
-def _put_back(root: Path, kept: Path) -> None:
-    for name in (name for name in REPLACED if (kept / name).exists()):
-        if (root / name).is_dir():
-            shutil.rmtree(root / name)
-        (kept / name).replace(root / name)
 
 
 @contextmanager

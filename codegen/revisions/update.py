@@ -80,35 +80,31 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
     told = [] if spec or not pins.sdk else _other_source(pins.sdk, text)
     missing = load_file(root / "openapi" / "left_out.yaml", there=False)
     is_same = new.pinned == pins.now.pinned and (new.fetched == pins.now.fetched or fetched.decode() == text)
-    if is_same and not missing:
-        return Update(pins.now.revision, pins.now.revision, [], None, told)
+    before, surface = pinned(root / "openapi"), load_file(root / "openapi" / "surface.yaml")
+    left = {} if is_same and not missing else left_out(facts, before, root / "openapi", surface)
+    if is_same and left == missing:  # the overlay or the surface may have mended what was left out
+        return Update(pins.now.revision, pins.now.revision, [], None, told, left)
+    whole = pinned(root / "openapi", facts, told=told, left=left)
+    old, now = Revision.of(before, surface), Revision.of(whole, surface)
+    if lost := old.lost(now, relied_on(surface)):
+        named = ", ".join(f"types.{one}" if one[:1].isupper() else f"client.{one}" for one in lost)
+        remedy = "name what stands in for it in openapi/surface.yaml, or a class by x-name in openapi/overlay.yaml"
+        raise Refused("/paths", f"code by hand relies on {named}: {remedy}")
+    changes = difference(old, now)
+    moved, undone = pins.moved(new)
+    log = changelog.undone((root / "CHANGELOG.md").read_text(encoding="utf-8"), undone)
+    if not undone and (new.pinned != pins.now.pinned or left != missing):
+        details = report.markdown(changes, left, most=_CHANGES_IN_CHANGELOG)
+        log = changelog.written(log, moved.now.revision, pins.now.revision, report.summary(changes, left), details)
     with workshop(root) as folder:
         made = folder / "new"
         shutil.copytree(root / "openapi", made / "openapi")
         shutil.copytree(root / "retell_async", made / "retell_async", ignore=shutil.ignore_patterns("__pycache__", *GENERATED))
-        (made / "openapi" / "openapi.yaml").write_text(text, encoding="utf-8")
-        surface = load_file(root / "openapi" / "surface.yaml")
-        before = pinned(root / "openapi")
-        left = left_out(facts, before, made / "openapi", surface)
-        if is_same and left == missing:  # the overlay or the surface may have mended what was left out
-            return Update(pins.now.revision, pins.now.revision, [], None, told, left)
-        whole = pinned(made / "openapi", facts, told=told, left=left)
-        old, now = Revision.of(before, surface), Revision.of(whole, surface)
-        if lost := old.lost(now, relied_on(surface)):
-            named = ", ".join(f"types.{one}" if one[:1].isupper() else f"client.{one}" for one in lost)
-            remedy = "name what stands in for it in openapi/surface.yaml, or a class by x-name in openapi/overlay.yaml"
-            raise Refused("/paths", f"code by hand relies on {named}: {remedy}")
-        changes = difference(old, now)
-        (made / "openapi" / "left_out.yaml").write_text(dump(left), encoding="utf-8")
-        moved, undone = pins.moved(new)
-        (made / "openapi" / "pin.toml").write_text(pin.dump(moved), encoding="utf-8")
-        log = changelog.undone((root / "CHANGELOG.md").read_text(encoding="utf-8"), undone)
-        if not undone and (new.pinned != pins.now.pinned or left != missing):
-            details = report.markdown(changes, left, most=_CHANGES_IN_CHANGELOG)
-            log = changelog.written(log, moved.now.revision, pins.now.revision, report.summary(changes, left), details)
-        (made / "CHANGELOG.md").write_text(log, encoding="utf-8")
         generated = generate_pinned(made / "retell_async", made / "openapi", whole)
-        (made / "openapi" / "names.yaml").write_text(dump(generated.prepared[marks.NAMES]), encoding="utf-8")
+        held = {"openapi/openapi.yaml": text, "openapi/pin.toml": pin.dump(moved), "openapi/left_out.yaml": dump(left), "CHANGELOG.md": log}
+        held["openapi/names.yaml"] = dump(generated.prepared[marks.NAMES])
+        for name, said in held.items():
+            (made / name).write_text(said, encoding="utf-8")
         try_out(made)
         if edited := sorted(name for name, _ in there.items() ^ contents(root, REPLACED).items()):
             raise Refused("", f"{edited[0]} was changed while this update was made: begin anew, SPEC= as before")

@@ -36,12 +36,12 @@ def test_several_answers_of_success_are_a_union() -> None:
     ("schema", "expected"),
     [
         (ref("Page"), ("pages", ref("A"))),
-        (ref("All"), ("array", ref("A"))),
-        ({"type": "array"}, ("array", {})),
-        (ref("A"), ("object", ref("A"))),
+        (ref("All"), ("a bare array", ref("A"))),
+        ({"type": "array"}, ("a bare array", {})),
+        (ref("A"), ("one object", ref("A"))),
         (
             {"type": "object", "properties": {"items": array(ref("A"))}},
-            ("object", {"type": "object", "properties": {"items": array(ref("A"))}}),
+            ("one object", {"type": "object", "properties": {"items": array(ref("A"))}}),
         ),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 
 from codegen import reserved
 from codegen.document import Json
-from codegen.surface import Method, entries, relied_on
+from codegen.surface import entries, relied_on
 
 from .small import document, operation, refused
 
@@ -22,13 +22,13 @@ def named(*keys: str, hints: Json | None = None) -> dict[str, str]:
     for key in keys:
         method, _, path = key.partition(" ")
         paths.setdefault(path, {})[method.lower()] = {**operation(path.strip("/")), **(hints or {})}
-    return {key: f"{entry.methods[0].resource}.{entry.methods[0].name}" for key, entry in entries(document(paths), SURFACE).items()}
+    return {key: entry.methods[0] for key, entry in entries(document(paths), SURFACE).items()}
 
 
 def test_the_surface_says_what_it_knows() -> None:
     key = "GET /get-phone-number/{n}"
     entry = entries(document({"/get-phone-number/{n}": {"get": operation("a")}}), SURFACE)[key]
-    assert entry.methods == (Method("phone_number", "retrieve"), Method("number", "get"))
+    assert entry.methods == ("phone_number.retrieve", "number.get")
     assert (entry.repeat, entry.timeout, entry.named) == ("safe", 9, True)
 
 

@@ -42,7 +42,7 @@ NO_WORDS: Json = {"operations": {}, "classes": {}}
 PINNED = pinned()
 SURFACE = load_file(ROOT / "openapi" / "surface.yaml")
 OPERATIONS = {f"{method.upper()} {path}": operation for method, path, operation in operations(PINNED)}
-METHODS = [(key, str(name)) for key, entry in entries(PINNED, SURFACE).items() for name in entry.methods]
+METHODS = [(key, name) for key, entry in entries(PINNED, SURFACE).items() for name in entry.methods]
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from codegen import words
+from codegen.__main__ import main
 from codegen.document import Json, Refused, load_file
 from codegen.generate import ROOT, pinned
 from codegen.prepare import prepare
@@ -80,9 +81,9 @@ def test_words_come_to_what_they_are_about_and_what_is_missing_is_named(tmp_path
     }
     assert made["paths"]["/a"]["get"]["x-words"] == "Gets it."
     assert parameters[0]["schema"]["x-words"] == "Which."
-    assert missing.operations == ["GET /b"]
-    assert "A.w" in missing.responses
-    assert {"Gone.x", "GET /gone"} <= set(missing.stale)
+    assert missing[words.OPERATIONS] == ["GET /b"]
+    assert "A.w" in missing[words.ANSWERS]
+    assert {"Gone.x", "GET /gone"} <= {*missing[words.STALE]}
 
 
 def test_what_is_said_twice_is_refused(tmp_path: Path) -> None:
@@ -93,7 +94,5 @@ def test_what_is_said_twice_is_refused(tmp_path: Path) -> None:
 def test_all_that_is_pinned_has_words() -> None:
     """What an update brings has none until somebody looks it through: `python -m codegen words` lists it."""
     missing = words.lay(prepare(pinned()), words.load(ROOT / "openapi" / "docs"))
-    assert not load_file(ROOT / "openapi" / "surface.yaml").keys() & {*missing.operations}
-    if LOOKED_THROUGH:
-        assert (missing.operations, missing.requests, missing.stale) == ([], [], [])
-        assert len(missing.responses) <= 0.05 * missing.response_properties
+    assert not load_file(ROOT / "openapi" / "surface.yaml").keys() & {*missing[words.OPERATIONS]}
+    assert main(["words"]) == 0 or not LOOKED_THROUGH

@@ -195,7 +195,7 @@ def our_methods(here: Revision) -> dict[str, tuple[Object, Shape]]:
     document, found = here.prepared, {}
     for key, operation in here.operations.items():
         answered = answer(operation)
-        for method in map(str, here.entries[key].methods):
+        for method in here.entries[key].methods:
             taken = Object(method, _our_fields(document, keywords(document, operation), sent=True))
             found[method] = (taken, Shape(frozenset({"null"})) if answered is None else our_shape(document, answered))
     return found

@@ -278,7 +278,7 @@ def test_what_one_operation_has_wrong_stops_no_other() -> None:
     assert updating.left_out(facts, pinned(facts=revisions.PART), ROOT / "openapi", surface) == {}
     before, after = (Revision.of(pinned(facts=one), surface) for one in (revisions.PART, facts))
     assert {str(one.what) for one in difference(before, after) if one.subject == "operation"} == {"GET /get-widget/{widget_id}"}
-    assert [str(method) for method in after.entries["GET /get-widget/{widget_id}"].methods] == ["widget.retrieve"]
+    assert [*after.entries["GET /get-widget/{widget_id}"].methods] == ["widget.retrieve"]
 
 
 @pytest.mark.parametrize("step", ["try_out", "written", "rename"])

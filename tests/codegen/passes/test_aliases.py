@@ -14,7 +14,15 @@ def test_what_is_no_class_is_put_where_it_is_used() -> None:
         Scalar={"oneOf": [ref("Id"), INTEGER]},
         Again=ref("Thing"),
         Free={"type": "object"},
-        Thing=object_(ids=ref("Ids"), map=ref("Map"), scalar=ref("Scalar"), again={**ref("Again"), "nullable": True}, free=ref("Free")),
+        Thing=object_(
+            ids=ref("Ids"),
+            map=ref("Map"),
+            scalar=ref("Scalar"),
+            again={**ref("Again"), "nullable": True},
+            free=ref("Free"),
+            speed=ref("Speed"),
+        ),
+        Speed={"type": "number", "enum": [0.5, 1]},
         Kind=enum("a"),
         Union={"oneOf": [ref("Thing"), ref("Id")]},
     )
@@ -26,6 +34,7 @@ def test_what_is_no_class_is_put_where_it_is_used() -> None:
         "scalar": {"oneOf": [identifier, INTEGER]},
         "again": {**ref("Thing"), "nullable": True},
         "free": {"type": "object"},
+        "speed": {"type": "number", "enum": [0.5, 1]},
     }
     assert schemas["Union"]["oneOf"] == [ref("Thing"), identifier]
 

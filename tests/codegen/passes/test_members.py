@@ -54,8 +54,8 @@ def test_what_stands_for_an_unknown_member_has_what_all_have() -> None:
 
 
 def test_an_object_is_unknown_only_where_no_member_takes_what_the_others_are_not() -> None:
-    keyed = {"oneOf": [ref("A", **{marks.KEY: "a"}), ref("B", **{marks.KEY: "b"})], marks.KEYED: True}
-    rest = {"oneOf": [ref("A", **{marks.KEY: "a"}), ref("B", **{marks.KEY: None})], marks.KEYED: True}
+    keyed = {"oneOf": [ref("A", **{marks.KEY: "a"}), ref("B", **{marks.KEY: "b"})]}
+    rest = {"oneOf": [ref("A", **{marks.KEY: "a"}), ref("B", **{marks.KEY: None})]}
     given = document({}, {"A": object_("a", a=STRING), "B": object_("b", b=STRING)})
     assert [may_be_unknown(given, union) for union in (keyed, rest, {"oneOf": [ref("A"), STRING]}, tagged("A"))] == [
         True,

@@ -28,9 +28,9 @@ def test_tables_of_unions() -> None:
         "by `t`",
         ["A", "B", "list[A]", "UnknownU"],
     )
-    keyed = {"oneOf": members[:2], "x-keyed": True}
+    keyed = {"oneOf": members[:2]}
     assert table(keyed) == ('Keyed({"a": "A"}, other="B")', "by the fields that are there", ["A", "B"])
-    both = {"oneOf": [ref("A", **{"x-key": "a"}), ref("B", **{"x-key": "b"})], "x-keyed": True}
+    both = {"oneOf": [ref("A", **{"x-key": "a"}), ref("B", **{"x-key": "b"})]}
     assert table(both)[0] == 'Keyed({"a": "A", "b": "B"}, other="UnknownU")'
     assert table({"oneOf": [STRING, ref("A")]}) == ('Keyed({}, other="A")', "by kind", ["str", "A"])
 
