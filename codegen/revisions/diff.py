@@ -79,32 +79,21 @@ class Revision:
     def classes(self) -> set[str]:
         return set(self.prepared["components"]["schemas"])
 
-    @property
-    def methods(self) -> set[str]:
-        return {str(method) for entry in self.entries.values() for method in entry.methods}
-
     @cached_property
-    def offers(self) -> set[str]:
-        """All that code by hand can rely on: methods, their arguments (``call.retrieve(call_id)``), classes, and their fields."""
-        taken = {
-            f"{method}({name})"
-            for key, operation in self.operations.items()
-            for name in keywords(self.prepared, operation)
-            for method in self.entries[key].methods
-        }
-        fields = {
-            f"{name}.{field}"
-            for name in self.classes
-            for _, choice in choices(self.prepared, to_ref(name))
-            for field in properties(self.prepared, choice, sent=False)
-        }
-        return self.methods | taken | self.classes | fields
+    def offers(self) -> dict[str, str]:
+        """All that code by hand can rely on, and with what each goes: methods, arguments (``call.retrieve(call_id)``), classes, fields."""
+        found = dict.fromkeys(self.classes, "")
+        for key, operation in self.operations.items():
+            for method in map(str, self.entries[key].methods):
+                found |= {method: "", **{f"{method}({name})": method for name in keywords(self.prepared, operation)}}
+        for name in self.classes:
+            for _, choice in choices(self.prepared, to_ref(name)):
+                found |= {f"{name}.{field}": name for field in properties(self.prepared, choice, sent=False)}
+        return found
 
     def lost(self, new: Revision, relied_on: AbstractSet[str]) -> list[str]:
         """Of what code by hand relies on, what there is no longer; not what goes with its method or its class."""
-        gone = relied_on & (self.offers - new.offers)
-        owners = {one: one.partition("(")[0] if "(" in one else one.partition(".")[0] for one in gone}
-        return sorted(one for one, owner in owners.items() if owner in new.offers or one in self.methods | self.classes)
+        return sorted(one for one in relied_on & (self.offers.keys() - new.offers.keys()) if self.offers[one] in {"", *new.offers})
 
     def names(self, key: str) -> list[str]:
         """Where an operation is found: ``client.<resource>.<method>``."""

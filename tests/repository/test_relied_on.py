@@ -79,7 +79,7 @@ def test_classes_that_it_uses_and_their_fields_are_said_so() -> None:
     What has a version in its name goes with that version, as lists come and go, so that no code by hand names it. One field is younger than
     revisions that can be pinned: an update may lose it, and says so, and `make check` where it is used.
     """
-    offers = Revision.of(pinned(), SURFACE).offers
+    offers = set(Revision.of(pinned(), SURFACE).offers)
     found: set[str] = set()
     for _, tree in by_hand():
         attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
