@@ -12,7 +12,6 @@ from typing import Any
 
 from .. import marks
 from ..document import Json, at, followed, parts, pointer
-from .reachable import own_parameters
 
 
 def lay(document: Json, notes: Json, moved: Mapping[str, Sequence[str]] | None = None) -> list[str]:
@@ -37,7 +36,8 @@ def _meant(document: Json, way: Sequence[str]) -> list[Json]:
     """What is there. A parameter that an operation shares with others becomes its own: a note is about no other one."""
     found = [*_found(document, document, way)]
     if not found and way[:1] == ["paths"] and way[3:4] == ["parameters"] and (operation := at(document, pointer(*way[:3]), None)):
-        operation["parameters"] = deepcopy(own_parameters(document, operation, document["paths"][way[1]].get("parameters", ())))
+        shared = document["paths"][way[1]].get("parameters", ())
+        operation["parameters"] = [deepcopy(followed(document, one)) for one in [*operation.get("parameters", ()), *shared]]
         found = [*_found(document, document, way)]
     return found
 

@@ -25,7 +25,7 @@ def run(document: Json) -> None:
 def _write_out(document: Json, operation: Json, shared: Iterable[Json], where: str) -> None:
     """Give an operation its own parameters and body in full, so that nothing else needs looking up."""
     parameters: dict[tuple[str, str], Json] = {}
-    for parameter in own_parameters(document, operation, shared):
+    for parameter in (followed(document, one) for one in [*operation.get("parameters", ()), *shared]):
         if "schema" not in parameter:
             raise Refused(f"{where}/parameters", f"{parameter['name']} has no schema: what it has instead cannot be expressed")
         note = {**parameter["schema"].get(marks.NOTE, {}), **parameter.get(marks.NOTE, {})}
@@ -39,11 +39,6 @@ def _write_out(document: Json, operation: Json, shared: Iterable[Json], where: s
     for holder in (operation.get("requestBody", {}), *operation.get("responses", {}).values()):
         for content in holder.get("content", {}).values():
             content.setdefault("schema", {})
-
-
-def own_parameters(document: Json, operation: Json, shared: Iterable[Json]) -> list[Json]:
-    """What an operation takes beside its body, in full; of two of one name and place the first counts."""
-    return [followed(document, one) for one in [*operation.get("parameters", ()), *shared]]
 
 
 def usage(document: Json) -> None:
