@@ -171,8 +171,8 @@ def _by_hand(resource: str, name: str) -> set[str]:
 
 
 def relied_on(surface: Json) -> set[str]:
-    """What code by hand cannot do without: what the surface lists, and the arguments that it names, as ``call.retrieve(call_id)``."""
-    found: set[str] = set(surface.get("relied_on", ()))
+    """What code by hand cannot do without: what the surface says so of, as lists where they are, and what paths and ``asks`` there name."""
+    found: set[str] = {said for name in surface.get("relied_on", ()) for said in (name, f"{name} as a list")}
     for key, said in _operations(surface).items():
         asks: Any = said.get("asks")
         arguments = [*re.findall(r"{([^}]*)}", key), *(asks if isinstance(asks, dict) else ())]

@@ -22,7 +22,7 @@ def test_a_note_comes_to_what_it_is_about() -> None:
 def test_a_note_finds_what_has_moved_to_where_others_share_it() -> None:
     version: Json = {"in": "query", "name": "version", "schema": STRING}
     limit: Json = {"in": "query", "name": "limit", "schema": STRING}
-    said = {"parameters": [{"$ref": "#/components/parameters/Limit"}], "requestBody": {"$ref": "#/components/requestBodies/Body"}}
+    said: Json = {"parameters": [{"$ref": "#/components/parameters/Limit"}], "requestBody": {"$ref": "#/components/requestBodies/Body"}}
     made = document(
         {
             "/things": {
