@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import attrs
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft4Validator
 
 from . import marks
 from .document import Json, Refused, by_key, load_file, pointer, resolved
-from .operation import body, properties
+from .operation import answer, body, properties
 from .passes.lift import pascal, singular
 from .passes.names import module_name
 from .reserved import KEYWORDS, METHODS, RESOURCES, aside, is_name, members
@@ -111,11 +111,11 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 methods = (f"{name}{_suffix(key)}" if is_version else name,)
                 if is_version or name not in taken:
                     break
-        repeat: Repeat = said.get("repeat", _repeat(key, operation))
+        repeat: Repeat = said.get("repeat") or _repeat(document, key, operation, surface)
         if repeat == "idempotency_key" and not _takes_key(document, operation):
             repeat = "unsafe"
         elif repeat == "safe" and _shape(meant) != _shape(key):  # of another thing, or by another HTTP method: what it says of itself
-            repeat = _repeat(key, operation)
+            repeat = _repeat(document, key, operation, surface)
         effect = _effect(key)
         if not said and repeat != "safe" and effect != "delete":  # nobody has said that it only reads, or that it is free
             effect, said = "write", {"asks": "money"}
@@ -153,8 +153,8 @@ def _by_hand(resource: str, name: str) -> set[str]:
 
 
 def relied_on(surface: Json) -> set[str]:
-    """What code by hand cannot do without: what the surface lists, and the arguments that it names, as ``call.retrieve(call_id)``."""
-    found: set[str] = set(surface.get("relied_on", ()))
+    """What code by hand cannot do without: what the surface says so of, as lists where they are, and what paths and ``asks`` there name."""
+    found: set[str] = {said for name in surface.get("relied_on", ()) for said in (name, f"{name} as a list")}
     for key, said in _operations(surface).items():
         asks: Any = said.get("asks")
         arguments = [*re.findall(r"{([^}]*)}", key), *(asks if isinstance(asks, dict) else ())]
@@ -185,9 +185,9 @@ def _takes_key(document: Json, operation: Json) -> bool:
     """Whether the body of a request has a field for the keys that this package makes."""
     field, _ = properties(document, body(document, operation), sent=True).get("idempotency_key", ({}, False))
     said = resolved(document, field)
-    try:
-        return said.get("type") == "string" and "format" not in said and all(map(Draft202012Validator(said).is_valid, _KEYS))
-    except re.error:
+    try:  # by another engine than Python's, which a pattern can keep busy for ever
+        return said.get("type") == "string" and "format" not in said and all(map(Draft4Validator(said).is_valid, _KEYS))
+    except ValueError:
         return False
 
 
@@ -218,17 +218,29 @@ def _shape(key: str) -> tuple[str, ...]:
     return (method, segments[0], *said)
 
 
-def _repeat(key: str, operation: Json) -> Repeat:
-    """Only what reads may be repeated before somebody has looked: anything else may create, send, buy or end something.
+def _repeat(document: Json, key: str, operation: Json, surface: Json) -> Repeat:
+    """Only what is known to read may be repeated before somebody has looked: anything else may create, send, buy or end something.
 
-    Any word of the path may say that it acts, or the first one of its id. A POST is believed to read only where its whole path says so.
+    That is a GET whose path says that it reads, or names nothing but things in the plural, and a POST that lists things; both answer with
+    something, and the id does not say otherwise.
     """
     method, _, segments = _parts(key)
-    said = [_split(segment) for segment in segments if not segment.startswith("{")]
-    words = [*chain(*said)]
-    acts = {*words, *_split(str(operation.get("operationId")))[:1]} & (_VERBS["acting"] | _VERBS["done"])
-    is_believed = len(said) == 1 and not _VERBS["only_reading"].isdisjoint(words[:1])
-    return "safe" if not acts and (method in ("get", "head", "options") or (method == "post" and is_believed)) else "unsafe"
+    first, *rest = said = [_split(segment) or [""] for segment in segments if not segment.startswith("{")] or [[""]]
+    words, by_id = {*chain(*said)}, [word for word in _split(str(operation.get("operationId", ""))) if len(word) > 1]
+    known, given = _taught(surface)[0].keys() | _taught(surface)[1], answer(operation)
+
+    def are_things(words: list[str]) -> bool:
+        return singular(words[-1]) != words[-1] and (len(words) == 1 or "_".join(_singular(words)) in known)
+
+    if given is None or _VERBS["more"] & {*words, *by_id} or not (_VERBS["reading"] & {*by_id[:1]} or words.issuperset(by_id)):
+        reads = False
+    elif method == "get":
+        reads = (first[0] in _VERBS["reading"] or are_things(first)) and all(map(are_things, rest))
+    else:
+        fields = [given, *(field for field, _ in properties(document, given, sent=False).values())]
+        lists = first[0] in ("list", "search") and "array" in {resolved(document, one).get("type") for one in fields}
+        reads = method == "post" and lists and not rest and not words & _VERBS["acting"] and (are_things(first[-1:]) or first[-1] in known)
+    return "safe" if reads else "unsafe"
 
 
 def _split(name: str) -> list[str]:

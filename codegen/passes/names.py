@@ -35,24 +35,28 @@ def run(document: Json) -> None:
 
 
 def keywords(document: Json) -> None:
-    """Of several things of one name that an operation takes, what it took first has it, then what is in the body.
+    """Of several things of one name that an operation takes, what is in its path has it, then what had it, then what is in the body.
 
-    What was there before the field of a body that has its name is remembered (`openapi/names.yaml`), as ``operationId()``.
+    What had it is remembered (`openapi/names.yaml`), as ``operationId()``, but for what comes before anything else in any case.
     """
     known: Json = document.get(marks.NAMES) or {}
     names = {place: name for place, name in known.items() if not place.endswith("()")}
     for operation in by_key(document).values():
         memory = f"{operation.get('operationId')}()"
-        parameters = [[parameter["in"], parameter["name"]] for parameter in operation["parameters"]]
-        in_body = [["body", name] for name in properties(document, body(document, operation), sent=True)]
-        in_body.sort(key=lambda one: python_name(one[1]) != one[1])  # `agent_name` has that name, and not `agentName`
-        before = [one for one in parameters if one[0] == "path" or one[1] in known.get(memory, ())]
-        some = [*before, *in_body, *(other for other in parameters if other not in before)]
-        called = [python_name(name) for _, name in some]
-        operation[marks.ASIDE] = [one for index, one in enumerate(some) if called[index] in called[:index]]
-        if in_body and (kept := [one[1] for one in parameters if one[0] != "path" and one not in operation[marks.ASIDE]]):
+        some = [[parameter["in"], parameter["name"]] for parameter in operation["parameters"]]
+        some += [["body", name] for name in properties(document, body(document, operation), sent=True)]
+        own: dict[str, list[str]] = {}
+        for one in sorted(some, key=lambda one: (one[0] != "path", " ".join(one) not in known.get(memory, ()), *_late(*one))):
+            own.setdefault(python_name(one[1]), one)
+        operation[marks.ASIDE] = [one for one in some if one not in own.values()]
+        if kept := sorted(" ".join(one) for one in own.values() if one[0] != "path" and any(_late(*one))):
             names[memory] = kept
     document[marks.NAMES] = names
+
+
+def _late(place: str, name: str) -> tuple[bool, bool]:
+    """What is in the body has a name before other things, and `agent_name` before `agentName`."""
+    return place != "body", python_name(name) != name
 
 
 @cache

@@ -7,10 +7,11 @@ refers to, its title or the first value of its tag. Members of an ``allOf`` that
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from .. import marks
-from ..document import Json, parts
+from ..document import Json, at, followed, parts, pointer
 
 
 def lay(document: Json, notes: Json, moved: Mapping[str, Sequence[str]] | None = None) -> list[str]:
@@ -22,26 +23,37 @@ def lay(document: Json, notes: Json, moved: Mapping[str, Sequence[str]] | None =
     for where, note in notes.items():
         led = [(old, place) for old, new in (moved or {}).items() if where.startswith(old) for place in new]
         places = [where, *(place + where.removeprefix(old) for old, place in led)]
-        found = [schema for place in places for schema in _found(document, parts(place))]
+        found = [schema for place in places for schema in _meant(document, parts(place))]
         dead.extend([] if found else [where])
         for schema in found:
             schema[marks.NOTE] = note
     return dead
 
 
-def _found(value: Any, way: Sequence[str]) -> Iterator[Json]:
+def _meant(document: Json, way: Sequence[str]) -> list[Json]:
+    """What is there. A parameter that an operation shares with others becomes its own: a note is about no other one."""
+    found = [*_found(document, document, way)]
+    if not found and way[:1] == ["paths"] and way[3:4] == ["parameters"] and (operation := at(document, pointer(*way[:3]), None)):
+        shared = document["paths"][way[1]].get("parameters", ())
+        operation["parameters"] = [deepcopy(followed(document, one)) for one in [*operation.get("parameters", ()), *shared]]
+        found = [*_found(document, document, way)]
+    return found
+
+
+def _found(document: Json, value: Any, way: Sequence[str]) -> Iterator[Json]:
+    value = followed(document, value) if way else value
     if isinstance(value, list):
         for item in value:
             if way and way[0] in names(item):
-                yield from _found(item, way[1:])
+                yield from _found(document, item, way[1:])
     elif isinstance(value, dict):
         if not way:
             yield value
         elif way[0] in value:
-            yield from _found(value[way[0]], way[1:])
+            yield from _found(document, value[way[0]], way[1:])
         for member in value.get("allOf", ()) if way else ():
             if "$ref" not in member:
-                yield from _found(member, way)
+                yield from _found(document, member, way)
 
 
 def names(item: Any) -> list[str]:

@@ -73,11 +73,13 @@ class Revision:
 
     @cached_property
     def offers(self) -> dict[str, str]:
-        """All that code by hand can rely on, and with what each goes: methods, arguments (``call.retrieve(call_id)``), classes, fields."""
+        """All that code by hand can rely on, and with what each goes: methods, their arguments, what lists, classes and their fields."""
         found = dict.fromkeys(self.classes, "")
         for key, operation in self.operations.items():
+            lists = listing(self.prepared, answer(operation) or {})[0] != "one object"
             for method in self.entries[key].methods:
                 found |= {method: "", **{f"{method}({name})": method for name in keywords(self.prepared, operation)}}
+                found |= {f"{method} as a list": method} if lists else {}
         for name in self.classes:
             for _, choice in choices(self.prepared, to_ref(name)):
                 found |= {f"{name}.{field}": name for field in properties(self.prepared, choice, sent=False)}

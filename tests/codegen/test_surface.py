@@ -8,7 +8,7 @@ from codegen import reserved
 from codegen.document import Json
 from codegen.surface import entries, relied_on
 
-from .small import document, operation, refused
+from .small import STRING, array, document, object_, operation, refused
 
 SURFACE: Json = {
     "GET /get-phone-number/{n}": {"methods": ["phone_number.retrieve", "number.get"], "repeat": "safe", "timeout": 9},
@@ -75,29 +75,55 @@ def test_another_operation_of_the_same_name_says_its_noun() -> None:
     assert named("GET /get-chat/{c}", "POST /do-it", hints=hints)["POST /do-it"] == "it.do"
 
 
+THINGS = object_(things=array(STRING))
+
+
 @pytest.mark.parametrize(
     ("key", "repeat"),
     [
         ("POST /v2/list-things", "safe"),
         ("POST /search-things", "safe"),
-        ("GET /anything", "safe"),
+        ("POST /search-blue-chat", "safe"),
+        ("POST /list-things/{t}", "safe"),
+        ("POST /list-phone-numbers", "safe"),
         ("GET /list-exports", "safe"),
+        ("GET /list-export-requests", "safe"),
+        ("GET /get-thing/{t}", "safe"),
+        ("GET /get-thing/{t}/stats", "safe"),
+        ("GET /get-sync-job-status", "safe"),
+        ("GET /getThings", "safe"),
+        ("GET /things", "safe"),
+        ("GET /things/{t}", "safe"),
+        ("GET /phone-numbers/{n}/agents", "safe"),
         ("GET /get-thing/{t}/hangup", "unsafe"),
         ("GET /thing/{t}/cancel", "unsafe"),
+        ("GET /things/{t}/dial_now", "unsafe"),
+        ("GET /call/{t}", "unsafe"),
+        ("GET /send-code", "unsafe"),
+        ("GET /startThing/{t}", "unsafe"),
+        ("GET /email-contact/{c}", "unsafe"),
+        ("GET /email-contacts", "unsafe"),
+        ("GET /outbound-sms", "unsafe"),
+        ("GET /wake-up-contact/{c}", "unsafe"),
+        ("GET /get-next-call", "unsafe"),
+        ("GET /get-and-wipe-thing/{t}", "unsafe"),
+        ("GET /{t}", "unsafe"),
+        ("HEAD /things", "unsafe"),
         ("DELETE /delete-thing/{t}", "unsafe"),
         ("PUT /agent-tag/{t}", "unsafe"),
         ("PATCH /update-thing/{t}", "unsafe"),
-        ("GET /send-code", "unsafe"),
+        ("POST /get-thing", "unsafe"),
+        ("POST /get-new-phone-number", "unsafe"),
         ("POST /get-verification-code", "unsafe"),
+        ("POST /list-and-archive-calls", "unsafe"),
+        ("POST /list-purge", "unsafe"),
+        ("POST /list", "unsafe"),
+        ("POST /things", "unsafe"),
         ("POST /search-number-redeem", "unsafe"),
         ("POST /get-or-create-thing", "unsafe"),
         ("POST /create-thing", "unsafe"),
         ("POST /relist-things", "unsafe"),
-        ("GET /startThing/{t}", "unsafe"),
-        ("GET /things/{t}/dial_now", "unsafe"),
-        ("GET /getThings", "safe"),
         ("POST /search-things/{t}/contact", "unsafe"),
-        ("POST /list-things/{t}", "safe"),
         ("POST /list_and_dial", "unsafe"),
         ("POST /check-out-things", "unsafe"),
         ("POST /preview/{t}", "unsafe"),
@@ -105,23 +131,41 @@ def test_another_operation_of_the_same_name_says_its_noun() -> None:
 )
 def test_what_is_new_is_not_repeated_unless_it_reads(key: str, repeat: str) -> None:
     method, _, path = key.partition(" ")
-    entry = entries(document({path: {method.lower(): operation("a")}}), {})[key]
+    entry = entries(document({path: {method.lower(): operation("a", THINGS)}}), SURFACE)[key]
     assert entry.repeat == repeat
     assert entry.effect != "read" or repeat == "safe"
 
 
 @pytest.mark.parametrize(
-    ("identifier", "repeat"), [("startThing", "unsafe"), ("thing-dial", "safe"), ("dial_thing", "unsafe"), ("getCall", "safe")]
+    ("key", "answer"),
+    [("GET /get-thing", None), ("GET /things", None), ("POST /list-things", None), ("POST /list-things", object_(a=STRING))],
+)
+def test_what_does_not_answer_with_what_it_reads_is_not_repeated(key: str, answer: Json | None) -> None:
+    method, _, path = key.partition(" ")
+    assert entries(document({path: {method.lower(): operation("a", answer)}}), {})[key].repeat == "unsafe"
+
+
+@pytest.mark.parametrize(
+    ("identifier", "repeat"),
+    [
+        ("startThing", "unsafe"),
+        ("thing-dial", "unsafe"),
+        ("wakeThings", "unsafe"),
+        ("getOrDial", "unsafe"),
+        ("getCall", "safe"),
+        ("v2Things", "safe"),
+    ],
 )
 def test_an_id_says_too_that_an_operation_acts(identifier: str, repeat: str) -> None:
-    assert entries(document({"/things/{t}": {"get": operation(identifier)}}), {})["GET /things/{t}"].repeat == repeat
+    assert entries(document({"/things/{t}": {"get": operation(identifier, THINGS)}}), {})["GET /things/{t}"].repeat == repeat
 
 
 @pytest.mark.parametrize("asks", [{}, {"asks": "money"}, {"asks": {"kept_days": "deletion"}}])
 def test_what_paths_and_questions_name_is_relied_on(asks: Json) -> None:
     surface = {"relied_on": ["call.list", "CallResponse"], "PATCH /calls/{call_id}": {"methods": ["call.update", "call.edit"], **asks}}
     named = {"call_id", *({"kept_days"} if "kept_days" in str(asks) else ())}
-    assert relied_on(surface) == {"call.list", "CallResponse"} | {f"call.{verb}({name})" for verb in ("update", "edit") for name in named}
+    listed = {f"{name}{rest}" for name in ("call.list", "CallResponse") for rest in ("", " as a list")}
+    assert relied_on(surface) == listed | {f"call.{verb}({name})" for verb in ("update", "edit") for name in named}
 
 
 @pytest.mark.parametrize(("resource", "name"), [("agent", "AgentHelper"), ("call", "OtherHelper"), ("chat", "CallHelper")])
@@ -177,7 +221,7 @@ def test_an_operation_says_what_it_does_and_what_it_asks(key: str, said: Json, e
 )
 def test_an_operation_that_names_itself_is_no_tool_and_asks_where_it_acts(key: str, asks: Json) -> None:
     method, _, path = key.partition(" ")
-    entry = entries(document({path: {method.lower(): operation("a")}}), SURFACE)[key]
+    entry = entries(document({path: {method.lower(): operation("a", THINGS)}}), SURFACE)[key]
     assert (entry.tool, entry.asks) == (None, asks)
 
 

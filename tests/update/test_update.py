@@ -409,7 +409,7 @@ def lost(change: Any) -> list[str]:
 
 
 def test_what_code_by_hand_and_questions_rely_on_may_not_be_lost_either() -> None:
-    """Classes and fields, arguments that are asked about, and parameters of paths."""
+    """Classes and fields, arguments, those that are asked about, parameters of paths, fields of filters, and that lists are lists."""
 
     def changes(document: Json) -> None:
         schemas, text = document["components"]["schemas"], json.dumps(document)
@@ -419,6 +419,9 @@ def test_what_code_by_hand_and_questions_rely_on_may_not_be_lost_either() -> Non
             ('"data_storage_retention_days"', '"retention_days"'),
             ('"knowledge_base_id"', '"base_id"'),
             ("{knowledge_base_id}", "{base_id}"),
+            ('"filter_criteria"', '"criteria"'),
+            ('"to_number"', '"to"'),
+            ('"has_more"', '"more"'),
         ):
             text = text.replace(old, new)
         document.clear()
@@ -426,7 +429,9 @@ def test_what_code_by_hand_and_questions_rely_on_may_not_be_lost_either() -> Non
 
     found = lost(changes)
     assert {"CallResponse", "agent.update(data_storage_retention_days)", "KnowledgeBaseResponse.knowledge_base_id"} <= {*found}
-    assert "knowledge_base.retrieve(knowledge_base_id)" in found
+    assert {"knowledge_base.retrieve(knowledge_base_id)", "call.list(filter_criteria)", "CallFilter.to_number"} <= {*found}
+    assert {"call.list as a list", "chat.list as a list"} <= {*found}
+    assert "knowledge_base.list as a list" not in found, "it is an array"
     assert "CallResponse.call_id" not in found, "it goes with its class"
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from codegen.canonical import canonical
 from codegen.document import Json
 from codegen.prepare import prepare
@@ -147,6 +149,37 @@ def test_what_was_there_first_keeps_its_name() -> None:
     given["paths"]["/create-thing"]["post"]["parameters"] = [{"name": "mode", "in": "query", "schema": STRING}]
     fields = viewed(given).operations[0].fields
     assert [field.name for place in ("query", "body") for field in fields[place]] == ["query_mode", "mode"]
-    prepared = prepare({**canonical(given), "x-names": {"createThing()": ["mode"]}})
+    prepared = prepare({**canonical(given), "x-names": {"createThing()": ["query mode"]}})
     fields = views(prepared, entries(prepared, {})).operations[0].fields
     assert [field.name for place in ("query", "body") for field in fields[place]] == ["mode", "body_mode"]
+
+
+@pytest.mark.parametrize(
+    ("there", "comes"),
+    [
+        ({"query": ["limit"]}, {"query": ["Limit"]}),
+        ({"query": ["Limit"]}, {"query": ["limit"]}),
+        ({"query": ["limit"]}, {"header": ["limit"]}),
+        ({"query": ["limit"]}, {"body": ["limit"]}),
+        ({"query": ["Limit"]}, {"body": ["limit"]}),
+        ({"body": ["limit"]}, {"header": ["limit"], "query": ["Limit"]}),
+        ({"body": ["Limit"]}, {"body": ["limit"]}),
+        ({"body": ["Limit"]}, {"query": ["limit"]}),
+    ],
+)
+def test_a_newcomer_steps_aside_for_what_has_its_name(there: dict[str, list[str]], comes: dict[str, list[str]]) -> None:
+    def of(*some: dict[str, list[str]]) -> Json:
+        given = posting(object_(**{name: STRING for one in some for name in one.get("body", ())}))
+        sent = [
+            {"name": name, "in": place, "schema": STRING} for one in some for place in ("header", "query") for name in one.get(place, ())
+        ]
+        given["paths"]["/create-thing"]["post"]["parameters"] = sent
+        return canonical(given)
+
+    before = prepare(of(there))
+    after = prepare({**of(there, comes), "x-names": before["x-names"]})
+    fields = views(after, entries(after, {})).operations[0].fields
+    names = {(place, field.wire): field.name for place in ("header", "query", "body") for field in fields[place]}
+    new = {(place, name): f"{place}_limit" for place, some in comes.items() for name in some}
+    assert names == {(place, name): "limit" for place, some in there.items() for name in some} | new
+    assert prepare({**of(there, comes), "x-names": after["x-names"]}) == after
