@@ -27,10 +27,13 @@ OURS = "https://api.retellai.com"
 
 def run(document: Json) -> None:
     document[marks.SERVER] = server(document)
+    common = {name: document.get(name, []) for name in ("servers", "security")}
+    own = [operation.get("security", common["security"]) for _, _, operation in operations(document)]
+    document["security"] = common["security"] or max(own, key=own.count, default=[])  # of what is said by each, what most say
     for method, path, operation in operations(document):
         where = pointer("paths", path, method)
         for name, what in (("servers", "another server"), ("security", "another kind of authentication")):
-            if name in operation and operation[name] != document.get(name, []):
+            if operation.get(name, common[name]) != document.get(name, []):
                 reason = f"an operation with {what} than the others cannot be expressed: this client would send its key"
                 raise Refused(f"{where}/{name}", reason)
         operation["parameters"] = [
