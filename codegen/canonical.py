@@ -6,17 +6,13 @@ import re
 from typing import Any
 
 from . import marks
-from .document import IN_A_COPY, METHODS, Json, Refused, pointer
+from .document import IN_A_COPY, METHODS, NAMED, Json, Refused, pointer
 
 PROSE = frozenset({"description", "summary", "example", "examples", "externalDocs", "contact", "license", "termsOfService", "tags", "xml"})
 KEPT_EXTENSIONS = frozenset({marks.REVISION, marks.SDK_RESOURCE, marks.SDK_METHOD})
 
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 _TOP = ("openapi", "info", "servers", "security", "paths", "webhooks", "components")
-_NAMED = frozenset(
-    {"properties", "patternProperties", "dependentSchemas", "dependentRequired", "$defs", "mapping", "schemas", "parameters", "responses"}
-    | {"requestBodies", "headers", "securitySchemes", "callbacks", "links", "pathItems", "encoding", "variables", "scopes"}
-)
 
 
 def canonical(document: Json) -> Json:
@@ -59,7 +55,7 @@ def _kept(value: Any, name: str) -> Any:
     if not isinstance(value, dict):
         return value
     said = {key: value[key] for key in sorted(value, key=str)}
-    if name in _NAMED:  # keys are names here, not keywords
+    if name in NAMED:  # keys are names here, not keywords
         return {str(key): _kept(item, "status" if name == "responses" else "") for key, item in said.items()}
     kept = {}
     for key, item in said.items():

@@ -19,6 +19,7 @@ from codegen.__main__ import main
 from codegen.canonical import canonical
 from codegen.document import Json, Refused, dump, load_file, operations
 from codegen.generate import GENERATED, ROOT, pinned
+from codegen.prepare import prepare
 from codegen.revisions import changelog, pin, update as updating
 from codegen.revisions.checked import parse
 from codegen.revisions.diff import Revision, difference
@@ -255,6 +256,43 @@ def test_a_document_that_is_none_says_where_and_what(change: Any, where: str, wh
         parse(json.dumps(revisions.changed(change)).encode(), "new.json")
     assert caught.value.pointer == where
     assert why in caught.value.reason
+
+
+def posts(document: Json, schema: Json) -> None:
+    body = {"content": {"application/json": {"schema": schema}}}
+    answer = {"200": {"description": ""}}
+    document["paths"]["/create-widget"] = {"post": {"operationId": "createWidget", "requestBody": body, "responses": answer}}
+
+
+@pytest.mark.parametrize("version", ["3.0.3", "3.1.0"])
+def test_a_pattern_that_is_none_says_where_it_is(version: str) -> None:
+    document = revisions.changed(lambda made: posts(made, {"type": "object", "properties": {"a": {"type": "string", "pattern": "(["}}}))
+    with pytest.raises(Refused) as caught:
+        parse(json.dumps({**document, "openapi": version}).encode(), "new.json")
+    where = "/paths/~1create-widget/post/requestBody/content/application~1json/schema/properties/a/pattern"
+    assert (caught.value.pointer, caught.value.reason) == (where, "([ is no regular expression")
+
+
+def test_words_of_a_newer_version_are_read_and_examples_are_not() -> None:
+    fields = {
+        "a": {"type": ["string", "null"], "examples": ["x"]},
+        "b": {"type": "string", "const": "x", "example": {"$ref": "nowhere"}},
+        "examples": {"type": "object", "default": {"example": 1}},
+    }
+
+    def changes(document: Json) -> None:
+        posts(document, {"type": "object", "properties": fields, "required": []})
+        document["paths"]["x-order"] = {"get": 1}
+
+    document = revisions.changed(changes)
+    assert document["openapi"].startswith("3.0")
+    read = parse(json.dumps(document).encode(), "new.json")
+    assert read["paths"].keys() ^ revisions.PART["paths"].keys() == {"/create-widget"}
+    schema = read["paths"]["/create-widget"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    left = {"a": {"type": ["string", "null"]}, "b": {"type": "string", "const": "x"}, "examples": fields["examples"]}
+    assert schema == {"type": "object", "properties": left}
+    generated = prepare(pinned(facts=read))["components"]["schemas"]["CreateWidgetRequest"]["properties"]
+    assert (generated["a"], generated["b"]["enum"]) == ({"type": "string", "nullable": True}, ["x"])
 
 
 def test_a_document_is_the_same_with_statuses_as_numbers() -> None:
