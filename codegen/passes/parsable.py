@@ -70,8 +70,9 @@ def _say(schema: Json, where: str, title: str) -> None:
 
 
 def _is_literal(schema: Json) -> bool:
-    """Whether the parser has a word for an enum: it is of words alone, or of whole numbers alone."""
-    return {type(value) for value in schema["enum"]} in ({str}, {int})
+    """Whether the parser has a word for an enum: it is of words alone, or of whole numbers alone, none too long for type checkers."""
+    kinds = {type(value) for value in schema["enum"]}
+    return kinds == {str} or (kinds == {int} and max(map(abs, schema["enum"])) < 2**63)
 
 
 def _number_places(document: Json) -> None:
