@@ -102,8 +102,8 @@ def _request(document: Json, body: Json, where: str) -> None:
     elif kinds:
         for name, said in content.get("encoding", {}).items():
             field = resolved(document, fields.get(name, {}))
-            text = field.get("type") in SCALARS and said.get("contentType") == "text/plain"
-            if said.keys() - {"contentType"} or not (text or _is_file(document, field)):
+            usual = {"object": "application/json", **dict.fromkeys(SCALARS, "text/plain")}.get(field.get("type", ""))
+            if said.keys() - {"contentType"} or not (usual == said.get("contentType") or _is_file(document, field)):
                 raise Refused(
                     where + pointer(media, "encoding", name), "a part of a form that is written in a way of its own cannot be sent"
                 )

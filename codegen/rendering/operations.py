@@ -45,6 +45,7 @@ class Operation:
     multipart: bool
     files: list[str]
     json: list[str]
+    parts: list[str]
     aliases: list[str]
     """Other names for fields in the body: what Python calls those that are not written as it writes names."""
     styles: dict[str, str]
@@ -164,7 +165,9 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         misplaced += [f"{name}.{one}" for one, field in inside if any(inner.get("format") == "binary" for _, inner in walk(field))]
     if misplaced:
         raise Refused(where, f"{misplaced[0]} is a file, which only a field of a form can be")
-    whole = [name for name, prop in taken["body"] if any(isinstance(one, ListProperty | ModelProperty) for one in alternatives(prop))]
+    lists = [name for name, prop in taken["body"] if any(isinstance(one, ListProperty | ModelProperty) for one in alternatives(prop))]
+    texts = [name for name in lists if multipart and name not in files]
+    is_json = multipart and marks.JSON_TEXTS in said["requestBody"]["content"]["multipart/form-data"]
     return Operation(
         said=said,
         entry=entry,
@@ -178,7 +181,8 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         exclusive=schema.get(marks.EXCLUSIVE, []),
         multipart=multipart,
         files=files,
-        json=[name for name in whole if multipart and name not in files],
+        json=texts if is_json else [],
+        parts=[] if is_json else texts,
         aliases=[] if multipart else _aliases(document, held),
         returns=f"{returns} | None" if nullable and returns != "Any" and not returns.endswith(" | None") else returns,
         nullable=nullable,

@@ -49,11 +49,9 @@ def _checked(fetched: bytes, name: str) -> Json:
     document["paths"] = {path: item for path, item in document["paths"].items() if not path.startswith("x-")}
     _findable(document)
     for path in document["paths"]:
-        if not _PATH.fullmatch(str(path)):
-            raise Refused(
-                pointer("paths", path),
-                "is no path: it holds what a URL has to escape, a parameter with an odd name, or what leads elsewhere",
-            )
+        if not _PATH.fullmatch(path):
+            reason = "is no path: it holds what a URL has to escape, a parameter with an odd name, or what leads elsewhere"
+            raise Refused(pointer("paths", path), reason)
     schema, validator = checks
     checked = pruned(document, _in_both)
     if (wrong := best_match(validator_for(schema)(schema).iter_errors(checked))) is not None:
@@ -69,16 +67,16 @@ def _checked(fetched: bytes, name: str) -> Json:
 
 def _says(key: str, value: Any) -> bool:
     """Not an example, which may look like anything, nor what says nothing."""
-    return key not in ("example", "examples") and (key, value) != ("required", [])
+    return key not in ("example", "examples") and (key not in ("required", "parameters") or value != [])
 
 
 def _in_both(key: str, value: Any) -> bool:
     """Not what 3.0 says in one way and 3.1 in another or 3.0 does not say, and documents mix up: it is read in both."""
-    if key == "propertyNames" and value == {"type": "string"}:  # as all names are
-        return False
-    if key == "type" and isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return False
-    return key != "const" and (key not in ("exclusiveMinimum", "exclusiveMaximum") or not isinstance(value, bool | int | float))
+    if key == "type":
+        return not isinstance(value, list) or not all(isinstance(one, str) for one in value)
+    if key in ("exclusiveMinimum", "exclusiveMaximum"):
+        return not isinstance(value, bool | int | float)
+    return key != "const" and (key, value) != ("propertyNames", {"type": "string"})  # as all names are
 
 
 def _placed(document: Json, wrong: ValidationError) -> str:

@@ -145,7 +145,7 @@ def test_parts_of_forms_that_are_written_otherwise_are_refused() -> None:
         body["content"]["multipart/form-data"]["encoding"] = encoding
         return {"requestBody": body}
 
-    passed(encoded(file={"contentType": "image/png"}, note={"contentType": "text/plain"}))
+    passed(encoded(file={"contentType": "image/png"}, note={"contentType": "text/plain"}, about={"contentType": "application/json"}))
     where, _ = refused(passed, encoded(about={"contentType": "application/xml"}))
     assert where == "/paths/~1get-thing/get/requestBody/content/multipart~1form-data/encoding/about"
     assert refused(passed, encoded(file={"headers": {}}))[0].endswith("/encoding/file")
