@@ -6,17 +6,13 @@ import re
 from typing import Any
 
 from . import marks
-from .document import IN_A_COPY, METHODS, Json, Refused, pointer
+from .document import IN_A_COPY, METHODS, NAMED, Json, Refused, pointer
 
 PROSE = frozenset({"description", "summary", "example", "examples", "externalDocs", "contact", "license", "termsOfService", "tags", "xml"})
-KEPT_EXTENSIONS = frozenset({marks.REVISION, marks.SDK_RESOURCE, marks.SDK_METHOD})
+KEPT_EXTENSIONS = frozenset({marks.REVISION, marks.SDK_RESOURCE, marks.SDK_METHOD, marks.JSON_TEXTS})
 
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 _TOP = ("openapi", "info", "servers", "security", "paths", "webhooks", "components")
-_NAMED = frozenset(
-    {"properties", "patternProperties", "dependentSchemas", "dependentRequired", "$defs", "mapping", "schemas", "parameters", "responses"}
-    | {"requestBodies", "headers", "securitySchemes", "callbacks", "links", "pathItems", "encoding", "variables", "scopes"}
-)
 
 
 def canonical(document: Json) -> Json:
@@ -37,12 +33,9 @@ def _path_item(path: str, item: Json) -> Json:
     for keyword in ("$ref", "servers"):
         if keyword in item:
             raise Refused(pointer("paths", path, keyword), f"{keyword} of a whole path cannot be expressed", IN_A_COPY)
-    kept: Json = {"parameters": _kept(sorted(item["parameters"], key=place), "parameters")} if "parameters" in item else {}
-    for method in (method for method in METHODS if method in item):
-        said = dict(item[method])
-        if parameters := sorted(said.pop("parameters", ()), key=place):
-            said["parameters"] = parameters
-        kept[method] = _kept(said, "operation")
+    kept = {name: _kept(item[name], "operation") for name in ("parameters", *METHODS) if name in item}
+    for said in (kept, *(kept[method] for method in METHODS if method in kept)):
+        said.get("parameters", []).sort(key=place)
     return kept
 
 
@@ -56,7 +49,7 @@ def _kept(value: Any, name: str) -> Any:
     if not isinstance(value, dict):
         return value
     said = {key: value[key] for key in sorted(value, key=str)}
-    if name in _NAMED:  # keys are names here, not keywords
+    if name in NAMED:  # keys are names here, not keywords
         return {str(key): _kept(item, "status" if name == "responses" else "") for key, item in said.items()}
     kept = {}
     for key, item in said.items():

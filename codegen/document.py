@@ -27,6 +27,13 @@ TIGHTER: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("maximum", "maxLength", "maxItems", "maxProperties"), min),
 }
 """Bounds, and which of two is the tighter one."""
+NAMED = frozenset(
+    {"properties", "patternProperties", "dependentSchemas", "dependentRequired", "$defs", "mapping", "schemas", "parameters", "responses"}
+    | {"requestBodies", "headers", "securitySchemes", "callbacks", "links", "pathItems", "encoding", "variables", "scopes"}
+)
+"""What holds names, each with what is meant by it."""
+VALUES = ("default", "const", "enum")
+"""What holds values, which may look like anything."""
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
@@ -287,8 +294,9 @@ def fingerprint(schema: Any) -> str:
     return json.dumps(pruned(schema, lambda key, _: key != marks.NOTE), sort_keys=True)
 
 
-def pruned(value: Any, keep: Callable[[str, Any], bool]) -> Any:
-    """A copy of what a document says, of each object in it only the keys to keep."""
-    if isinstance(value, dict):
-        return {key: pruned(item, keep) for key, item in value.items() if keep(key, item)}
-    return [pruned(item, keep) for item in value] if isinstance(value, list) else value
+def pruned(value: Any, keep: Callable[[str, Any], bool], name: str = "") -> Any:
+    """A copy of what a document says, of each object in it only the keywords to keep; names and values are no keywords."""
+    if isinstance(value, dict) and name not in VALUES:
+        some = value.items() if name in NAMED else [(key, item) for key, item in value.items() if keep(key, item)]
+        return {key: pruned(item, keep, "" if name in NAMED else key) for key, item in some}
+    return [pruned(item, keep) for item in value] if isinstance(value, list) and name not in VALUES else value

@@ -79,9 +79,9 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
     with tempfile.TemporaryDirectory(dir=package, prefix=".new-") as folder:
         fresh = Path(folder)
         render(seen, fresh, official)
-        plain: Json = pruned(document, lambda key, _: key not in (marks.NOTE, marks.NAME, marks.NAMES, marks.KNOWN_AS))  # as others read it
-        if not str(plain.get("openapi")).startswith("3.0"):
-            dialect.run(plain, whole=False)
+        ours = (marks.NOTE, marks.NAME, marks.NAMES, marks.KNOWN_AS, marks.JSON_TEXTS)
+        plain: Json = pruned(document, lambda key, _: key not in ours)  # as others read it
+        dialect.run(plain, whole=False)
         for name, data in (("openapi", plain), ("operations", table(seen, surface.get("resources") or {}))):
             (fresh / "raw" / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         for part in GENERATED:

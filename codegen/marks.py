@@ -12,6 +12,7 @@ NOTE = "x-note"
 WORDS = "x-words"
 TAG = "x-tag"
 REPLACES = "x-replaces"
+JSON_TEXTS = "x-json-texts"
 
 # Between passes.
 KNOWN_AS = "x-known-as"

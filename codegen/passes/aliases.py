@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from copy import deepcopy
+from typing import Any
 
 from .. import marks
 from ..document import Json, Refused, is_object, pointer, ref_name, resolved, rewrite, roots
@@ -25,9 +26,10 @@ def is_named(document: Json, schema: Json) -> bool:
     return is_object(schema) or is_literal(schema.get("enum", ()))
 
 
-def is_literal(values: Collection[object]) -> bool:
-    """Whether an enum has a type of its own, and the parser a word for it: it is of words alone, or of whole numbers alone."""
-    return {type(value) for value in values} in ({str}, {int})
+def is_literal(values: Collection[Any]) -> bool:
+    """Whether an enum has a type of its own: it is of words alone, or of whole numbers alone, none too long for type checkers."""
+    kinds = {type(value) for value in values}
+    return kinds == {str} or (kinds == {int} and all(-(2**63) < value < 2**63 for value in values))
 
 
 def _without(schema: Json, aliases: Json, inside: tuple[str, ...] = ()) -> Json:

@@ -28,7 +28,7 @@ def pascal(name: str) -> str:
 
 def singular(name: str) -> str:
     for plural, one in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("s", "")):
-        if name.endswith(plural) and (plural == "sses" or not name.endswith(("ss", "us", "is"))):
+        if name.endswith(plural) and (plural == "sses" or not name.endswith(("ss", "us", "is", "sms"))):
             return name[: -len(plural)] + one
     return name
 

@@ -27,10 +27,13 @@ OURS = "https://api.retellai.com"
 
 def run(document: Json) -> None:
     document[marks.SERVER] = server(document)
+    common = {name: document.get(name, []) for name in ("servers", "security")}
+    own = [operation.get("security", common["security"]) for _, _, operation in operations(document)]
+    document["security"] = common["security"] or max(own, key=own.count, default=[])  # of what is said by each, what most say
     for method, path, operation in operations(document):
         where = pointer("paths", path, method)
         for name, what in (("servers", "another server"), ("security", "another kind of authentication")):
-            if name in operation and operation[name] != document.get(name, []):
+            if operation.get(name, common[name]) != document.get(name, []):
                 reason = f"an operation with {what} than the others cannot be expressed: this client would send its key"
                 raise Refused(f"{where}/{name}", reason)
         some = enumerate(operation["parameters"])
@@ -95,8 +98,8 @@ def _request(document: Json, body: Json, where: str) -> None:
     elif kinds:
         for name, said in content.get("encoding", {}).items():
             field = resolved(document, fields.get(name, {}))
-            text = field.get("type") in SCALARS and said.get("contentType") == "text/plain"
-            if said.keys() - {"contentType"} or not (text or _is_file(document, field)):
+            usual = {"object": "application/json", **dict.fromkeys(SCALARS, "text/plain")}.get(field.get("type", ""))
+            if said.keys() - {"contentType"} or not (usual == said.get("contentType") or _is_file(document, field)):
                 place = where + pointer(media, "encoding", name)
                 raise Refused(place, "a part of a form that is written in a way of its own cannot be sent")
         body["content"] = {"multipart/form-data": content}

@@ -44,6 +44,7 @@ class Operation:
     multipart: bool
     files: list[str]
     json: list[str]
+    parts: list[str]
     aliases: list[str]
     """Other names for fields in the body: what Python calls those that are not written as it writes names."""
     styles: dict[str, str]
@@ -167,6 +168,8 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         raise Refused(where, f"{misplaced[0]} is a file, which only a field of a form can be")
     wires = {own for _, own, _ in inside}
     whole = [name for name, prop in taken["body"] if any(isinstance(one, ListProperty | ModelProperty) for one in alternatives(prop))]
+    texts = [name for name in whole if multipart and name not in files]
+    is_json = multipart and marks.JSON_TEXTS in said["requestBody"]["content"]["multipart/form-data"]
     return Operation(
         said=said,
         entry=entry,
@@ -180,7 +183,8 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         exclusive=schema.get(marks.EXCLUSIVE, []),
         multipart=multipart,
         files=files,
-        json=[name for name in whole if multipart and name not in files],
+        json=texts if is_json else [],
+        parts=[] if is_json else texts,
         aliases=[] if multipart else sorted({other for own in wires if (other := alias(own)) is not None} - wires),
         returns=f"{returns} | None" if nullable and returns != "Any" and not returns.endswith(" | None") else returns,
         nullable=nullable,

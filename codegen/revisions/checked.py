@@ -7,6 +7,7 @@ import math
 import re
 from typing import Any
 
+import jsonschema_rs
 from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import validator_for
 from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
@@ -42,11 +43,13 @@ def _checked(fetched: bytes, name: str) -> Json:
     if (checks := _VERSIONS.get(version[:3])) is None:
         raise Refused("/openapi", f"an OpenAPI 3.0 or 3.1 document is needed, {name} says {version or 'nothing'}")
     _readable(read)
-    document: Json = json.loads(json.dumps(read))  # with texts for keys, since YAML reads ``200:`` as a number
+    document: Json = pruned(json.loads(json.dumps(read)), _says)  # with texts for keys, since YAML reads ``200:`` as a number
     if not isinstance(document.get("paths"), dict):
         raise Refused("/paths", "is missing or no object")
+    document["paths"] = {path: item for path, item in document["paths"].items() if not path.startswith("x-")}
+    _findable(document)
     for path in document["paths"]:
-        if not _PATH.fullmatch(str(path)):
+        if not _PATH.fullmatch(path):
             holds = "what a URL has to escape, a parameter with an odd name, or what leads elsewhere"
             raise Refused(pointer("paths", path), f"is no path: it holds {holds}")
     schema, validator = checks
@@ -62,11 +65,18 @@ def _checked(fetched: bytes, name: str) -> Json:
     return document
 
 
+def _says(key: str, value: Any) -> bool:
+    """Not an example, which may look like anything, nor what says nothing."""
+    return key not in ("example", "examples") and (key not in ("required", "parameters") or value != [])
+
+
 def _in_both(key: str, value: Any) -> bool:
     """Not what 3.0 says in one way and 3.1 in another or 3.0 does not say, and documents mix up: it is read in both."""
-    if key == "propertyNames" and value == {"type": "string"}:  # as all names are
-        return False
-    return key not in ("exclusiveMinimum", "exclusiveMaximum") or not isinstance(value, bool | int | float)
+    if key == "type":
+        return not isinstance(value, list) or not all(isinstance(one, str) for one in value)
+    if key in ("exclusiveMinimum", "exclusiveMaximum"):
+        return not isinstance(value, bool | int | float)
+    return key != "const" and (key, value) != ("propertyNames", {"type": "string"})  # as all names are
 
 
 def _placed(document: Json, wrong: ValidationError) -> str:
@@ -92,6 +102,16 @@ def _readable(document: Json) -> None:
                 raise Refused(place, f"{said!r} is no value of JSON")
         if where.count("/") > _DEEPEST:
             raise Refused(where, "is nested too deep")
+
+
+def _findable(document: Json) -> None:
+    """Refuse references to what is not there, and patterns that are none."""
+    for where, value in values(document):
+        if where.endswith("/pattern") and isinstance(value, str):
+            try:
+                jsonschema_rs.validator_for({"pattern": value})
+            except ValueError as error:
+                raise Refused(where, f"{value} is no regular expression") from error
         if where.endswith("/discriminator/mapping") and isinstance(value, dict):
             known = at(document, "/components/schemas", {})
             for name, target in value.items():

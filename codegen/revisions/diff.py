@@ -192,7 +192,7 @@ class _Difference:
         elif more:
             self._add("operation", "added", moved, more)
         elif moved != key:
-            self._add("operation", "renamed", moved, has, shows=False)
+            self._add("operation", "changed", moved, has, shows=False)
         for rule in ("repeat", "timeout", "limit"):
             rules = [_said(getattr(entry, rule)) for entry in (self.old.entries[key], self.new.entries[other])]
             self._changed("repeat", f"{other}: {rule} ", rules, has, breaks=True)
@@ -200,9 +200,9 @@ class _Difference:
         self._changed("type", "the answer: ", media, calls, breaks=True)
         if None not in (bodies := [next(iter(operation.get("requestBody", {}).get("content", {})), None) for operation in (was, now)]):
             self._changed("operation", f"{other}: takes ", bodies, has, breaks=True)
-        self._changed("operation", f"{other}: id ", (was["operationId"], now["operationId"]), shows=False)
+        self._changed("operation", f"{other}: id ", (was["operationId"], now["operationId"]), has, shows=False)
         errors = [", ".join(map(str, operation[marks.ERRORS])) or "none" for operation in (was, now)]
-        self._changed("operation", f"{other}: statuses of errors ", errors, shows=False)
+        self._changed("operation", f"{other}: statuses of errors ", errors, has, shows=False)
         if now.get("deprecated") and not was.get("deprecated"):
             self._add("operation", "deprecated", other, has)
         olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)

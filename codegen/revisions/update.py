@@ -17,7 +17,7 @@ import attrs
 
 from .. import marks, words
 from ..canonical import canonical
-from ..document import Json, Refused, by_key, dump, load_file
+from ..document import Json, Refused, by_key, dump, load_file, pointer
 from ..generate import GENERATED, ROOT, contents, decided, generate_pinned, pinned
 from ..rendering.views import Views
 from ..surface import relied_on
@@ -105,7 +105,7 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
         held["openapi/names.yaml"] = dump(generated.prepared[marks.NAMES])
         for name, said in held.items():
             (made / name).write_text(said, encoding="utf-8")
-        try_out(made)
+        try_out(made, generated)
         if edited := sorted(name for name, _ in there.items() ^ contents(root, REPLACED).items()):
             raise Refused("", f"{edited[0]} was changed while this update was made: begin anew, SPEC= as before")
         if write:
@@ -153,12 +153,15 @@ def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
     return reasons
 
 
-def try_out(root: Path) -> None:
+def try_out(root: Path, generated: Views) -> None:
     """Import all that was generated below a root, look at each part once, and check its types."""
+    places = {module: pointer("components", "schemas", name) for name, module in generated.modules["models"]}
+    places |= {one.module: pointer("paths", one.path, one.method.lower()) for one in generated.operations}
     for arguments, what, line in (
         (["-B", "-c", _TRY], "cannot be imported", -1),
         ([*_TYPES, *(f"retell_async/{part}" for part in GENERATED)], "has an error of types", 0),
     ):
         done = subprocess.run([sys.executable, *arguments], cwd=root, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise Refused("", f"what is generated from it {what}: {(done.stdout or done.stderr).strip().splitlines()[line]}")
+            said = (done.stdout or done.stderr).strip().splitlines()[line]
+            raise Refused(places.get(Path(said.partition(":")[0]).stem, ""), f"what is generated from it {what}: {said}")

@@ -267,10 +267,24 @@ def _form(multipart: Multipart, body: Mapping[str, Any]) -> Iterator[Part]:
                 yield name, file_part(file, f"{name}[{number}]")
         elif name in multipart.json:
             yield name, json_bytes(value).decode()
+        elif name in multipart.parts:
+            yield from _parts(name, value)
         elif isinstance(value, (str, int, float)):
             yield name, _text(name, value, "a field of a form")
         else:
             yield name, _text_of_form(name, value)
+
+
+def _parts(name: str, value: object) -> Iterator[Part]:
+    """A part for each item of an array, and one of its own media type for what is an object, as OpenAPI has it."""
+    from .interop.values import settled
+
+    plain: object = settled(value, name)
+    for item in cast("list[object]", plain) if isinstance(plain, list) else [plain]:
+        if isinstance(item, (dict, list)):
+            yield name, (None, json_bytes(item), "application/json", None)
+        else:
+            yield name, _text(name, item, "a field of a form")
 
 
 def _text_of_form(name: str, value: object) -> str:

@@ -66,8 +66,8 @@ content type and headers of its part."""
 Style: TypeAlias = Literal["repeat", "comma", "space", "pipe", "fields"]
 """How an array or an object is written in a query: as ``name=1&name=2``, as ``name=1,2`` or with another sign between, or as ``key=1``."""
 
-FilePart: TypeAlias = tuple[str, FileContent, str | None, Mapping[str, str] | None]
-"""A file name, its content, its media type (``None``: told by the name), and headers of its part, if it has any."""
+FilePart: TypeAlias = tuple[str | None, FileContent, str | None, Mapping[str, str] | None]
+"""A file name, if it is a file, its content, its media type (``None``: told by the name), and headers of its part, if it has any."""
 Part: TypeAlias = tuple[str, str | FilePart]
 """A field of a form: its name, and its text or its file."""
 
@@ -107,10 +107,11 @@ class RequestOptions(TypedDict, total=False):
 
 @attrs.frozen
 class Multipart:
-    """How a form is encoded: parts that are files, and fields that hold one JSON text."""
+    """How a form is encoded: parts that are files, fields that hold one JSON text, and those with a part for each item or object."""
 
     files: Sequence[str] = ()
     json: Sequence[str] = ()
+    parts: Sequence[str] = ()
 
 
 @attrs.frozen

@@ -93,6 +93,7 @@ def example() -> Json:
         schemas,
         securitySchemes={"wscheme": {"type": "http", "scheme": "bearer", "description": "wsecurityprose"}},
     )
+    made["paths"]["/upload-wform"]["post"]["requestBody"]["content"]["multipart/form-data"]["x-json-texts"] = True
     made["paths"]["/create-wthing"]["post"]["responses"]["418"] = {"description": "wteapot", **content(STRING, "text/wmedia")}
     made["info"] = {"title": "wname", "version": "wversion", "description": "winfo", "x-retell-spec-revision": "wrevision"}
     return {**made, "servers": [{"url": "https://wserver.test", "description": "wprose"}], "security": [{"wscheme": []}]}

@@ -203,8 +203,7 @@ def test_parameters_and_fields_of_all_taken_names_work_and_keep_their_names_on_t
 
 @pytest.mark.soak
 def test_and_types_check(tmp_path: Path) -> None:
-    package(of_taken_names(), tmp_path)
-    try_out(tmp_path)
+    try_out(tmp_path, package(of_taken_names(), tmp_path))
 
 
 def test_a_path_parameter_may_have_any_name(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def test_the_surface_says_what_it_knows() -> None:
         ("DELETE /agent-tag/{id}", "agent.delete_tag"),
         ("GET /widgets", "widget.list"),
         ("GET /widgets/{id}", "widget.retrieve"),
+        ("GET /get-outbound-sms", "outbound_sms.retrieve"),
         ("POST /widgets/{id}/start", "widget.start"),
         ("GET /get-agent/{id}/stats", "agent.get_stats"),
         ("PUT /move-animal/{animal}/to/{cage}", "animal.move"),

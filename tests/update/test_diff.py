@@ -58,7 +58,7 @@ def test_one_change_of_each_kind(pinned: Revision) -> None:
         ),
         (ADDITIVE, "class added: ListWidgetsResponse", ("types.ListWidgetsResponse",)),
         (ADDITIVE, "class added: ListWidgetsResponseItem", ("types.ListWidgetsResponseItem",)),
-        (INTERNAL, f"operation changed: GET /describe-voice/{{voice_id}}: id {was} → describeVoice", ()),
+        (INTERNAL, f"operation changed: GET /describe-voice/{{voice_id}}: id {was} → describeVoice", ("client.voice.describe",)),
     ]
 
 
@@ -245,7 +245,7 @@ def test_the_next_version_takes_the_names_over() -> None:
     changes = difference(of(adopted(document, surface), surface), of(adopted(newer, surface), surface))
     assert [(*said(change), change.names) for change in changes if change.subject == "operation"] == [
         (ADDITIVE, "operation added: POST /make-thing", ("client.thing.make_v1",)),
-        (INTERNAL, "operation renamed: POST /make-thing → POST /v2/make-thing", ("client.thing.make",)),
+        (INTERNAL, "operation changed: POST /make-thing → POST /v2/make-thing", ("client.thing.make",)),
     ]
 
 

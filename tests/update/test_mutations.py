@@ -131,8 +131,8 @@ def test_what_is_right_imports_has_types_encodes_decodes_and_is_answered(
     monkeypatch.setattr(updating, "_TYPES", (*updating._TYPES[:-1], f"--cache-dir={tree.parent / 'types'}"))
     used: list[str] = []
 
-    def used_too(made: Path, try_out: object = updating.try_out) -> None:
-        try_out(made)  # type: ignore[operator]
+    def used_too(made: Path, generated: Views, try_out: object = updating.try_out) -> None:
+        try_out(made, generated)  # type: ignore[operator]
         done = subprocess.run([sys.executable, "-B", "-c", USE], cwd=made, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (said, done.stderr)
         used.append(said)

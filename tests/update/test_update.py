@@ -18,7 +18,8 @@ from pytest_httpx import HTTPXMock
 from codegen.__main__ import main
 from codegen.canonical import canonical
 from codegen.document import Json, Refused, dump, load_file, operations
-from codegen.generate import GENERATED, ROOT, pinned
+from codegen.generate import GENERATED, ROOT, decided, pinned
+from codegen.prepare import prepare
 from codegen.revisions import changelog, pin, update as updating
 from codegen.revisions.checked import parse
 from codegen.revisions.diff import Revision, difference
@@ -257,6 +258,43 @@ def test_a_document_that_is_none_says_where_and_what(change: Any, where: str, wh
     assert why in caught.value.reason
 
 
+def posts(document: Json, schema: Json) -> None:
+    body = {"content": {"application/json": {"schema": schema}}}
+    answer = {"200": {"description": ""}}
+    document["paths"]["/create-widget"] = {"post": {"operationId": "createWidget", "requestBody": body, "responses": answer}}
+
+
+@pytest.mark.parametrize("version", ["3.0.3", "3.1.0"])
+def test_a_pattern_that_is_none_says_where_it_is(version: str) -> None:
+    document = revisions.changed(lambda made: posts(made, {"type": "object", "properties": {"a": {"type": "string", "pattern": "(["}}}))
+    with pytest.raises(Refused) as caught:
+        parse(json.dumps({**document, "openapi": version}).encode(), "new.json")
+    where = "/paths/~1create-widget/post/requestBody/content/application~1json/schema/properties/a/pattern"
+    assert (caught.value.pointer, caught.value.reason) == (where, "([ is no regular expression")
+
+
+def test_words_of_a_newer_version_are_read_and_examples_are_not() -> None:
+    fields = {
+        "a": {"type": ["string", "null"], "examples": ["x"]},
+        "b": {"type": "string", "const": "x", "example": {"$ref": "nowhere"}},
+        "examples": {"type": "object", "default": {"example": 1}},
+    }
+
+    def changes(document: Json) -> None:
+        posts(document, {"type": "object", "properties": fields, "required": []})
+        document["paths"]["x-order"] = {"get": 1}
+
+    document = revisions.changed(changes)
+    assert document["openapi"].startswith("3.0")
+    read = parse(json.dumps(document).encode(), "new.json")
+    assert read["paths"].keys() ^ revisions.PART["paths"].keys() == {"/create-widget"}
+    schema = read["paths"]["/create-widget"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    left = {"a": {"type": ["string", "null"]}, "b": {"type": "string", "const": "x"}, "examples": fields["examples"]}
+    assert schema == {"type": "object", "properties": left}
+    generated = prepare(pinned(facts=read))["components"]["schemas"]["CreateWidgetRequest"]["properties"]
+    assert (generated["a"], generated["b"]["enum"]) == ({"type": "string", "nullable": True}, ["x"])
+
+
 def test_a_document_is_the_same_with_statuses_as_numbers() -> None:
     text = dump(revisions.PART)
     numbers = re.sub(r"^(\s+)'(\d{3})':", r"\1\2:", text, flags=re.MULTILINE)
@@ -297,7 +335,7 @@ def test_a_failure_on_the_way_leaves_the_tree_as_it_was(small: Path, monkeypatch
         raise Refused("/paths", "no")
 
     if step == "rename":
-        monkeypatch.setattr(updating, "try_out", lambda root: None)
+        monkeypatch.setattr(updating, "try_out", lambda *_: None)
         monkeypatch.setattr(Path, "rename", fails_at_the_last)
     elif step == "written":
         monkeypatch.setattr(changelog, "written", refuses)
@@ -310,7 +348,22 @@ def _stands_for_generated(package: Path) -> Any:
     for part in GENERATED:
         (package / part).mkdir()
         (package / part / "__init__.py").write_text("import nothing_like_it\n")
-    return SimpleNamespace(prepared={"x-names": {}})
+    return SimpleNamespace(prepared={"x-names": {}}, modules={"models": []}, operations=[])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("file", "where"),
+    [("api/voice/list_voices", "/paths/~1list-voices/get"), ("params/create_agent_request", "/components/schemas/CreateAgentRequest")],
+)
+def test_what_has_an_error_of_types_says_of_what_it_is(small: Path, monkeypatch: pytest.MonkeyPatch, file: str, where: str) -> None:
+    seen = decided(pinned(facts=revisions.PART), load_file(ROOT / "openapi" / "surface.yaml"), {"operations": {}, "classes": {}})
+    monkeypatch.setattr(updating, "GENERATED", [f"raw/{file}.py"])
+    with (small / "retell_async" / "raw" / f"{file}.py").open("a", encoding="utf-8") as wrong:
+        wrong.write("WRONG: int = ''\n")
+    with pytest.raises(Refused, match=rf"has an error of types: retell_async/raw/{file}") as caught:
+        updating.try_out(small, seen)
+    assert caught.value.pointer == where
 
 
 def test_without_a_spec_the_source_is_fetched(httpx_mock: HTTPXMock) -> None:
@@ -327,7 +380,7 @@ def test_a_url_is_taken_once_and_nothing_secret_in_it_is_shown_or_kept(httpx_moc
     assert "secret" not in str(caught.value)
     httpx_mock.add_response(content=Path(revisions.written(revisions.changed(revisions.adds_an_enum_value), small / "n.yaml")).read_bytes())
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(updating, "try_out", lambda root: None)
+        patched.setattr(updating, "try_out", lambda *_: None)
         update(url, root=small)
     assert pin.load(small / "openapi" / "pin.toml").now.source == pin.load(ROOT / "openapi" / "pin.toml").now.source
     assert not [path for path in small.rglob("*") if path.is_file() and b"secret-" in path.read_bytes()]
@@ -337,7 +390,7 @@ def test_a_url_is_taken_once_and_nothing_secret_in_it_is_shown_or_kept(httpx_moc
 def test_the_update_says_when_the_official_sdk_was_made_from_another_document(
     httpx_mock: HTTPXMock, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(updating, "try_out", lambda root: None)
+    monkeypatch.setattr(updating, "try_out", lambda *_: None)
     pins = pin.load(small / "openapi" / "pin.toml")
     one, other = (
         dump(revisions.changed(*changes)).encode() for changes in ((revisions.adds_an_enum_value,), (revisions.removes_a_property,))
@@ -364,7 +417,7 @@ def events(document: Json) -> None:
 def test_a_new_operation_that_cannot_be_expressed_stops_no_other(
     small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(updating, "try_out", lambda root: None)
+    monkeypatch.setattr(updating, "try_out", lambda *_: None)
     monkeypatch.setattr(updating, "update", partial(update, root=small))
     spec = revisions.written(revisions.changed(events), small.parent / "new.yaml")
     assert main(["update", spec, "--markdown", str(small.parent / "new.md")]) == 5
@@ -443,7 +496,7 @@ def test_what_goes_with_its_operation_is_not_lost() -> None:
 
 
 def test_what_was_left_out_comes_back_when_the_overlay_mends_it(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(updating, "try_out", lambda root: None)
+    monkeypatch.setattr(updating, "try_out", lambda *_: None)
     spec = revisions.written(revisions.changed(events), small.parent / "new.yaml")
     assert list(update(spec, root=small).left_out) == ["GET /watch-calls"]
     again = update(spec, root=small)
@@ -471,7 +524,7 @@ def test_a_file_for_the_difference_is_there_only_if_there_is_one(tmp_path: Path)
 
 
 def test_nothing_public_is_renamed_by_what_is_added(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(updating, "try_out", lambda root: None)
+    monkeypatch.setattr(updating, "try_out", lambda *_: None)
 
     def adds(document: Json) -> None:
         action = {"oneOf": [{"type": "object", "properties": {"type": {"type": "string", "enum": ["hangup"]}}, "required": ["type"]}]}
@@ -484,7 +537,7 @@ def test_nothing_public_is_renamed_by_what_is_added(small: Path, monkeypatch: py
 
 
 def test_what_does_nothing_any_more_is_told(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(updating, "try_out", lambda root: None)
+    monkeypatch.setattr(updating, "try_out", lambda *_: None)
     (small / "openapi" / "notes.yaml").write_text("/paths/~1gone/get: {note: of nothing}\n", encoding="utf-8")
 
     def catches_up(document: Json) -> None:
@@ -525,7 +578,7 @@ def test_a_dry_run_changes_nothing_and_tells_a_robot(
     small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(updating, "update", partial(update, root=small))
-    monkeypatch.setattr(updating, "try_out", lambda root: None)
+    monkeypatch.setattr(updating, "try_out", lambda *_: None)
     before = state(small)
     spec = revisions.written(revisions.changed(revisions.adds_an_enum_value), small.parent / "new.yaml")
     markdown = small.parent / "difference.md"

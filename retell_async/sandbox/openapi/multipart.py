@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 import attrs
@@ -16,7 +17,6 @@ from ..common.untrusted import parse_json
 __all__ = ["Upload", "read_form"]
 
 _NAME = re.compile(r"(?P<name>[^\[\]]+)(?P<list>\[[0-9]*\])?(?:\[(?P<key>[^\[\]]+)\])?")
-_WORDS = {"true": True, "false": False}
 
 
 @attrs.frozen
@@ -31,7 +31,7 @@ class Upload:
 def read_form(content: bytes, content_type: str, properties: Mapping[str, Json]) -> Json:
     """The body that a form stands for.
 
-    A list is sent as JSON, or as one field for each item. Objects of a list may be sent by members: ``name[][member]``.
+    An object is sent as JSON, a list too, or as one field for each item. Objects of a list may be sent by members: ``name[][member]``.
 
     :param properties: the schemas of the fields, by their names.
     :raises Refused: it is not a valid form.
@@ -65,25 +65,16 @@ def _put_member(items: list[Any], key: str, value: str | Upload) -> None:
 def _items(value: str | Upload, schema: Json) -> list[Any]:
     if isinstance(value, Upload):
         return [value]
-    if value[:1] in {"[", "{"}:
-        try:
-            sent = parse_json(value)
-        except ValueError:
-            return [value]
-        if isinstance(sent, list):
-            return [*cast("Iterable[Any]", sent)]
-        if schema.get("type") == "object":
-            return [sent]
-    return [value]
+    sent = _scalar(value, {"type": "array"} if value[:1] == "[" else schema)
+    return sent if isinstance(sent, list) else [sent]
 
 
 def _scalar(value: str | Upload, schema: Json) -> Any:
     if isinstance(value, Upload):
         return value
-    if schema.get("type") == "boolean":
-        return _WORDS.get(value, value)
-    if schema.get("type") == "integer" and re.fullmatch(r"-?[0-9]{1,18}", value):
-        return int(value)
+    if schema.get("type", "object" if value[:1] in {"[", "{"} else "string") != "string":  # a schema may be said by reference
+        with suppress(ValueError):
+            return parse_json(value)
     return value
 
 

@@ -46,6 +46,7 @@ def test_an_enum_that_the_parser_has_no_word_for_is_of_its_type() -> None:
     assert said({"type": "boolean", "enum": [False, True]}) == {"type": "boolean"}
     assert said({"type": "number", "enum": [0.5, 1]}) == {"type": "number"}
     assert said({"enum": ["a", 1]}) == {}
+    assert said({"type": "integer", "enum": [0, 2**63]}) == INTEGER
     assert said({"type": "integer", "enum": [1, 2]}) == {"type": "integer", "enum": [1, 2]}
 
 

@@ -7,7 +7,7 @@ import pytest
 from codegen.document import Json
 from codegen.passes import errors, reachable, wire
 
-from ..small import STRING, array, content, document, object_, operation, refused
+from ..small import STRING, after, array, content, document, object_, operation, refused
 
 THING = object_(id=STRING)
 
@@ -79,6 +79,16 @@ def test_what_the_document_says_for_all_may_be_said_again() -> None:
     assert passed({"servers": servers, "security": security}, servers=servers, security=security)
 
 
+def test_what_every_operation_asks_for_itself_is_what_the_document_asks_for() -> None:
+    said: list[Json] = [{"key": []}]
+    made = document({f"/get-{one}": {"get": operation(f"get{one}", answer=THING, security=said)} for one in "abc"})
+    errors.run(made)
+    reachable.run(made)
+    assert after(wire.run, made)["security"] == said
+    del made["paths"]["/get-b"]["get"]["security"]
+    assert refused(wire.run, made)[0] == "/paths/~1get-b/get/security"
+
+
 def test_headers_that_are_not_the_operations_are_left_out() -> None:
     headers = [{"in": "header", "name": name, "schema": STRING} for name in ("Accept", "X-Workspace", "Authorization")]
     assert [parameter["name"] for parameter in passed({"parameters": headers})["parameters"]] == ["X-Workspace"]
@@ -135,7 +145,7 @@ def test_parts_of_forms_that_are_written_otherwise_are_refused() -> None:
         body["content"]["multipart/form-data"]["encoding"] = encoding
         return {"requestBody": body}
 
-    passed(encoded(file={"contentType": "image/png"}, note={"contentType": "text/plain"}))
+    passed(encoded(file={"contentType": "image/png"}, note={"contentType": "text/plain"}, about={"contentType": "application/json"}))
     where, _ = refused(passed, encoded(about={"contentType": "application/xml"}))
     assert where == "/paths/~1get-thing/get/requestBody/content/multipart~1form-data/encoding/about"
     assert refused(passed, encoded(file={"headers": {}}))[0].endswith("/encoding/file")

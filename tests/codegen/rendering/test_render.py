@@ -92,11 +92,14 @@ def test_a_field_of_the_body_steps_aside_for_what_every_method_takes_and_for_the
     assert [field.name for field in seen.operations[0].fields["body"]] == ["other", "body_thing", "timeout_"]
 
 
-def test_only_structured_fields_of_a_form_are_json() -> None:
+def test_structured_fields_of_a_form_are_json_where_the_api_is_known_to_want_it() -> None:
     schemas: Json = {"Kind": enum("a", "b"), "Part": object_(a=STRING)}
     part, kind = {"$ref": "#/components/schemas/Part"}, {"$ref": "#/components/schemas/Kind"}
     fields = object_(file={"type": "string", "format": "binary"}, kind=kind, part=part, parts=array(part), names=array(STRING), name=STRING)
-    seen = viewed(posting(fields, "multipart/form-data", schemas))
+    given = posting(fields, "multipart/form-data", schemas)
+    assert (viewed(given).operations[0].json, viewed(given).operations[0].parts) == ([], ["names", "part", "parts"])
+    given["paths"]["/create-thing"]["post"]["requestBody"]["content"]["multipart/form-data"]["x-json-texts"] = True
+    seen = viewed(given)
     assert (seen.operations[0].files, seen.operations[0].json) == (["file"], ["names", "part", "parts"])
 
 

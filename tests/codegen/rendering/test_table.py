@@ -20,10 +20,11 @@ SCHEMAS: Json = {
     "Car": object_("engine", engine=ref("Engine"), colour={"allOf": [ref("Colour")], "nullable": True}, doors={**INTEGER, "minimum": 2}),
     "Form": object_("car_file", car_file={"type": "string", "format": "binary"}, notes=array(STRING)),
 }
+FORM = {"content": {"multipart/form-data": {"schema": ref("Form"), "x-json-texts": True}}}
 PATHS: Json = {
     "/create-car": {"post": operation("createCar", answer=object_(car_id=STRING), requestBody=content(ref("Car")))},
     "/list-cars": {"get": operation("listCars", answer=array(object_(car_id=STRING)))},
-    "/upload-car": {"post": operation("uploadCar", answer=object_(car_id=STRING), requestBody=content(ref("Form"), "multipart/form-data"))},
+    "/upload-car": {"post": operation("uploadCar", answer=object_(car_id=STRING), requestBody=FORM)},
     "/get-secret": {"get": operation("getSecret", answer=object_(secret=STRING))},
 }
 SURFACE: Json = {

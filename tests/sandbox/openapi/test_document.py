@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from codegen.document import load_file
+from retell_async._core.encode import _form
+from retell_async._core.operation import Multipart
+from retell_async._http.files import opened
 from retell_async.sandbox import Sandbox, Settings
+from retell_async.sandbox.common.messages import Json
 from retell_async.sandbox.openapi.document import packaged_document
+from retell_async.sandbox.openapi.multipart import read_form
 from retell_async.sandbox.operations import HANDLERS
 
 from ..checked import DOCUMENT, Api
@@ -100,3 +106,30 @@ def test_odd_text_is_taken_and_given_back() -> None:
 def test_settings_that_make_no_sense(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"concurrency_limit|reason"):
         Settings(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+async def test_what_the_client_writes_into_a_form_is_what_the_sandbox_reads() -> None:
+    about, numbers = {"type": "object"}, {"type": "array", "items": {"type": "integer"}}
+    fields: dict[str, Json] = {
+        "about": about,
+        "other": {"$ref": "#/components/schemas/Other"},
+        "names": {"type": "array", "items": {"type": "string"}},
+        "numbers": numbers,
+        "things": {"type": "array", "items": about},
+        "name": {"type": "string"},
+        "share": {"type": "number"},
+        "is_new": {"type": "boolean"},
+    }
+    body = {"about": {"a": "x"}, "other": {"b": [1]}, "names": ["x", "{y"], "numbers": [1, 2], "things": [{"a": 1}, {}]}
+    body |= {"name": '{"a": 1}', "share": 0.5, "is_new": True}
+    whole = [name for name, value in body.items() if isinstance(value, dict | list)]
+    for multipart in (Multipart(json=whole), Multipart(parts=whole)):
+        async with opened([*_form(multipart, body)]) as parts:
+            sent = httpx.Request("POST", "https://a.test", files=parts)
+        assert read_form(sent.read(), sent.headers["content-type"], fields) == body
+    assert [*_form(multipart, {"about": body["about"], "numbers": body["numbers"]})] == [
+        ("about", (None, b'{"a":"x"}', "application/json", None)),
+        ("numbers", "1"),
+        ("numbers", "2"),
+    ]
