@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import attrs
 from jsonschema import Draft202012Validator
@@ -139,7 +139,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
             said.get("limit"),
             named=key in surface,
             effect=effect,
-            asks=_asks(meant, key, said),
+            asks=_asks(key, said),
             open_world=bool(said.get("open_world")),
             renamed=_renamed(meant, said),
             tool=None if version else said.get("tool"),
@@ -176,7 +176,7 @@ def relied_on(surface: Json) -> set[str]:
     for key, said in _operations(surface).items():
         asks: Any = said.get("asks")
         arguments = [*re.findall(r"{([^}]*)}", key), *(asks if isinstance(asks, dict) else ())]
-        found |= {f"{method}({name})" for method in said["methods"] for name in arguments}
+        found |= {f"{method}({name})" for method in said.get("methods", ()) for name in arguments}
     return found
 
 
@@ -197,7 +197,7 @@ def _renamed(key: str, said: Json) -> dict[str, str]:
     renamed: dict[str, str] = said.get("renamed") or {}
     for old in renamed:
         if not is_name(old) or old in KEYWORDS:
-            raise Refused(pointer("surface", key), f"{old} cannot have been a keyword of {said['methods'][0]}")
+            raise Refused(pointer("surface", key), f"{old} cannot have been a keyword of {said.get('methods', [key])[0]}")
     return renamed
 
 
@@ -207,13 +207,10 @@ def _effect(key: str) -> Effect:
     return "delete" if method == "delete" else "read" if reads else "write"
 
 
-def _asks(meant: str, key: str, said: Json) -> dict[str, Asks]:
+def _asks(key: str, said: Json) -> dict[str, Any]:
     """What a human is asked about before, as the surface says. What deletes asks, whether or not it says so."""
     written: Any = said.get("asks", "deletion" if _effect(key) == "delete" else {})
-    asks: dict[str, Any] = {"": written} if isinstance(written, str) else written
-    if unknown := {*asks.values()} - {*get_args(Asks)}:
-        raise Refused(pointer("surface", meant), f"asks: {min(map(str, unknown))} is neither money nor deletion")
-    return asks
+    return {"": written} if isinstance(written, str) else written
 
 
 def _takes_key(document: Json, operation: Json) -> bool:
@@ -330,7 +327,7 @@ def _taught(surface: Json) -> tuple[dict[str, tuple[str, bool]], set[str], froze
     nouns: dict[str, set[tuple[str, bool]]] = {}
     resources: set[str] = set()
     verbs = _VERBS["reading"] | _VERBS["acting"]
-    for key, said in surface.items():
+    for key, said in ((key, said) for key, said in surface.items() if "methods" in said):
         verb, *noun = _parts(key)[2][0].split("-")
         method = Method(*str(said["methods"][0]).split("."))
         resources.add(method.resource)
