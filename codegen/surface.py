@@ -75,15 +75,15 @@ def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
     there = by_key(document)
     ids = {str(said["id"]): key for key, said in surface.items() if "id" in said and key not in there}
     shapes: dict[tuple[str, ...], str] = {_shape(key): key for key in sorted(surface, key=_version)}
-    groups: dict[str, list[str]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[tuple[str, str]]] = defaultdict(list)
     for key, operation in there.items():
         meant = key if key in surface else ids.get(str(operation.get("operationId"))) or shapes.get(_shape(key))
-        if meant is not None:
-            groups[meant].append(key)
+        if meant is not None:  # versions that the surface knows one by one are one operation if they have the same names there
+            groups[_shape(meant), *surface[meant].get("methods", ())].append((key, meant))
     found: dict[str, tuple[str, str]] = {}
-    for meant, keys in groups.items():
-        newest = max(keys, key=lambda key: (_version(key), key == meant))
-        found |= {key: (meant, "" if key == newest else _suffix(key)) for key in keys}
+    for pairs in groups.values():
+        newest = max(pairs, key=lambda pair: (_version(pair[0]), pair[0] == pair[1]))
+        found |= {key: (meant, "" if (key, meant) == newest else _suffix(key)) for key, meant in pairs}
     return found
 
 

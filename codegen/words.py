@@ -14,6 +14,7 @@ import attrs
 
 from . import marks
 from .document import Json, Refused, by_key, load_file, pointer, visible
+from .surface import known
 
 _BOUNDS = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "items"))
 
@@ -62,8 +63,9 @@ def lay(prepared: Json, words: Json) -> Missing:
             if own.get(wire) is None:
                 missing.requests.extend([f"{name}.{wire}"] if marks.REQUEST in schema else ())
                 missing.responses.extend([f"{name}.{wire}"] if marks.RESPONSE in schema else ())
-    known = [(operation.get(marks.KNOWN_AS, key), operation) for key, operation in by_key(prepared).items()]  # versions share a key
-    for key, operation in known:
+    found = known(prepared, words["operations"])  # what is said of one version is so of the others
+    meant = [(found.get(key, (operation.get(marks.KNOWN_AS, key),))[0], operation) for key, operation in by_key(prepared).items()]
+    for key, operation in meant:
         said = words["operations"].get(key, {})
         operation[marks.WORDS] = said.get("text")
         missing.operations.extend([] if said.get("text") else [key])
@@ -71,7 +73,7 @@ def lay(prepared: Json, words: Json) -> Missing:
             own = said.get("parameters", {}).get(parameter["name"], common.get(parameter["name"]))
             parameter["schema"][marks.WORDS] = own
             missing.requests.extend([f"{key} {parameter['name']}"] if own is None else ())
-    missing.stale.extend(sorted(words["operations"].keys() - dict(known).keys()))
+    missing.stale.extend(sorted(words["operations"].keys() - dict(meant).keys()))
     return missing
 
 
