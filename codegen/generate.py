@@ -34,25 +34,20 @@ def pinned(
     surface, noted = load_file(openapi / "surface.yaml"), load_file(openapi / "notes.yaml")
     facts = load_file(openapi / "openapi.yaml") if facts is None else facts
     facts = without(facts, load_file(openapi / "left_out.yaml", there=False) if left is None else left)
-    told, there, moved = [] if told is None else told, by_key(facts), _moved(facts, surface)
-    lost = [key for key in surface if " " in key and key not in moved]
-    told.extend(f"openapi/surface.yaml: the document has no {key}, or openapi/left_out.yaml has it" for key in lost)
-    targets = {_place(old)[0]: _place(new[0])[0] for old, new in moved.items() if new and old not in there}
+    told, there, meanings = [] if told is None else told, by_key(facts), known(facts, surface)
+    lost = {key for key in surface if " " in key} - {meant for meant, _ in meanings.values()}
+    told.extend(f"openapi/surface.yaml: the document has no {key}, or openapi/left_out.yaml has it" for key in sorted(lost))
+    newest = {meant: key for key, (meant, version) in meanings.items() if not version and meant not in there}
+    targets = {_place(old)[0]: _place(new)[0] for old, new in newest.items()}
     document = overlay.apply(adopted(facts, surface), load_file(openapi / "overlay.yaml"), targets, told)
     said_of = {operation_key(way[2], way[1]) for way in map(parts, noted) if way[0] == "paths"}
-    moved = _moved(facts, {key: surface.get(key, {}) for key in said_of})
-    dead = notes.lay(document, noted, {_place(old)[1]: [_place(key)[1] for key in new] for old, new in moved.items()})
+    moved: dict[str, list[str]] = defaultdict(list)
+    for key, (meant, _) in known(facts, {key: surface.get(key, {}) for key in said_of}).items():
+        moved[_place(meant)[1]].extend([_place(key)[1]] if key != meant else ())
+    dead = notes.lay(document, noted, moved)
     told.extend(f"openapi/notes.yaml: nothing is at {where}" for where in dead)
     document[marks.NAMES] = load_file(openapi / "names.yaml", there=False)
     return document
-
-
-def _moved(facts: Json, surface: Json) -> dict[str, list[str]]:
-    """Operations that go on elsewhere, or have other versions: as what they are known, and where they are."""
-    moved: dict[str, list[str]] = defaultdict(list)
-    for key, (meant, _) in known(facts, surface).items():
-        moved[meant].extend([key] if key != meant else ())
-    return moved
 
 
 def without(document: Json, left: Container[str]) -> Json:

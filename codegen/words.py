@@ -93,7 +93,7 @@ def _parts(schema: Json, note: Json) -> Iterator[str]:
     yield _range(schema.get("minimum", low), schema.get("maximum", high))
     for lower, upper, what in _BOUNDS:
         low, high = schema.get(lower), schema.get(upper, note.get("max_items") if what == "items" else None)
-        if high is not None and "responses" not in schema:  # what is said of an operation itself is no length
+        if high is not None:
             yield f"{_value(low)} {what}" if low == high else f"{_value(low or 0)} to {_value(high)} {what}"
     if "default" in note or "default" in schema:
         yield f"default: {_value(note.get('default', schema.get('default')))}"
