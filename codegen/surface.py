@@ -130,8 +130,9 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         elif repeat == "safe" and _shape(meant) != _shape(key):  # of another thing, or by another HTTP method: what it says of itself
             repeat = _repeat(key, operation)
         effect = _effect(key)
+        asks: Any = said.get("asks", "deletion" if effect == "delete" else {})  # what deletes asks, whether or not anybody says so
         if not said and repeat != "safe" and effect != "delete":  # nobody has said that it only reads, or that it is free
-            effect, said = "write", {"asks": "money"}
+            effect, asks = "write", "money"
         found[key] = Entry(
             methods,
             repeat,
@@ -139,7 +140,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
             said.get("limit"),
             named=key in surface,
             effect=effect,
-            asks=_asks(key, said),
+            asks=asks if isinstance(asks, dict) else {"": asks},
             open_world=bool(said.get("open_world")),
             renamed=_renamed(meant, said),
             tool=None if version else said.get("tool"),
@@ -205,12 +206,6 @@ def _effect(key: str) -> Effect:
     method, _, segments = _parts(key)
     reads = method == "get" or segments[0].split("-")[0] in _VERBS["reading"]
     return "delete" if method == "delete" else "read" if reads else "write"
-
-
-def _asks(key: str, said: Json) -> dict[str, Any]:
-    """What a human is asked about before, as the surface says. What deletes asks, whether or not it says so."""
-    written: Any = said.get("asks", "deletion" if _effect(key) == "delete" else {})
-    return {"": written} if isinstance(written, str) else written
 
 
 def _takes_key(document: Json, operation: Json) -> bool:
