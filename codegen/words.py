@@ -6,6 +6,7 @@ of an operation. Where there are no words yet, the note beside the document (`op
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import attrs
 
 from . import marks
 from .document import Json, Refused, by_key, load_file, pointer, visible
-from .surface import known
 
 _BOUNDS = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "items"))
+
+_VERSION = re.compile(r"(?<= )/v[\d.]+(?=/)")
 
 EVERYWHERE = "*"
 
@@ -63,8 +65,12 @@ def lay(prepared: Json, words: Json) -> Missing:
             if own.get(wire) is None:
                 missing.requests.extend([f"{name}.{wire}"] if marks.REQUEST in schema else ())
                 missing.responses.extend([f"{name}.{wire}"] if marks.RESPONSE in schema else ())
-    found = known(prepared, words["operations"])  # what is said of one version is so of the others
-    meant = [(found.get(key, (operation.get(marks.KNOWN_AS, key),))[0], operation) for key, operation in by_key(prepared).items()]
+    versions = {_VERSION.sub("", key): key for key in words["operations"]}  # what is said of one is so of the others
+    meant: list[tuple[str, Json]] = []
+    for key, operation in by_key(prepared).items():
+        known = str(operation.get(marks.KNOWN_AS, key))
+        some = (key, known, versions.get(_VERSION.sub("", known), known))
+        meant.append((next((one for one in some if one in words["operations"]), known), operation))
     for key, operation in meant:
         said = words["operations"].get(key, {})
         operation[marks.WORDS] = said.get("text")
