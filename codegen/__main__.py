@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from . import marks, words
@@ -75,19 +75,21 @@ def run(parser: argparse.ArgumentParser, arguments: list[str] | None, recovered:
 
 
 def _generate() -> int:
+    told: list[str] = []
+    pinned(told=told)
     made = generate_pinned()
     (OPENAPI / "names.yaml").write_text(dump(made.prepared[marks.NAMES]), encoding="utf-8")
-    _tell(made)
+    _tell(made, told)
     return 0
 
 
-def _tell(made: Views) -> None:
+def _tell(made: Views, told: Iterable[str] = ()) -> None:
     methods = sum(len(resource.methods) for resource in made.resources)
     models = sum(view.kind == "model" and view.of_api for view in made.classes)
     print(f"{len(made.operations)} operations as {methods} methods, {models} models")
     if unreachable := made.prepared[marks.UNREACHABLE]:
         print(f"note: no operation needs {len(unreachable)} schemas, which have no model")
-    for note in made.notes:
+    for note in (*told, *made.notes):
         print(f"note: {note}")
     for one in (one for one in made.operations if not one.entry.named):
         decided = f"client.{one.entry.methods[0]}, repeat: {one.entry.repeat}"

@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
@@ -44,7 +45,7 @@ class Refused(Exception):
         super().__init__(visible(f"{pointer or '(document)'}: {reason}"))
         self.pointer = pointer
         self.reason = reason
-        is_said = any(word in reason for word in ("overlay", "surface", "SPEC="))
+        is_said = not otherwise or any(word in reason for word in ("overlay", "surface", "SPEC="))
         self.remedy = "" if is_said else f"have it corrected in the document, or {otherwise}" if pointer else "give another document"
         """What to do, where the reason does not say it."""
 
@@ -91,10 +92,22 @@ def _once(pairs: list[tuple[str, Any]]) -> Json:
 
 def load_file(path: Path, *, there: bool = True) -> Json:
     """:param there: whether the file has to be there; else what is not there is empty."""
-    return deepcopy(_loaded(path.read_text(encoding="utf-8"), path.name)) if there or path.exists() else {}
+    return deepcopy(_loaded(path.read_text(encoding="utf-8"), path.name, path.parent.name)) if there or path.exists() else {}
 
 
-_loaded = lru_cache(maxsize=64)(load)  # files are read again and again within one update
+@lru_cache(maxsize=64)  # files are read again and again within one update
+def _loaded(text: str, name: str, folder: str) -> Json:
+    said = load(text, name)
+    form = _FORMS.get(f"{folder}/{name}") or _FORMS.get(f"{folder}/*")
+    for wrong in form.iter_errors(said) if form else ():
+        raise Refused(pointer(name.removesuffix(".yaml"), *wrong.instance_path), f"{wrong.message}: correct it in {folder}/{name}", "")
+    return said
+
+
+_FORMS = {
+    name: jsonschema_rs.validator_for(form)
+    for name, form in load(Path(__file__).with_name("forms.yaml").read_text(encoding="utf-8"), "forms.yaml").items()
+}
 
 
 def dump(data: Any) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Container, Iterable
 from hashlib import sha256
 from pathlib import Path
 
 from . import marks, overlay, words
-from .document import Json, by_key, load_file, operation_key, pointer, pruned
+from .document import Json, by_key, load_file, operation_key, parts, pointer, pruned
 from .passes import dialect, notes
 from .prepare import prepare
 from .rendering.render import render
@@ -31,16 +32,21 @@ def pinned(
     :param left: the operations to leave out; those of `openapi/left_out.yaml` if it is not given.
     :param told: gets a sentence for everything in these files that is about nothing in the document any more.
     """
-    surface = load_file(openapi / "surface.yaml")
+    surface, noted = load_file(openapi / "surface.yaml"), load_file(openapi / "notes.yaml")
     facts = load_file(openapi / "openapi.yaml") if facts is None else facts
     facts = without(facts, load_file(openapi / "left_out.yaml", there=False) if left is None else left)
-    meanings = {key: meant for key, (meant, _) in known(facts, surface).items() if key != meant}
-    moved = {meant: [key for key, other in meanings.items() if other == meant] for meant in meanings.values()}
-    targets = {_place(old)[0]: _place(new[0])[0] for old, new in moved.items() if old not in by_key(facts)}
+    told, there, meanings = [] if told is None else told, by_key(facts), known(facts, surface)
+    lost = {key for key in surface if " " in key} - {meant for meant, _ in meanings.values()}
+    told.extend(f"openapi/surface.yaml: the document has no {key}, or openapi/left_out.yaml has it" for key in sorted(lost))
+    newest = {meant: key for key, (meant, version) in meanings.items() if not version and meant not in there}
+    targets = {_place(old)[0]: _place(new)[0] for old, new in newest.items()}
     document = overlay.apply(adopted(facts, surface), load_file(openapi / "overlay.yaml"), targets, told)
-    places = {_place(old)[1]: [_place(key)[1] for key in new] for old, new in moved.items()}
-    dead = notes.lay(document, load_file(openapi / "notes.yaml"), places)
-    (told if told is not None else []).extend(f"openapi/notes.yaml: nothing is at {where}" for where in dead)
+    said_of = {operation_key(way[2], way[1]) for way in map(parts, noted) if way[0] == "paths"}
+    moved: dict[str, list[str]] = defaultdict(list)
+    for key, (meant, _) in known(facts, {key: surface.get(key, {}) for key in said_of}).items():
+        moved[_place(meant)[1]].extend([_place(key)[1]] if key != meant else ())
+    dead = notes.lay(document, noted, moved)
+    told.extend(f"openapi/notes.yaml: nothing is at {where}" for where in dead)
     document[marks.NAMES] = load_file(openapi / "names.yaml", there=False)
     return document
 

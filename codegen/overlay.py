@@ -30,8 +30,6 @@ def apply(document: Json, overlay: Json, moved: Mapping[str, str] | None = None,
     :param moved: where targets lead that begin so, since the document has these operations elsewhere.
     :param told: gets a sentence for each action that has done nothing, or less than it says.
     """
-    if not str(overlay.get("overlay", "")).startswith("1."):
-        raise Refused("/overlay", "an Overlay 1.x document is needed")
     result = deepcopy(document)
     for index, action in enumerate(overlay.get("actions", ())):
         where = pointer("actions", index)
@@ -64,12 +62,12 @@ def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str
                 raise Refused(where, "the whole document cannot be removed")
             del holder[match.parts[-1]]
             merge.done = True
-        elif isinstance(match.obj, dict):
-            merge.objects(match.obj, deepcopy(action.get("update", {})), str(match.parts[-1]) if match.parts else "")
+        elif isinstance(match.obj, dict) and isinstance(update, dict):
+            merge.objects(match.obj, deepcopy(update), str(match.parts[-1]) if match.parts else "")
         elif isinstance(match.obj, list):
-            merge.items(match.obj, deepcopy(action["update"]))
+            merge.items(match.obj, deepcopy(update))
         else:
-            raise Refused(where, "an update needs an object or an array as target")
+            raise Refused(where, "an object or an array is needed as target, and an object as update of an object")
     left = ", ".join(f"the document says {name} otherwise and is believed" for name in dict.fromkeys(merge.left))
     return left or ("" if merge.done else "the document says it itself")
 

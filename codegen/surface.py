@@ -14,7 +14,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from copy import deepcopy
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import attrs
 from jsonschema_rs import Draft4Validator
@@ -66,15 +66,15 @@ def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
     there = by_key(document)
     ids = {str(said["id"]): key for key, said in surface.items() if "id" in said and key not in there}
     shapes: dict[tuple[str, ...], str] = {_shape(key): key for key in sorted(surface, key=_version)}
-    groups: dict[str, list[str]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[tuple[str, str]]] = defaultdict(list)
     for key, operation in there.items():
         meant = key if key in surface else ids.get(str(operation.get("operationId"))) or shapes.get(_shape(key))
-        if meant is not None:
-            groups[meant].append(key)
+        if meant is not None:  # versions that the surface knows one by one are one operation if they have the same names there
+            groups[_shape(meant), *surface[meant].get("methods", ())].append((key, meant))
     found: dict[str, tuple[str, str]] = {}
-    for meant, keys in groups.items():
-        newest = max(keys, key=lambda key: (_version(key), key == meant))
-        found |= {key: (meant, "" if key == newest else _suffix(key)) for key in keys}
+    for pairs in groups.values():
+        newest = max(pairs, key=lambda pair: (_version(pair[0]), pair[0] == pair[1]))
+        found |= {key: (meant, "" if (key, meant) == newest else _suffix(key)) for key, meant in pairs}
     return found
 
 
@@ -117,13 +117,15 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         elif repeat == "safe" and _shape(meant) != _shape(key):  # of another thing, or by another HTTP method: what it says of itself
             repeat = _repeat(document, key, operation, surface)
         effect = _effect(key)
+        asks: Any = said.get("asks", "deletion" if effect == "delete" else {})  # what deletes asks, whether or not anybody says so
         if not said and repeat != "safe" and effect != "delete":  # nobody has said that it only reads, or that it is free
-            effect, said = "write", {"asks": "money"}
+            effect, asks = "write", "money"
         own = {name: said[name] for name in ("timeout", "limit", "open_world", *(() if version else ("tool",))) if name in said}
-        found[key] = Entry(methods, repeat, key in surface, effect, _asks(meant, key, said), said.get("renamed") or {}, **own)
+        asked = asks if isinstance(asks, dict) else {"": asks}
+        found[key] = Entry(methods, repeat, key in surface, effect, asked, said.get("renamed") or {}, **own)
         for old in found[key].renamed:
             if not is_name(old) or old in KEYWORDS:
-                raise Refused(pointer("surface", meant), f"{old} cannot have been a keyword of {said['methods'][0]}")
+                raise Refused(pointer("surface", meant), f"{old} cannot have been a keyword of {methods[0]}")
         where = pointer("surface", key) if key in surface else pointer("paths", key.partition(" ")[2])
         for method in methods:
             if any(not is_name(part) or part.startswith("_") for part in method.partition(".")[::2]):
@@ -158,7 +160,7 @@ def relied_on(surface: Json) -> set[str]:
     for key, said in _operations(surface).items():
         asks: Any = said.get("asks")
         arguments = [*re.findall(r"{([^}]*)}", key), *(asks if isinstance(asks, dict) else ())]
-        found |= {f"{method}({name})" for method in said["methods"] for name in arguments}
+        found |= {f"{method}({name})" for method in said.get("methods", ()) for name in arguments}
     return found
 
 
@@ -170,15 +172,6 @@ def _effect(key: str) -> Effect:
     method, _, segments = _parts(key)
     reads = method == "get" or segments[0].split("-")[0] in _VERBS["reading"]
     return "delete" if method == "delete" else "read" if reads else "write"
-
-
-def _asks(meant: str, key: str, said: Json) -> dict[str, Asks]:
-    """What a human is asked about before, as the surface says. What deletes asks, whether or not it says so."""
-    written: Any = said.get("asks", "deletion" if _effect(key) == "delete" else {})
-    asks: dict[str, Any] = {"": written} if isinstance(written, str) else written
-    if unknown := {*asks.values()} - {*get_args(Asks)}:
-        raise Refused(pointer("surface", meant), f"asks: {min(map(str, unknown))} is neither money nor deletion")
-    return asks
 
 
 def _takes_key(document: Json, operation: Json) -> bool:
@@ -304,7 +297,7 @@ def _taught(surface: Json) -> tuple[dict[str, tuple[str, bool]], set[str], froze
     nouns: dict[str, set[tuple[str, bool]]] = {}
     resources: set[str] = set()
     verbs = _VERBS["reading"] | _VERBS["acting"]
-    for key, said in surface.items():
+    for key, said in ((key, said) for key, said in surface.items() if "methods" in said):
         verb, *noun = _parts(key)[2][0].split("-")
         resource, _, name = str(said["methods"][0]).partition(".")
         resources.add(resource)

@@ -6,6 +6,7 @@ of an operation. Where there are no words yet, the note beside the document (`op
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from . import marks
 from .document import Json, Refused, by_key, load_file, pointer, visible
 
 _BOUNDS = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "items"))
+
+_VERSION = re.compile(r"(?<= )/v[\d.]+(?=/)")
 
 EVERYWHERE = "*"
 
@@ -51,8 +54,13 @@ def lay(prepared: Json, words: Json) -> dict[str, list[str]]:
             if own.get(wire) is None:
                 missing[REQUESTS].extend([f"{name}.{wire}"] if marks.REQUEST in schema else ())
                 missing[ANSWERS].extend([f"{name}.{wire}"] if marks.RESPONSE in schema else ())
-    known = [(operation.get(marks.KNOWN_AS, key), operation) for key, operation in by_key(prepared).items()]  # versions share a key
-    for key, operation in known:
+    versions = {_VERSION.sub("", key): key for key in words["operations"]}  # what is said of one is so of the others
+    meant: list[tuple[str, Json]] = []
+    for key, operation in by_key(prepared).items():
+        known = str(operation.get(marks.KNOWN_AS, key))
+        some = (key, known, versions.get(_VERSION.sub("", known), known))
+        meant.append((next((one for one in some if one in words["operations"]), known), operation))
+    for key, operation in meant:
         said = words["operations"].get(key, {})
         operation[marks.WORDS] = said.get("text")
         missing[OPERATIONS].extend([] if said.get("text") else [key])
@@ -60,7 +68,7 @@ def lay(prepared: Json, words: Json) -> dict[str, list[str]]:
             own = said.get("parameters", {}).get(parameter["name"], common.get(parameter["name"]))
             parameter["schema"][marks.WORDS] = own
             missing[REQUESTS].extend([f"{key} {parameter['name']}"] if own is None else ())
-    missing[STALE].extend(sorted(words["operations"].keys() - dict(known).keys()))
+    missing[STALE].extend(sorted(words["operations"].keys() - dict(meant).keys()))
     return missing
 
 
@@ -80,7 +88,7 @@ def _parts(schema: Json, note: Json) -> Iterator[str]:
     yield _range(schema.get("minimum", low), schema.get("maximum", high))
     for lower, upper, what in _BOUNDS:
         low, high = schema.get(lower), schema.get(upper, note.get("max_items") if what == "items" else None)
-        if high is not None and "responses" not in schema:  # what is said of an operation itself is no length
+        if high is not None:
             yield f"{_value(low)} {what}" if low == high else f"{_value(low or 0)} to {_value(high)} {what}"
     if "default" in note or "default" in schema:
         yield f"default: {_value(note.get('default', schema.get('default')))}"

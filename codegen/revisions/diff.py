@@ -206,6 +206,11 @@ class _Difference:
         if now.get("deprecated") and not was.get("deprecated"):
             self._add("operation", "deprecated", other, has)
         olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)
+        sides = [{aside(python_name(name), KEYWORDS): name for name in some} for some in (olds, news)]
+        for name, instead in self.new.entries[other].renamed.items():
+            if name in sides[0] and name not in sides[1] and instead in sides[1]:
+                olds.setdefault(sides[1][instead], olds.pop(sides[0][name]))
+                self._add("keyword", "renamed", instead, [f"{one}({name}=...)" for one in has])
         self._fields(olds, news, lambda name: [f"{one}({aside(python_name(name), KEYWORDS)}=...)" for one in has], "keyword", sent=True)
         self._limits(body(self.old.prepared, was), body(self.new.prepared, now), has, sent=True)
         places = [{parameter["name"]: parameter["in"] for parameter in operation["parameters"]} for operation in (was, now)]

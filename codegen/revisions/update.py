@@ -79,11 +79,11 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
     new = pin.Pin.of(facts, pins.now.source, fetched, text, datetime.now(UTC).date())
     told = [] if spec or not pins.sdk else _other_source(pins.sdk, text)
     missing = load_file(root / "openapi" / "left_out.yaml", there=False)
-    is_same = new.pinned == pins.now.pinned and (new.fetched == pins.now.fetched or fetched.decode() == text)
+    if new.pinned == pins.now.pinned and (new.fetched == pins.now.fetched or fetched.decode() == text):
+        pinned(root / "openapi", told=told)
+        return Update(pins.now.revision, pins.now.revision, [], None, told, missing)
     before, surface = pinned(root / "openapi"), load_file(root / "openapi" / "surface.yaml")
-    left = {} if is_same and not missing else left_out(facts, before, root / "openapi", surface)
-    if is_same and left == missing:  # the overlay or the surface may have mended what was left out
-        return Update(pins.now.revision, pins.now.revision, [], None, told, left)
+    left = left_out(facts, before, root / "openapi", surface)
     whole = pinned(root / "openapi", facts, told=told, left=left)
     old, now = Revision.of(before, surface), Revision.of(whole, surface)
     if lost := old.lost(now, relied_on(surface)):

@@ -187,7 +187,7 @@ class RetryState:
         """
         if self._repeat != "safe" and may_have_acted(failure):
             self.unknown = True
-        if not failure.is_transient or not repeatable or self._left == 0 or (self._repeat == "unsafe" and self.unknown):
+        if not failure.is_transient or not repeatable or self._left == 0 or (self.unknown and self._repeat != "idempotency_key"):
             return None
         delay = backoff(self._policy, self.attempts, failure.retry_after, self._random)
         if self._repeat == "idempotency_key" and age + delay > KEY_LIFETIME:

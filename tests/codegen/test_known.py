@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from codegen import surface as surface_module
-from codegen.document import Json
+from codegen import surface as surface_module, words
+from codegen.document import Json, by_key, dump
+from codegen.generate import pinned
 from codegen.passes import notes
+from codegen.prepare import prepare
 from codegen.surface import adopted, entries, known
 from retell_async._engine.idempotency import new_key
 
@@ -105,6 +109,38 @@ def test_the_newest_version_has_the_names() -> None:
     }
     ids = {path: said["operationId"] for path, item in made["paths"].items() for said in item.values()}
     assert ids == {"/v3/list-calls": "listCallsV3", "/v4/list-calls": "listCalls", "/list-calls": "listCallsV1"}
+
+
+V3, V4 = "POST /v3/list-calls", "POST /v4/list-calls"
+
+
+@pytest.mark.parametrize("keys", [(V3,), (V4,), (V3, V4)])
+def test_the_surface_may_name_whichever_version(keys: tuple[str, ...]) -> None:
+    said = dict.fromkeys(keys, SURFACE[V3])
+    made = adopted(having(listCalls=V3, listCallsAnew=V4), said)
+    found = entries(made, said)
+    assert {key: str(entry.methods[0]) for key, entry in found.items()} == {V3: "call.list_v3", V4: "call.list"}
+    assert {key for key, entry in found.items() if entry.named} == {*keys}
+    assert [by_key(made)[key]["operationId"] for key in (V3, V4)] == ["listCallsV3", "listCalls"]
+
+
+@pytest.mark.parametrize("named", [(V3,), (V4,), (V3, V4)])
+@pytest.mark.parametrize("there", [(V3,), (V4,), (V3, V4)])
+def test_words_and_notes_follow_whichever_the_surface_names(tmp_path: Path, there: tuple[str, ...], named: tuple[str, ...]) -> None:
+    note = {"/paths/~1v3~1list-calls/post/parameters/version": {"unit": "weeks"}}
+    for name, data in (("surface", dict.fromkeys(named, SURFACE[V3])), ("overlay", {"overlay": "1.0.0"}), ("notes", note)):
+        (tmp_path / f"{name}.yaml").write_text(dump(data), encoding="utf-8")
+    facts = having(**{key: key for key in there})
+    for said in by_key(facts).values():
+        said["parameters"] = [{"in": "query", "name": "version", "schema": {**INTEGER}}]
+    told: list[str] = []
+    made = pinned(tmp_path, facts, told=told)
+    prepared = prepare(made)
+    words.lay(prepared, {"operations": {V3: {"text": "Lists."}}, "classes": {}})
+    for said in by_key(prepared).values():
+        assert (said["x-words"], said["parameters"][0]["schema"]["x-note"]) == ("Lists.", {"unit": "weeks"})
+    lost = [key for key in named if key not in there and len(named) > 1]
+    assert told == [f"openapi/surface.yaml: the document has no {key}, or openapi/left_out.yaml has it" for key in lost]
 
 
 def test_a_list_that_is_asked_for_otherwise_is_the_same_list() -> None:

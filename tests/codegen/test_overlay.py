@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from codegen.document import Json
@@ -63,6 +61,7 @@ def test_a_target_that_is_not_there_changes_nothing() -> None:
         ({"target": "$[", "update": {}}, "target"),
         ({"target": "$", "remove": True}, "whole document"),
         ({"target": "$.number", "update": {"a": 1}}, "an object or an array"),
+        ({"target": "$.info", "update": [1]}, "an object as update of an object"),
     ],
 )
 def test_an_action_that_means_nothing_is_refused(action: Json, reason: str) -> None:
@@ -71,11 +70,6 @@ def test_an_action_that_means_nothing_is_refused(action: Json, reason: str) -> N
     )
     assert where == "/actions/1"
     assert reason in why
-
-
-@pytest.mark.parametrize("overlay", [{}, {"overlay": "2.0.0"}, {"overlay": None}])
-def test_something_else_is_no_overlay(overlay: dict[str, Any]) -> None:
-    assert refused(lambda document: apply(document, overlay), DOCUMENT)[0] == "/overlay"
 
 
 SCHEMAS: Json = {

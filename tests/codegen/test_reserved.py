@@ -235,8 +235,11 @@ def test_an_update_says_what_stepped_aside(monkeypatch: pytest.MonkeyPatch, caps
     report = package(posting(object_(deadline=STRING)), tmp_path)
     monkeypatch.setattr("codegen.__main__.generate_pinned", lambda: report)
     monkeypatch.setattr("codegen.__main__.OPENAPI", tmp_path)
+    monkeypatch.setattr("codegen.__main__.pinned", lambda told: told.append("openapi/notes.yaml: nothing is at /paths"))
     assert main(["generate"]) == 0
-    assert "note: client.thing.create takes deadline as deadline_, since its own name is taken\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "note: client.thing.create takes deadline as deadline_, since its own name is taken\n" in said
+    assert "note: openapi/notes.yaml: nothing is at /paths\n" in said
 
 
 def test_a_model_of_names_that_models_have(tmp_path: Path) -> None:

@@ -232,7 +232,12 @@ def test_of_several_versions_the_newest_is_the_tool() -> None:
     assert {key: entry.tool is not None for key, entry in found.items()} == {"GET /get-chat/{c}": False, "GET /v2/get-chat/{c}": True}
 
 
-def test_what_a_tool_asks_is_money_or_deletion() -> None:
-    surface = {"POST /ping": {"methods": ["ping.ping"], "tool": "ping", "asks": "time"}}
-    where, why = refused(lambda given: entries(given, surface), document({"/ping": {"post": operation("a")}}))
-    assert (where, why) == ("/surface/POST ~1ping", "asks: time is neither money nor deletion")
+def test_an_operation_that_names_itself_may_have_a_rule_of_its_own() -> None:
+    surface: Json = {**SURFACE, "GET /get-audience/{a}": {"repeat": "unsafe", "asks": {"wide": "money"}}}
+    given = document({path: {"get": operation(path[1:4])} for path in ("/get-audience/{a}", "/get-agent/{a}")})
+    found = entries(given, surface)
+    assert [(str(entry.methods[0]), entry.repeat) for entry in found.values()] == [
+        ("audience.retrieve", "unsafe"),
+        ("agent.retrieve", "safe"),
+    ]
+    assert "audience.retrieve(a)" not in relied_on(surface)

@@ -54,6 +54,10 @@ def test_what_is_sent_again(fault: Failure, safe: bool, keyed: bool, unsafe: boo
     assert (again(tries("safe"), fault), again(tries("idempotency_key"), fault), again(tries("unsafe"), fault)) == (safe, keyed, unsafe)
 
 
+def test_a_rule_that_nobody_knows_is_unsafe() -> None:
+    assert not again(tries("maybe"), SILENCE)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("fault", "acted"),
     [(SILENCE, True), (NOT_SENT, False), (CUT_OFF, True), (LOCKED, False)]

@@ -113,6 +113,24 @@ def test_what_can_no_longer_be_read_or_written_is_gone() -> None:
     assert both(STRING, {**STRING, "readOnly": True}) == {"sent": BREAKING}
 
 
+def test_a_keyword_whose_old_name_still_works_is_not_gone() -> None:
+    surface = {"POST /make-thing": {"methods": ["thing.make"], "renamed": {"x": "y"}}}
+    old, new = (
+        exchange(STRING, {}),
+        json.loads(json.dumps(exchange({**STRING, "maxLength": 9}, {})).replace('"x": {"type', '"y": {"type')),
+    )
+    changes = difference(*(Revision.of(document, surface) for document in (old, new)))
+    assert [(*said(change), change.names) for change in changes] == [
+        (BREAKING, "bound changed: y: maxLength none → 9", ("client.thing.make(y=...)",)),
+        (ADDITIVE, "keyword renamed: y", ("client.thing.make(x=...)",)),
+    ]
+    told = "`client.thing.make(x=...)` is now `y`: the old name still works, with a `DeprecationWarning`."
+    assert told in report.markdown(changes)
+    surface["POST /make-thing"].pop("renamed")
+    without = difference(*(Revision.of(document, surface) for document in (old, new)))
+    assert (BREAKING, "keyword removed: x") in map(said, without)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sent", "answered"),
     [

@@ -18,7 +18,7 @@ from pytest_httpx import HTTPXMock
 from codegen.__main__ import main
 from codegen.canonical import canonical
 from codegen.document import Json, Refused, dump, load_file, operations
-from codegen.generate import GENERATED, ROOT, decided, pinned
+from codegen.generate import GENERATED, ROOT, decided, generate_pinned, pinned
 from codegen.prepare import prepare
 from codegen.revisions import changelog, pin, update as updating
 from codegen.revisions.checked import parse
@@ -495,7 +495,7 @@ def test_what_goes_with_its_operation_is_not_lost() -> None:
     )
 
 
-def test_what_was_left_out_comes_back_when_the_overlay_mends_it(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_left_out_comes_back_when_its_line_goes(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(updating, "try_out", lambda *_: None)
     spec = revisions.written(revisions.changed(events), small.parent / "new.yaml")
     assert list(update(spec, root=small).left_out) == ["GET /watch-calls"]
@@ -505,11 +505,13 @@ def test_what_was_left_out_comes_back_when_the_overlay_mends_it(small: Path, mon
         overlay.write("- target: $.paths['/watch-calls'].get.responses\n  x-replaces: true\n")
         overlay.write("  update: {'200': {content: {application/json: {schema: {type: object}}}}}\n")
         overlay.write("- {target: \"$.paths['/watch-calls'].get.responses['200'].content['text/event-stream']\", remove: true}\n")
-    mended = update(spec, root=small)
-    assert mended.left_out == {}
-    assert "GET /watch-calls" in {change.what for change in mended.changes}
-    assert load_file(small / "openapi" / "left_out.yaml") == {}
+    before = state(small)
     assert update(spec, root=small).made is None
+    assert state(small) == before
+    (small / "openapi" / "left_out.yaml").write_text("{}\n", encoding="utf-8")
+    made = generate_pinned(small / "retell_async", small / "openapi")
+    assert "/watch-calls" in {operation.path for operation in made.operations}
+    assert update(spec, root=small).left_out == {}
 
 
 def test_two_documents_are_compared_without_what_an_update_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -548,6 +550,7 @@ def test_what_does_nothing_any_more_is_told(small: Path, monkeypatch: pytest.Mon
     assert [line.partition(": ")[2] for line in told if "VoiceResponse.properties)" in line] == [
         "the document says avatar_url otherwise and is believed"
     ]
+    assert "openapi/notes.yaml: nothing is at /paths/~1gone/get" in update(str(small / "openapi" / "openapi.yaml"), root=small).told
 
 
 @pytest.mark.parametrize(
