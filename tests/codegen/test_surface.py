@@ -234,7 +234,7 @@ def test_of_several_versions_the_newest_is_the_tool() -> None:
 
 def test_an_operation_that_names_itself_may_have_a_rule_of_its_own() -> None:
     surface: Json = {**SURFACE, "GET /get-audience/{a}": {"repeat": "unsafe", "asks": {"wide": "money"}}}
-    given = document({path: {"get": operation(path[1:4])} for path in ("/get-audience/{a}", "/get-agent/{a}")})
+    given = document({path: {"get": operation(path[1:4], THINGS)} for path in ("/get-audience/{a}", "/get-agent/{a}")})
     found = entries(given, surface)
     assert [(str(entry.methods[0]), entry.repeat) for entry in found.values()] == [
         ("audience.retrieve", "unsafe"),
