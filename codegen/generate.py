@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Container, Iterable
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
 from . import marks, overlay, retired, words
-from .document import Json, by_key, load_file, operation_key, pointer, pruned
+from .document import Json, at, by_key, load_file, operation_key, parts, pointer, pruned, unversioned, values
 from .passes import dialect, notes
 from .prepare import prepare
 from .rendering.render import render
@@ -19,6 +20,8 @@ from .rendering.views import Views, views
 from .surface import adopted, entries, known
 
 ROOT = Path(__file__).parent.parent
+_SCHEMAS, _TARGET = "/components/schemas", "$.components.schemas."
+"""Where classes are: as a pointer, and as a target of the overlay."""
 GENERATED = ("raw", "resources", "types")
 
 
@@ -33,15 +36,44 @@ def pinned(
     surface = load_file(openapi / "surface.yaml")
     facts = load_file(openapi / "openapi.yaml") if facts is None else facts
     facts = without(facts, load_file(openapi / "left_out.yaml", there=False) if left is None else left)
-    meanings = {key: meant for key, (meant, _) in known(facts, surface).items() if key != meant}
-    moved = {meant: [key for key, other in meanings.items() if other == meant] for meant in meanings.values()}
+    meanings = known(facts, surface)
+    moved: dict[str, list[str]] = defaultdict(list)
+    for key, (meant, _) in meanings.items():
+        moved[meant].extend([key] if key != meant else ())
+    laid, said = load_file(openapi / "overlay.yaml"), load_file(openapi / "notes.yaml")
     targets = {_place(old)[0]: _place(new[0])[0] for old, new in moved.items() if old not in by_key(facts)}
-    document = overlay.apply(adopted(facts, surface), load_file(openapi / "overlay.yaml"), targets, told)
+    classes = dict(_renewed(facts, meanings, laid))
+    targets |= {_TARGET + old: _TARGET + new for old, new in classes.items() if old not in at(facts, _SCHEMAS, {})}
+    document = overlay.apply(adopted(facts, surface), laid, targets, told)
+    schemas: Json = at(document, _SCHEMAS, {})
+    for old, new in ((old, new) for old, new in classes.items() if old in schemas):
+        schemas[new][marks.NAME] = schemas[old].pop(marks.NAME)
     places = {_place(old)[1]: [_place(key)[1] for key in new] for old, new in moved.items()}
-    dead = notes.lay(document, load_file(openapi / "notes.yaml"), places)
+    noted = {parts(where)[2] for where in said if where.startswith(_SCHEMAS)}
+    for old in noted:
+        newer = [name for name in schemas.keys() - noted if unversioned(name) == unversioned(old)]
+        places[_SCHEMAS + pointer(old)] = [_SCHEMAS + pointer(name) for name in sorted(newer)]
+    dead = notes.lay(document, said, places)
     (told if told is not None else []).extend(f"openapi/notes.yaml: nothing is at {where}" for where in dead)
     document[marks.NAMES] = load_file(openapi / "names.yaml", there=False)
     return document
+
+
+def _renewed(document: Json, meanings: Mapping[str, tuple[str, str]], laid: Json) -> Iterator[tuple[str, str]]:
+    """(old, new) of schemas that only versions of one operation have: that of the newest takes over the name from the overlay."""
+    users: dict[str, set[str]] = defaultdict(set)
+    newest: dict[str, str] = {}
+    for key, operation in by_key(document).items():
+        meant, version = meanings.get(key, (key, ""))
+        for where, name in values(operation):
+            if where.endswith("/schema/$ref"):
+                users[name := name.rpartition("/")[2]].add(meant)
+                newest |= {} if version or key == meant else {unversioned(name): name}
+    for action in laid.get("actions", ()):
+        old = str(action.get("target")).removeprefix(_TARGET)
+        new = newest.get(unversioned(old), old)
+        if marks.NAME in (action.get("update") or ()) and old != new and len(users[new] | users[old]) == 1:
+            yield old, new
 
 
 def without(document: Json, left: Container[str]) -> Json:

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from . import marks
-from .document import Json, Refused, by_key, load_file, pointer, visible
+from .document import Json, Refused, by_key, load_file, pointer, unversioned, visible
 
 _BOUNDS = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "items"))
 
@@ -53,8 +53,11 @@ def lay(prepared: Json, words: Json) -> Missing:
     there = {f"{name}.{wire}" for name, schema in schemas.items() for wire in ("", *schema.get("properties", ()))}
     said_of = (f"{name}.{wire}" for name, own in classes.items() if name != EVERYWHERE for wire in own)
     missing.stale = [place for place in said_of if place not in there]
+    versions: dict[str, Json] = {}
+    for name, said in sorted(classes.items(), reverse=True):
+        versions[unversioned(name)] = {**said, **versions.get(unversioned(name), {})}
     for name, schema in schemas.items():
-        own = {**common, **classes.get(name, {})}
+        own = {**common, **versions.get(unversioned(name), {}), **classes.get(name, {})}
         schema[marks.WORDS] = own[""]
         for wire, field in schema.get("properties", {}).items():
             field[marks.WORDS] = own.get(wire)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from codegen import surface as surface_module
-from codegen.document import Json
+from codegen import surface as surface_module, words
+from codegen.document import Json, dump
+from codegen.generate import pinned
 from codegen.passes import notes
+from codegen.prepare import prepare
 from codegen.surface import adopted, entries, known
 from retell_async._engine.idempotency import new_key
 
@@ -133,6 +137,53 @@ def test_an_id_that_another_operation_has_is_not_taken_again() -> None:
     made = adopted(document({**paths, "/v3/list-calls": {"post": operation("listCalls")}}), SURFACE)
     ids = {path: said["operationId"] for path, item in made["paths"].items() for said in item.values()}
     assert ids == {"/v3/list-calls": "listCalls", "/a": "getA", "/b": "getB", "/c": "other", "/d": "getD"}
+
+
+def versions(*paths: str) -> Json:
+    """A document in which each of these takes a body of its version, and answers with what another operation answers with too."""
+    answer = content({"$ref": "#/components/schemas/V2Call"})
+    paths_: Json = {"/get-call": {"get": operation("getCall", {"$ref": "#/components/schemas/V2Call"})}}
+    schemas: Json = {"V2Call": object_(a=STRING)}
+    for path in paths:
+        name = f"{path[1:3].upper()}ListCallsRequest"
+        schemas[name] = object_(limit=INTEGER | {})
+        body = content({"$ref": f"#/components/schemas/{name}"})
+        paths_[path] = {"post": operation("listCalls", requestBody=body) | {"responses": {"200": {"description": "", **answer}}}}
+    return document(paths_, schemas)
+
+
+@pytest.mark.parametrize(
+    ("paths", "classes"),
+    [
+        (["/v3/list-calls"], {"Call", "ListCallsRequest"}),
+        (["/v3/list-calls", "/v4/list-calls"], {"Call", "ListCallsRequest", "V3ListCallsRequest"}),
+        (["/v4/list-calls"], {"Call", "ListCallsRequest"}),
+    ],
+)
+def test_what_is_known_of_a_class_goes_along_with_its_operation(paths: list[str], classes: set[str], tmp_path: Path) -> None:
+    target = "$.components.schemas."
+    said = {
+        "surface": SURFACE,
+        "notes": {"/components/schemas/V3ListCallsRequest/properties/limit": {"unit": "calls"}},
+        "overlay": {
+            "overlay": "1.0.0",
+            "actions": [
+                {"target": f"{target}V3ListCallsRequest", "update": {"x-name": "ListCallsRequest"}},
+                {"target": f"{target}V2Call", "update": {"x-name": "Call"}},
+            ],
+        },
+    }
+    for name, data in said.items():
+        (tmp_path / f"{name}.yaml").write_text(dump(data), encoding="utf-8")
+    told: list[str] = []
+    prepared = prepare(pinned(tmp_path, versions(*paths), told=told))
+    words.lay(prepared, {"operations": {}, "classes": {"ListCallsRequest": {"": "Which calls.", "limit": "How many."}}})
+    schemas = prepared["components"]["schemas"]
+    assert (set(schemas), told) == (classes, [])
+    newest = prepared["paths"][paths[-1]]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert newest["$ref"].endswith("/ListCallsRequest")
+    for name in {*schemas} - {"Call"}:
+        assert (schemas[name]["x-words"], words.about(schemas[name]["properties"]["limit"])) == ("Which calls.", "How many. Calls.")
 
 
 def test_notes_are_found_by_names() -> None:

@@ -10,6 +10,7 @@ from codegen import overlay
 from codegen.canonical import canonical
 from codegen.document import Json, load_file
 from codegen.generate import ROOT
+from codegen.retired import retired
 from codegen.revisions import report
 from codegen.revisions.diff import Change, Impact, Revision, difference, renamed
 from codegen.surface import adopted
@@ -57,7 +58,7 @@ def test_one_change_of_each_kind(pinned: Revision) -> None:
         ),
         (ADDITIVE, "class added: ListWidgetsResponse", ("types.ListWidgetsResponse",)),
         (ADDITIVE, "class added: ListWidgetsResponseItem", ("types.ListWidgetsResponseItem",)),
-        (INTERNAL, "operation changed: GET /describe-voice/{voice_id}: id getVoice → describeVoice", ()),
+        (INTERNAL, "operation changed: GET /describe-voice/{voice_id}: id getVoice → describeVoice", ("client.voice.describe",)),
     ]
 
 
@@ -240,11 +241,32 @@ def test_what_an_array_and_a_map_hold_are_seen_both() -> None:
 def test_the_next_version_takes_the_names_over() -> None:
     document = exchange(STRING, STRING)
     surface = {"POST /make-thing": {"id": "makeThing", "methods": ["thing.make"]}}
-    newer = {**document, "paths": {**document["paths"], "/v2/make-thing": document["paths"]["/make-thing"]}}
-    changes = difference(of(adopted(document, surface), surface), of(adopted(newer, surface), surface))
-    assert [(*said(change), change.names) for change in changes if change.subject == "operation"] == [
-        (ADDITIVE, "operation added: POST /make-thing", ("client.thing.make_v1",)),
-        (INTERNAL, "operation renamed: POST /make-thing → POST /v2/make-thing", ("client.thing.make",)),
+    older = exchange(STRING, STRING, deprecated=True)["paths"]["/make-thing"]
+    newer = {**document, "paths": {"/make-thing": older, "/v2/make-thing": document["paths"]["/make-thing"]}}
+    old, new = of(adopted(document, surface), surface), of(adopted(newer, surface), surface)
+    changes = [change for change in difference(old, new) if change.subject == "operation"]
+    assert {change.impact for change in changes} == {ADDITIVE}
+    assert report.markdown(changes).splitlines()[2:] == [
+        "    - `client.thing.make_v1`: `POST /make-thing`.",
+        "    - `client.thing.make_v1` is deprecated: `POST /make-thing` will end.",
+        "    - `client.thing.make`: `POST /make-thing → POST /v2/make-thing`.",
+    ]
+    ends = "client.thing.make_v1 is deprecated: the API will end POST /make-thing. Use client.thing.make instead."
+    assert retired(new.prepared, new.entries, {}) == {"thing.make_v1": ends}
+    alone = of(adopted({**document, "paths": {"/v2/make-thing": older}}, surface), surface)
+    assert [(*said(change), change.names) for change in difference(old, alone) if change.action == "renamed"] == [
+        (INTERNAL, "operation renamed: POST /make-thing → POST /v2/make-thing", ("client.thing.make",))
+    ]
+
+
+def test_a_body_of_another_name_is_a_class_of_another_name() -> None:
+    old, new = exchange(STRING, STRING), exchange(STRING, STRING)
+    for made, name in ((old, "Sent"), (new, "Given")):
+        (media,) = made["paths"]["/make-thing"]["post"]["requestBody"]["content"].values()
+        made["components"] = {"schemas": {name: media["schema"]}}
+        media["schema"] = {"$ref": f"#/components/schemas/{name}"}
+    assert [(*said(one), one.names) for one in difference(of(old), of(new))] == [
+        (BREAKING, "class renamed: Sent → Given", ("types.Sent → types.Given",))
     ]
 
 
