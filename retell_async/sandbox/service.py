@@ -123,7 +123,7 @@ class Sandbox:
         try:
             found = self._document.match(method, path)
             if found is None:
-                raise Refused(404, "the API has no such operation")
+                raise Refused(404, "no operation of the API that this package knows")
             self._authenticate(authorization)
             route, values = found
             incoming = route.read(values, query, content, content_type)

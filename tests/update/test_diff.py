@@ -293,9 +293,13 @@ def test_reports_for_readers_and_robots() -> None:
         "- New (1):",
         "  - several resources",
         "    - `X.b` may be `'c'`.",
-        "- Left out (1), use `client.request`:",
+        f"- Left out (1); {report._SENDS}:",
         "  - `POST /y`: `/paths/~1y: odd`",
     ]
+    why = "/paths/~1y: client.x.copy is taken: name it in openapi/surface.yaml, such as POST /y: {methods: [x.copy_]}"
+    assert f"`{why}`" in report.markdown([], {"POST /y": why})
+    assert report.markdown([], {"POST /y": why}, most=2).endswith("\n  - `POST /y`: `/paths/~1y: client.x.copy is taken`")
+    assert report.to_look_at(["note: `a`"]) == "## To look at\n\n- `note: 'a'`"
     assert report.markdown([CHANGES[0]] * 3, most=2).splitlines()[-1] == "    - and 1 more."
     data = json.loads(report.as_json(CHANGES))
     assert data["counts"] == {"breaking": 1, "additive": 1, "internal": 1}
