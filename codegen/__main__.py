@@ -6,12 +6,12 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from . import marks, words
 from .canonical import canonical
-from .document import Refused, dump, load_file
+from .document import Refused, dump, load_file, visible
 from .generate import ROOT, differences, generate_pinned, pinned
 from .prepare import prepare
 from .rendering.views import Views
@@ -79,21 +79,28 @@ def _generate() -> int:
     pinned(told=told)
     made = generate_pinned()
     (OPENAPI / "names.yaml").write_text(dump(made.prepared[marks.NAMES]), encoding="utf-8")
-    _tell(made, told)
+    print(_made(made), *_to_look_at(made, told), sep="\n")
     return 0
 
 
-def _tell(made: Views, told: Iterable[str] = ()) -> None:
+def _made(made: Views) -> str:
     methods = sum(len(resource.methods) for resource in made.resources)
     models = sum(view.kind == "model" and view.of_api for view in made.classes)
-    print(f"{len(made.operations)} operations as {methods} methods, {models} models")
-    if unreachable := made.prepared[marks.UNREACHABLE]:
-        print(f"note: no operation needs {len(unreachable)} schemas, which have no model")
-    for note in (*told, *made.notes):
-        print(f"note: {note}")
-    for one in (one for one in made.operations if not one.entry.named):
-        decided = f"client.{one.entry.methods[0]}, repeat: {one.entry.repeat}"
-        print(f"look at it: {one.method} {one.path} is not in openapi/surface.yaml: {decided}")
+    return f"{len(made.operations)} operations as {methods} methods, {models} models"
+
+
+def _to_look_at(made: Views | None, told: list[str]) -> list[str]:
+    """What somebody should judge, of what was made and of what an update tells."""
+    if made is None:
+        return [f"note: {visible(said)}" for said in told]
+    unreachable = len(made.prepared[marks.UNREACHABLE])
+    unused = [f"no operation needs {unreachable} schemas, which have no model"] if unreachable else []
+    of_itself = [
+        f"look at it: {one.method} {one.path} is not in openapi/surface.yaml: client.{one.entry.methods[0]}, repeat: {one.entry.repeat}"
+        for one in made.operations
+        if not one.entry.named
+    ]
+    return [*(f"note: {visible(said)}" for said in (*told, *unused, *made.notes)), *of_itself]
 
 
 def _check() -> int:
@@ -118,18 +125,19 @@ def _update(spec: str | None, markdown: Path | None, *, dry_run: bool) -> int:
     done = updating.update(spec, write=not dry_run)
     if done.made is not None:
         print(report.summary(done.changes, done.left_out), report.markdown(done.changes, done.left_out, internal=True), sep="\n")
-    for told in done.told:
-        print(f"note: {told}")
+    look = _to_look_at(done.made, done.told)
+    print(*look, sep="\n", end="\n" * bool(look))
     if done.made is None:
         print(f"{done.revision} is pinned already")
     else:
-        _tell(done.made)
+        print(_made(done.made))
         print(f"{done.revision} {'would take' if dry_run else 'has taken'} the place of {done.before}")
     for key, why in done.left_out.items():
         print(f"left out: {key}, since it cannot be expressed: {why}")
     if markdown is not None and done.made is not None:
         title = f"API revision `{done.revision}` in place of `{done.before}`: {report.summary(done.changes, done.left_out)}."
-        markdown.write_text(f"{title}\n\n{report.markdown(done.changes, done.left_out)}\n", encoding="utf-8")
+        parts = [title, report.markdown(done.changes, done.left_out), report.to_look_at(look)]
+        markdown.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
     return report.LEFT_OUT if done.left_out else report.status(done.changes) if dry_run else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from functools import lru_cache
@@ -186,6 +187,11 @@ def followed(document: Json, holder: Any) -> Any:
         seen.add(where)
         holder = at(document, where)
     return holder
+
+
+def unversioned(name: str) -> str:
+    """The same for a class and that of another version: ``ListCallsRequest`` of ``V3ListCallsRequest``."""
+    return re.sub(r"V\d+(?=[A-Z]|$)", "", name)
 
 
 def to_ref(name: str) -> Json:

@@ -6,21 +6,23 @@ import json
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
 from . import marks, overlay, words
-from .document import Json, by_key, load_file, operation_key, parts, pointer, pruned
+from .document import Json, at, by_key, load_file, operation_key, parts, pointer, pruned, unversioned, values
 from .passes import dialect, notes
 from .prepare import prepare
 from .rendering.render import render
 from .rendering.table import table
 from .rendering.views import Views, views
 from .retired import retired
-from .surface import adopted, entries, known
+from .surface import adopted, entries, known, shape
 
 ROOT = Path(__file__).parent.parent
+_SCHEMAS, _TARGET = "/components/schemas", "$.components.schemas."
+"""Where classes are: as a pointer, and as a target of the overlay."""
 GENERATED = ("raw", "resources", "types")
 
 
@@ -40,15 +42,42 @@ def pinned(
     told.extend(f"openapi/surface.yaml: the document has no {key}, or openapi/left_out.yaml has it" for key in sorted(lost))
     newest = {meant: key for key, (meant, version) in meanings.items() if not version and meant not in there}
     targets = {_place(old)[0]: _place(new)[0] for old, new in newest.items()}
-    document = overlay.apply(adopted(facts, surface), load_file(openapi / "overlay.yaml"), targets, told)
+    laid = load_file(openapi / "overlay.yaml")
+    classes = dict(_renewed(facts, meanings, laid))
+    targets |= {_TARGET + old: _TARGET + new for old, new in classes.items() if old not in at(facts, _SCHEMAS, {})}
+    document = overlay.apply(adopted(facts, surface), laid, targets, told)
+    schemas: Json = at(document, _SCHEMAS, {})
+    for old, new in ((old, new) for old, new in classes.items() if old in schemas):
+        schemas[new][marks.NAME] = schemas[old].pop(marks.NAME)
     said_of = {operation_key(way[2], way[1]) for way in map(parts, noted) if way[0] == "paths"}
     moved: dict[str, list[str]] = defaultdict(list)
     for key, (meant, _) in known(facts, {key: surface.get(key, {}) for key in said_of}).items():
         moved[_place(meant)[1]].extend([_place(key)[1]] if key != meant else ())
+    classes_noted = {parts(where)[2] for where in noted if where.startswith(_SCHEMAS)}
+    for old in classes_noted:
+        newer = [name for name in schemas.keys() - classes_noted if unversioned(name) == unversioned(old)]
+        moved[_SCHEMAS + pointer(old)] = [_SCHEMAS + pointer(name) for name in sorted(newer)]
     dead = notes.lay(document, noted, moved)
     told.extend(f"openapi/notes.yaml: nothing is at {where}" for where in dead)
     document[marks.NAMES] = load_file(openapi / "names.yaml", there=False)
     return document
+
+
+def _renewed(document: Json, meanings: Mapping[str, tuple[str, str]], laid: Json) -> Iterator[tuple[str, str]]:
+    """(old, new) of schemas that only versions of one operation have: that of the newest takes over the name from the overlay."""
+    users: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    newest: dict[str, str] = {}
+    for key, operation in by_key(document).items():
+        meant, version = meanings.get(key, (key, ""))
+        for where, name in values(operation):
+            if where.endswith("/schema/$ref"):
+                users[name := name.rpartition("/")[2]].add(shape(meant))
+                newest |= {} if version else {unversioned(name): name}
+    for action in laid.get("actions", ()):
+        old = str(action.get("target")).removeprefix(_TARGET)
+        new = newest.get(unversioned(old), old)
+        if marks.NAME in (action.get("update") or ()) and old != new and len(users[new] | users[old]) == 1:
+            yield old, new
 
 
 def without(document: Json, left: Container[str]) -> Json:

@@ -5,6 +5,7 @@ A name that vanishes is explained until the release after the one that lost it, 
 
 from __future__ import annotations
 
+from . import marks
 from .document import Json, by_key
 from .surface import Entry
 
@@ -18,12 +19,16 @@ def retired(document: Json, entries: dict[str, Entry], past: Json) -> dict[str, 
     said: Json = past.get("retired", {})
     known: dict[str, list[str]] = {**past.get("released", {}), **{key: entry.get("methods", []) for key, entry in said.items()}}
 
+    operations = by_key(document)
+    meanings = {key: operation.get(marks.KNOWN_AS, key) for key, operation in operations.items()}
+    heirs = {meanings[key]: str(entries[key].methods[0]) for key, operation in operations.items() if not operation.get("deprecated")}
+
     def instead(key: str, name: str) -> str:
-        other = said.get(key, {}).get("instead")
+        other = said.get(key, {}).get("instead", heirs.get(meanings.get(key, key)))
         return f" Use client.{other} instead." if other in there and other != name else ""
 
     found: dict[str, str] = {}
-    for key, operation in by_key(document).items():
+    for key, operation in operations.items():
         date = said.get(key, {}).get("date")
         ends = f"ends {key} on {date}" if date else f"will end {key}"
         for name in entries[key].methods if operation.get("deprecated") else ():

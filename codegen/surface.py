@@ -65,12 +65,12 @@ def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
     surface = _operations(surface)
     there = by_key(document)
     ids = {str(said["id"]): key for key, said in surface.items() if "id" in said and key not in there}
-    shapes: dict[tuple[str, ...], str] = {_shape(key): key for key in sorted(surface, key=_version)}
+    shapes: dict[tuple[str, ...], str] = {shape(key): key for key in sorted(surface, key=_version)}
     groups: dict[tuple[object, ...], list[tuple[str, str]]] = defaultdict(list)
     for key, operation in there.items():
-        meant = key if key in surface else ids.get(str(operation.get("operationId"))) or shapes.get(_shape(key))
+        meant = key if key in surface else ids.get(str(operation.get("operationId"))) or shapes.get(shape(key))
         if meant is not None:  # versions that the surface knows one by one are one operation if they have the same names there
-            groups[_shape(meant), *surface[meant].get("methods", ())].append((key, meant))
+            groups[shape(meant), *surface[meant].get("methods", ())].append((key, meant))
     found: dict[str, tuple[str, str]] = {}
     for pairs in groups.values():
         newest = max(pairs, key=lambda pair: (_version(pair[0]), pair[0] == pair[1]))
@@ -107,14 +107,14 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         methods = tuple(f"{name}{version}" for name in said.get("methods", ()))
         if not methods:
             for name in _named_by_itself(key, operation, surface):  # one by one: a later one may be no name
-                is_version = name in taken and _shape(taken[name]) == _shape(key)
+                is_version = name in taken and shape(taken[name]) == shape(key)
                 methods = (f"{name}{_suffix(key)}" if is_version else name,)
                 if is_version or name not in taken:
                     break
         repeat: Repeat = said.get("repeat") or _repeat(document, key, operation, surface)
         if repeat == "idempotency_key" and not _takes_key(document, operation):
             repeat = "unsafe"
-        elif repeat == "safe" and _shape(meant) != _shape(key):  # of another thing, or by another HTTP method: what it says of itself
+        elif repeat == "safe" and shape(meant) != shape(key):  # of another thing, or by another HTTP method: what it says of itself
             repeat = _repeat(document, key, operation, surface)
         effect = _effect(key)
         asks: Any = said.get("asks", "deletion" if effect == "delete" else {})  # what deletes asks, whether or not anybody says so
@@ -201,7 +201,7 @@ def _suffix(key: str) -> str:
     return f"_v{'_'.join(map(str, _version(key)))}"
 
 
-def _shape(key: str) -> tuple[str, ...]:
+def shape(key: str) -> tuple[str, ...]:
     """The same for all versions of an operation, and for a list that is asked for in another way."""
     method, _, segments = _parts(key)
     verb, *noun = segments[0].split("-")

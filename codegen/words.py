@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import marks
-from .document import Json, Refused, by_key, load_file, pointer, visible
+from .document import Json, Refused, by_key, load_file, pointer, unversioned, visible
 
 _BOUNDS = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "items"))
 
@@ -46,8 +46,11 @@ def lay(prepared: Json, words: Json) -> dict[str, list[str]]:
     there = {f"{name}.{wire}" for name, schema in schemas.items() for wire in ("", *schema.get("properties", ()))}
     said_of = (f"{name}.{wire}" for name, own in classes.items() if name != EVERYWHERE for wire in own)
     missing[STALE] = [place for place in said_of if place not in there]
+    siblings: dict[str, Json] = {}
+    for name, said in sorted(classes.items(), reverse=True):
+        siblings[unversioned(name)] = {**said, **siblings.get(unversioned(name), {})}
     for name, schema in schemas.items():
-        own = {**common, **classes.get(name, {})}
+        own = {**common, **siblings.get(unversioned(name), {}), **classes.get(name, {})}
         schema[marks.WORDS] = own[""]
         for wire, field in schema.get("properties", {}).items():
             field[marks.WORDS] = own.get(wire)

@@ -169,6 +169,9 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
     ) -> Any:
         """Send a request that this version has no method for, with this client's authentication, errors and settings.
 
+        What the API has and no method is for is named on the page of the resources. What is no JSON is sent and answered by `get`, `post`
+        and the like, with ``content=`` and ``cast_to=httpx.Response``.
+
         :param path: the path under the base URL, starting with a slash.
         :param json: the body, if there is one.
         :return: the parsed JSON of the answer; ``None`` when it has no body.

@@ -137,8 +137,9 @@ class _Difference:
         factory=lambda: defaultdict(lambda: (set(), set()))
     )
     _methods: tuple[str, ...] = ()
-    _seen: dict[tuple[str, str, bool], None] = attrs.field(factory=dict)
-    """Classes as they were called and as they are called, sent or answered, in the order in which they were met."""
+    _seen: set[tuple[str, str, bool]] = attrs.field(factory=set)
+    _called: dict[str, str] = attrs.field(factory=dict)
+    """Classes as they were called, and as they are called where they were met first."""
 
     def run(self) -> None:
         olds, news = self.old.operations, self.new.operations
@@ -149,6 +150,8 @@ class _Difference:
         for key in news.keys() - {moved.get(key, key) for key in olds}:
             self._methods = self.new.entries[key].methods
             self._add("operation", "added", key, self.new.names(key))
+            if news[key].get("deprecated"):
+                self._add("operation", "deprecated", key, self.new.names(key))
         for key in sorted(olds):
             other = moved.get(key, key)
             if other in news:
@@ -192,14 +195,16 @@ class _Difference:
         elif more:
             self._add("operation", "added", moved, more)
         elif moved != key:
-            self._add("operation", "changed", moved, has, shows=False)
+            self._add("operation", "renamed", moved, has, shows=key in self.new.operations)  # as what it was goes on under another name
         for rule in ("repeat", "timeout", "limit"):
             rules = [_said(getattr(entry, rule)) for entry in (self.old.entries[key], self.new.entries[other])]
             self._changed("repeat", f"{other}: {rule} ", rules, has, breaks=True)
         media = [operation.get(marks.MEDIA) or "json" for operation in (was, now)]
         self._changed("type", "the answer: ", media, calls, breaks=True)
-        if None not in (bodies := [next(iter(operation.get("requestBody", {}).get("content", {})), None) for operation in (was, now)]):
-            self._changed("operation", f"{other}: takes ", bodies, has, breaks=True)
+        bodies = [held for operation in (was, now) for held in operation.get("requestBody", {}).get("content", {}).items()]
+        if len(bodies) == 2:
+            self._called.setdefault(*(str(ref_name(content["schema"])) for _, content in bodies))
+            self._changed("operation", f"{other}: takes ", [kind for kind, _ in bodies], has, breaks=True)
         self._changed("operation", f"{other}: id ", (was["operationId"], now["operationId"]), has, shows=False)
         errors = [", ".join(map(str, operation[marks.ERRORS])) or "none" for operation in (was, now)]
         self._changed("operation", f"{other}: statuses of errors ", errors, has, shows=False)
@@ -327,7 +332,8 @@ class _Difference:
         before, after = ref_name(old) or "", ref_name(new) or ""
         if (before, after, sent) in self._seen:
             return
-        self._seen[before, after, sent] = None
+        self._seen.add((before, after, sent))
+        self._called.setdefault(before, after)
         was, now = properties(self.old.prepared, old, sent=sent), properties(self.new.prepared, new, sent=sent)
         self._fields(was, now, lambda name: [f'{after}Param["{name}"]' if sent else f"{after}.{python_name(name)}"], "field", sent=sent)
         whole, other = resolved(self.old.prepared, old), resolved(self.new.prepared, new)
@@ -338,9 +344,8 @@ class _Difference:
 
     def _class_names(self) -> None:
         come = self.new.classes - self.old.classes
-        now_called = {before: after for before, after, _ in reversed(self._seen)}  # where it was met first
         for name in sorted(self.old.classes - self.new.classes):
-            if (now := now_called.get(name, "")) in come:
+            if (now := self._called.get(name, "")) in come:
                 self._add("class", "renamed", f"{name} → {now}", (f"types.{name} → types.{now}",), breaks=True)
                 come.discard(now)
             else:
@@ -417,8 +422,8 @@ def _limits(schema: Json) -> set[str]:
 
 
 def _told(member: Json) -> str:
-    values = member.get(marks.VALUES)
-    return repr(values[0]) if values else str(ref_name(member))
+    """The class of a member of a union, and what its tag says."""
+    return f"{ref_name(member)}{''.join(f' ({value!r})' for value in member.get(marks.VALUES, ())[:1])}"
 
 
 def _said(value: Any) -> str:

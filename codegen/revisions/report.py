@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
@@ -17,6 +18,15 @@ LEFT_OUT = 5  # where an operation was left out, since it cannot be expressed
 
 _NAMES = 4
 """So many Python names are written out for one change."""
+
+
+_SENDS = "`client.request` sends what speaks JSON, `client.get` or `client.post(content=...)` with `cast_to=httpx.Response` all else"
+_REMEDY = re.compile(r": [^:]*\b(?:overlay|surface|SPEC=).*")
+
+
+def to_look_at(lines: Collection[str]) -> str:
+    """A part of its own for what reviewers should judge."""
+    return "\n".join(["## To look at", "", *(f"- {_code(line)}" for line in lines)]) if lines else ""
 
 
 def counts(changes: Sequence[Change]) -> dict[Impact, int]:
@@ -38,7 +48,7 @@ def markdown(changes: Sequence[Change], left_out: Mapping[str, str] = {}, *, mos
     """Release notes: what breaks and what to do, and what comes, by resource.
 
     :param left_out: operations that cannot be expressed, and why.
-    :param most: so many lines a resource are written out.
+    :param most: for users: so many lines a resource are written out, and no remedy in our own files.
     :param internal: whether also what is internal is told.
     """
     lines: list[str] = []
@@ -53,8 +63,10 @@ def markdown(changes: Sequence[Change], left_out: Mapping[str, str] = {}, *, mos
             if most is not None and len(groups[group]) > most:
                 lines.append(f"    - and {len(groups[group]) - most} more.")
     if left_out:
-        lines.append(f"- Left out ({len(left_out)}), use `client.request`:")
-        lines.extend(f"  - {_code(key)}: {_code(why)}" for key, why in left_out.items())
+        lines.append(f"- Left out ({len(left_out)}); {_SENDS}:")
+        is_for_users = most is not None
+        reasons = {key: _REMEDY.sub("", why) if is_for_users else why for key, why in left_out.items()}
+        lines.extend(f"  - {_code(key)}: {_code(why)}" for key, why in reasons.items())
     return "\n".join(lines)
 
 

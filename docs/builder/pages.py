@@ -67,7 +67,10 @@ def left_out(said: Mapping[str, str]) -> Iterator[str]:
     if said:
         title = "What has no method"
         yield f"{title}\n{'-' * len(title)}"
-        yield "These operations cannot be expressed as methods; :py:meth:`retell_async.AsyncRetell.request` sends them."
+        yield (
+            "These operations cannot be expressed as methods. :py:meth:`retell_async.AsyncRetell.request` sends those that speak JSON, "
+            ":py:meth:`retell_async.AsyncRetell.post` and the like, with ``content=`` and ``cast_to=httpx.Response``, all others."
+        )
         yield "\n".join(f"- {rest(key)}: {rest(why)}" for key, why in said.items())
 
 

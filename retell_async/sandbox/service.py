@@ -123,7 +123,7 @@ class Sandbox:
         try:
             found = self._document.match(method, path)
             if found is None:
-                raise Refused(404, "the API has no such operation")
+                raise Refused(404, "no operation of the API that this package knows")
             self._authenticate(authorization)
             route, values = found
             incoming = route.read(values, query, content, content_type)
@@ -339,11 +339,12 @@ class Sandbox:
         if self.store.settings.trial_over and 402 in route.statuses:
             raise Refused(402, "the trial is over: add a payment method")
         try:
-            return Answer(route.status, handler(self.store, incoming))
+            body = handler(self.store, incoming)
         except Refused:
             if route.refuses or not incoming.query:
                 raise
-            return Answer(route.status, handler(self.store, Incoming(incoming.path, {}, incoming.body)))
+            body = handler(self.store, Incoming(incoming.path, {}, incoming.body))
+        return Answer(route.status, body if route.answer is None else self._document.completed(route.answer, body))
 
     def _authenticate(self, authorization: str) -> None:
         scheme, _, key = authorization.partition(" ")

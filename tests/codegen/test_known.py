@@ -47,7 +47,7 @@ def having(**said: str) -> Json:
 def test_all_that_is_known_goes_along(said: dict[str, str]) -> None:
     made = adopted(having(**said), SURFACE)
     ((key, entry),) = entries(made, SURFACE).items()
-    assert [*entry.methods] == ["call.create"]
+    assert [str(method) for method in entry.methods] == ["call.create"]
     assert (entry.repeat, entry.timeout, entry.limit) == ("idempotency_key", 120, "calls")
     assert entry.named is (key in SURFACE)
     (item,) = made["paths"].values()
@@ -63,9 +63,7 @@ def test_all_that_is_known_goes_along(said: dict[str, str]) -> None:
         ({**STRING, "maxLength": 20}, "unsafe"),
         ({**STRING, "minLength": 64}, "unsafe"),
         ({**STRING, "pattern": "^[0-9]+$"}, "unsafe"),
-        ({**STRING, "pattern": r"\p{L}"}, "idempotency_key"),
-        ({**STRING, "pattern": "^([A-Za-z0-9-]+)+!$"}, "unsafe"),  # at which Python's engine would try for ever
-        ({**STRING, "pattern": "("}, "unsafe"),
+        ({**STRING, "pattern": r"\p{L}"}, "unsafe"),
         ({**STRING, "format": "uuid"}, "unsafe"),
         ({**STRING, "enum": ["a"]}, "unsafe"),
         ({**STRING, "readOnly": True}, "unsafe"),
@@ -88,7 +86,7 @@ def test_the_keys_that_are_tried_are_as_long_as_those_that_are_sent() -> None:
 
 def test_what_does_many_at_once_is_another_thing() -> None:
     made = adopted(having(one="POST /v2/create-call", many="POST /v3/create-calls"), SURFACE)
-    assert {key: (entry.methods[0], entry.repeat) for key, entry in entries(made, SURFACE).items()} == {
+    assert {key: (str(entry.methods[0]), entry.repeat) for key, entry in entries(made, SURFACE).items()} == {
         "POST /v2/create-call": ("call.create", "idempotency_key"),
         "POST /v3/create-calls": ("call.create_calls", "unsafe"),
     }
@@ -97,12 +95,12 @@ def test_what_does_many_at_once_is_another_thing() -> None:
 @pytest.mark.parametrize("key", ["PUT /purchase-credits", "GET /describe-agents", "GET /buy-it"])
 def test_what_was_safe_is_not_so_of_another_thing(key: str) -> None:
     (entry,) = entries(adopted(having(replaceThing=key), SURFACE), SURFACE).values()
-    assert (entry.methods[0], entry.repeat) == ("thing.replace", "unsafe")
+    assert (str(entry.methods[0]), entry.repeat) == ("thing.replace", "unsafe")
 
 
 def test_the_newest_version_has_the_names() -> None:
     made = adopted(having(listCalls="POST /v3/list-calls", listCallsV4="POST /v4/list-calls", old="GET /list-calls"), SURFACE)
-    assert {key: entry.methods[0] for key, entry in entries(made, SURFACE).items()} == {
+    assert {key: str(entry.methods[0]) for key, entry in entries(made, SURFACE).items()} == {
         "POST /v3/list-calls": "call.list_v3",
         "POST /v4/list-calls": "call.list",
         "GET /list-calls": "call.list_v1",
@@ -145,13 +143,13 @@ def test_words_and_notes_follow_whichever_the_surface_names(tmp_path: Path, ther
 
 def test_a_list_that_is_asked_for_otherwise_is_the_same_list() -> None:
     (entry,) = entries(having(x="POST /v2/list-agents"), SURFACE).values()
-    assert (entry.methods[0], entry.repeat) == ("agent.list", "safe")
+    assert (str(entry.methods[0]), entry.repeat) == ("agent.list", "safe")
 
 
 def test_what_was_safe_is_not_so_under_another_method() -> None:
     made = adopted(having(replaceThing="POST /replace-thing/{id}"), SURFACE)
     (entry,) = entries(made, SURFACE).values()
-    assert (entry.methods[0], entry.repeat) == ("thing.replace", "unsafe")
+    assert (str(entry.methods[0]), entry.repeat) == ("thing.replace", "unsafe")
 
 
 def test_what_only_begins_alike_is_something_else() -> None:
@@ -171,6 +169,56 @@ def test_an_id_that_another_operation_has_is_not_taken_again() -> None:
     made = adopted(document({**paths, "/v3/list-calls": {"post": operation("listCalls")}}), SURFACE)
     ids = {path: said["operationId"] for path, item in made["paths"].items() for said in item.values()}
     assert ids == {"/v3/list-calls": "listCalls", "/a": "getA", "/b": "getB", "/c": "other", "/d": "getD"}
+
+
+def versions(*paths: str) -> Json:
+    """A document in which each of these takes a body of its version, and answers with what another operation answers with too."""
+    answer = content({"$ref": "#/components/schemas/V2Call"})
+    paths_: Json = {"/get-call": {"get": operation("getCall", {"$ref": "#/components/schemas/V2Call"})}}
+    schemas: Json = {"V2Call": object_(a=STRING)}
+    for path in paths:
+        name = f"{path[1:3].upper()}ListCallsRequest"
+        schemas[name] = object_(limit=INTEGER | {})
+        body = content({"$ref": f"#/components/schemas/{name}"})
+        paths_[path] = {"post": operation("listCalls", requestBody=body) | {"responses": {"200": {"description": "", **answer}}}}
+    return document(paths_, schemas)
+
+
+@pytest.mark.parametrize(
+    ("paths", "classes"),
+    [
+        (["/v3/list-calls"], {"Call", "ListCallsRequest"}),
+        (["/v3/list-calls", "/v4/list-calls"], {"Call", "ListCallsRequest", "V3ListCallsRequest"}),
+        (["/v4/list-calls"], {"Call", "ListCallsRequest"}),
+    ],
+)
+@pytest.mark.parametrize("named", [(V3,), (V4,), (V3, V4)])
+def test_what_is_known_of_a_class_goes_along_with_its_operation(
+    paths: list[str], classes: set[str], named: tuple[str, ...], tmp_path: Path
+) -> None:
+    target = "$.components.schemas."
+    said = {
+        "surface": dict.fromkeys(named, SURFACE[V3]),
+        "notes": {"/components/schemas/V3ListCallsRequest/properties/limit": {"unit": "calls"}},
+        "overlay": {
+            "overlay": "1.0.0",
+            "actions": [
+                {"target": f"{target}V3ListCallsRequest", "update": {"x-name": "ListCallsRequest"}},
+                {"target": f"{target}V2Call", "update": {"x-name": "Call"}},
+            ],
+        },
+    }
+    for name, data in said.items():
+        (tmp_path / f"{name}.yaml").write_text(dump(data), encoding="utf-8")
+    told: list[str] = []
+    prepared = prepare(pinned(tmp_path, versions(*paths), told=told))
+    words.lay(prepared, {"operations": {}, "classes": {"ListCallsRequest": {"": "Which calls.", "limit": "How many."}}})
+    schemas = prepared["components"]["schemas"]
+    assert (set(schemas), [line for line in told if "surface" not in line]) == (classes, [])
+    newest = prepared["paths"][paths[-1]]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert newest["$ref"].endswith("/ListCallsRequest")
+    for name in {*schemas} - {"Call"}:
+        assert (schemas[name]["x-words"], words.about(schemas[name]["properties"]["limit"])) == ("Which calls.", "How many. Calls.")
 
 
 def test_notes_are_found_by_names() -> None:

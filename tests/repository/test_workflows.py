@@ -112,3 +112,7 @@ def test_an_update_adds_to_the_change_that_is_open_and_takes_nothing_back() -> N
     assert not re.search(r"--force|push -f|reset --hard|push.*\+", said)
     assert said.index("gh pr list") < said.index("git merge") < said.index("codegen update") < said.index("git push")
     assert any(step.get("with", {}).get("fetch-depth") == 0 for step in job["steps"])
+    updating, told = (next(step for step in job["steps"] if word in step.get("run", "")) for word in ("codegen update", "::warning::"))
+    assert updating["shell"] == "bash"  # else a pipe hides that the update was refused
+    assert "told.txt" in updating["run"]
+    assert "told.txt" in told["run"]  # where nothing is new, no change shows what is told

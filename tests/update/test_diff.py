@@ -10,6 +10,7 @@ from codegen import overlay
 from codegen.canonical import canonical
 from codegen.document import Json, load_file
 from codegen.generate import ROOT
+from codegen.retired import retired
 from codegen.revisions import report
 from codegen.revisions.diff import Change, Impact, Revision, difference, renamed
 from codegen.surface import adopted
@@ -259,11 +260,32 @@ def test_what_an_array_and_a_map_hold_are_seen_both() -> None:
 def test_the_next_version_takes_the_names_over() -> None:
     document = exchange(STRING, STRING)
     surface = {"POST /make-thing": {"id": "makeThing", "methods": ["thing.make"]}}
-    newer = {**document, "paths": {**document["paths"], "/v2/make-thing": document["paths"]["/make-thing"]}}
-    changes = difference(of(adopted(document, surface), surface), of(adopted(newer, surface), surface))
-    assert [(*said(change), change.names) for change in changes if change.subject == "operation"] == [
-        (ADDITIVE, "operation added: POST /make-thing", ("client.thing.make_v1",)),
-        (INTERNAL, "operation changed: POST /make-thing → POST /v2/make-thing", ("client.thing.make",)),
+    older = exchange(STRING, STRING, deprecated=True)["paths"]["/make-thing"]
+    newer = {**document, "paths": {"/make-thing": older, "/v2/make-thing": document["paths"]["/make-thing"]}}
+    old, new = of(adopted(document, surface), surface), of(adopted(newer, surface), surface)
+    changes = [change for change in difference(old, new) if change.subject == "operation"]
+    assert {change.impact for change in changes} == {ADDITIVE}
+    assert report.markdown(changes).splitlines()[2:] == [
+        "    - `client.thing.make_v1`: `POST /make-thing`.",
+        "    - `client.thing.make_v1` is deprecated: `POST /make-thing` will end.",
+        "    - `client.thing.make`: `POST /make-thing → POST /v2/make-thing`.",
+    ]
+    ends = "client.thing.make_v1 is deprecated: the API will end POST /make-thing. Use client.thing.make instead."
+    assert retired(new.prepared, new.entries, {}) == {"thing.make_v1": ends}
+    alone = of(adopted({**document, "paths": {"/v2/make-thing": older}}, surface), surface)
+    assert [(*said(change), change.names) for change in difference(old, alone) if change.action == "renamed"] == [
+        (INTERNAL, "operation renamed: POST /make-thing → POST /v2/make-thing", ("client.thing.make",))
+    ]
+
+
+def test_a_body_of_another_name_is_a_class_of_another_name() -> None:
+    old, new = exchange(STRING, STRING), exchange(STRING, STRING)
+    for made, name in ((old, "Sent"), (new, "Given")):
+        (media,) = made["paths"]["/make-thing"]["post"]["requestBody"]["content"].values()
+        made["components"] = {"schemas": {name: media["schema"]}}
+        media["schema"] = {"$ref": f"#/components/schemas/{name}"}
+    assert [(*said(one), one.names) for one in difference(of(old), of(new))] == [
+        (BREAKING, "class renamed: Sent → Given", ("types.Sent → types.Given",))
     ]
 
 
@@ -290,9 +312,13 @@ def test_reports_for_readers_and_robots() -> None:
         "- New (1):",
         "  - several resources",
         "    - `X.b` may be `'c'`.",
-        "- Left out (1), use `client.request`:",
+        f"- Left out (1); {report._SENDS}:",
         "  - `POST /y`: `/paths/~1y: odd`",
     ]
+    why = "/paths/~1y: client.x.copy is taken: name it in openapi/surface.yaml, such as POST /y: {methods: [x.copy_]}"
+    assert f"`{why}`" in report.markdown([], {"POST /y": why})
+    assert report.markdown([], {"POST /y": why}, most=2).endswith("\n  - `POST /y`: `/paths/~1y: client.x.copy is taken`")
+    assert report.to_look_at(["note: `a`"]) == "## To look at\n\n- `note: 'a'`"
     assert report.markdown([CHANGES[0]] * 3, most=2).splitlines()[-1] == "    - and 1 more."
     data = json.loads(report.as_json(CHANGES))
     assert data["counts"] == {"breaking": 1, "additive": 1, "internal": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from copy import deepcopy
 from functools import cached_property, lru_cache
 from importlib import resources
 from typing import Any, cast
@@ -17,7 +18,7 @@ from ..common.messages import Incoming, Json, Refused
 from ..common.untrusted import parse_json
 from .known_fields import KnownFields
 from .multipart import Upload, read_form
-from .schema_values import properties
+from .schema_values import minimal_value, properties, required
 from .validation_errors import describe_error
 
 __all__ = ["Document", "Route", "packaged_document"]
@@ -42,6 +43,7 @@ class Document:
                 schemas[override]["properties"] = properties(schemas[settings], self.resolve) | schemas[override]["properties"]
         self._known_fields = KnownFields([data["paths"], schemas], self.resolve, self._matches)
         self._checks: dict[int, jsonschema_rs.Draft4Validator] = {}  # by the identity of their schemas, which are the document's
+        self._least: dict[int, tuple[Json, Json]] = {}  # so too: the fields of an object, and the least of those that it must have
         self._parameters: Json = data["components"].get("parameters", {})
         self._tree: Json = {}
         self.routes: dict[str, Route] = {}
@@ -72,6 +74,24 @@ class Document:
         while "$ref" in schema:
             schema = self._components["schemas"][schema["$ref"].rpartition("/")[2]]
         return schema
+
+    def completed(self, schema: Json, value: Any) -> Any:
+        """An answer, with what its schema requires and no handler knows, for itself and for each thing that it lists: the least of each."""
+        if isinstance(value, list):
+            item = self.resolve(schema).get("items")
+            return [one if item is None else self.completed(item, one) for one in cast("list[object]", value)]
+        if not isinstance(value, dict):
+            return value
+        known, least = self._least.get(id(schema)) or self._least.setdefault(id(schema), self._least_of(schema))
+        whole = cast("Json", value)
+        if "items" in known and isinstance(whole.get("items"), list):
+            whole = whole | {"items": self.completed(known["items"], whole["items"])}
+        return whole if least.keys() <= whole.keys() else deepcopy(least) | whole
+
+    def _least_of(self, schema: Json) -> tuple[Json, Json]:
+        known = properties(schema, self.resolve)
+        names = sorted(required(schema, self.resolve) & known.keys())
+        return known, {name: minimal_value(known[name], self.resolve) for name in names}
 
     def _matches(self, schema: Json, value: Any) -> bool:
         check = self._checks.get(id(schema))

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from ..common.messages import Json
 
-__all__ = ["minimal_value", "properties"]
+__all__ = ["minimal_value", "properties", "required"]
 
 Resolve = Callable[[Json], Json]
 """Gives the schema that a ``$ref`` leads to, or the schema itself."""
@@ -51,6 +51,15 @@ def properties(schema: Json, resolve: Resolve) -> Json:
     for alternative in _alternatives(schema)[:1]:
         known |= properties(alternative, resolve)
     return known | cast("Json", schema.get("properties", {}))
+
+
+def required(schema: Json, resolve: Resolve) -> set[str]:
+    """The names of all properties that every object of this schema has, whichever of its alternatives it is."""
+    schema = resolve(schema)
+    found = set(cast("list[str]", schema.get("required", ())))
+    if alternatives := _alternatives(schema):
+        found |= set[str].intersection(*(required(one, resolve) for one in alternatives))
+    return found.union(*(required(part, resolve) for part in schema.get("allOf", ())))
 
 
 def _alternatives(schema: Json) -> list[Json]:

@@ -108,17 +108,22 @@ class _Generic:
         return self._shown(store, table.add(id, incoming.body | {**incoming.path} | made).latest)
 
     def _list(self, store: Store, table: Assets, incoming: Incoming) -> Any:
-        def of_these(asset: Asset) -> bool:
-            return all(asset.latest.get(name, id) == id for name, id in incoming.path.items())
-
-        schema = self._document.resolve(self._route.answer or {})
-        if schema.get("type") == "array":
-            return [self._filled(store, schema["items"], asset.latest) for asset in table if of_these(asset)]
-        fields = self._fields()
-        if "items" not in fields or self._document.resolve(fields["items"]).get("type") != "array":
+        schema, fields = self._document.resolve(self._route.answer or {}), self._fields()
+        array = schema if schema.get("type") == "array" else self._document.resolve(fields.get("items", {}))
+        if array.get("type") != "array":
             return self._shown(store, {**incoming.path})
-        item = self._document.resolve(fields["items"])["items"]
+        item: Json = array["items"]
         asked = incoming.query | incoming.body
+        names = properties(item, self._document.resolve).keys() & asked.keys()
+        wanted = {name: asked[name] for name in names if isinstance(asked[name], str | int | float)}
+
+        def of_these(asset: Asset) -> bool:
+            shown: Json = self._filled(store, item, asset.latest) if wanted else {}
+            in_path = all(asset.latest.get(name, id) == id for name, id in incoming.path.items())
+            return in_path and all(shown.get(name) == value for name, value in wanted.items())
+
+        if array is schema:
+            return [self._filled(store, item, asset.latest) for asset in table if of_these(asset)]
         page = listed(table.entries, asked, lambda asset: self._filled(store, item, asset.latest), of_these, total="total" in fields)
         return self._filled(store, self._route.answer or {}, {}) | page
 

@@ -125,6 +125,35 @@ def test_lists_go_on_page_by_page(sandbox: Sandbox) -> None:
     assert sorted(found) == sorted(ids)
 
 
+def test_a_list_has_what_is_asked_for_in_the_order_that_is_asked_for(sandbox: Sandbox) -> None:
+    for name in ("a", "b", "a"):
+        ask(sandbox, "POST", "/create-campaign", {"name": name})
+
+    def listed(**asked: Any) -> list[Json]:
+        found: list[Json] = ask(sandbox, "POST", "/v2/list-campaigns", asked)[1]["items"]
+        return found
+
+    assert [item["name"] for item in listed(name="b")] == ["b"]
+    assert len(listed(name="a", status="draft", limit=9)) == 2
+    assert listed(status="running") == []
+    ids = [item["campaign_id"] for item in listed(sort_order="ascending")]
+    assert [item["campaign_id"] for item in listed(sort_order="descending")] == [*reversed(ids)]
+
+
+def test_what_answers_of_a_known_operation_have_to_have_now_is_there(sandbox: Sandbox) -> None:
+    document = deepcopy(DOCUMENT)
+    schemas = document["components"]["schemas"]
+    answer = document["paths"]["/create-contact"]["post"]["responses"]
+    name = next(iter(answer.values()))["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    added: Json = {"properties": {"consent_status": {"type": "string", "enum": ["none", "given"]}}, "required": ["consent_status"]}
+    schemas[name] = {"allOf": [schemas[name], {"type": "object", **added}]}
+    sandbox._document = Document(document)
+    made = ask(sandbox, "POST", "/create-contact", {"phone_number": "+14155550100"})[1]
+    assert made["consent_status"] == "none"
+    (listed,) = ask(sandbox, "POST", "/list-contacts", {})[1]["items"]
+    assert listed["consent_status"] == "none"
+
+
 def test_paths_without_verbs_are_understood_too(sandbox: Sandbox) -> None:
     id = ask(sandbox, "POST", "/widgets", {"name": "one"})[1]["campaign_id"]
     assert [item["campaign_id"] for item in ask(sandbox, "GET", "/widgets")[1]] == [id]
