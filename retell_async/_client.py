@@ -374,7 +374,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         if key is not None:
             request = in_order(request)
         face = (self._face and self._face()) or self
-        own = {"User-Agent": face.user_agent, **face.platform_headers(), RETRY_COUNT: "0", **face.auth_headers}
+        own = {**face._own_headers(), RETRY_COUNT: "0"}
         headers = (face._added_headers(), check_headers(options.get("extra_headers")))
         if not settings.api_key and not any(name.lower() == "authorization" for layer in headers for name in layer):
             raise ConfigurationError("the API key is empty: give api_key, or set the environment variable RETELL_API_KEY")

@@ -161,6 +161,12 @@ class OfficialSettings:
         """The headers that say what sends."""
         return {"X-Stainless-Lang": "python"}
 
+    def _own_headers(self) -> dict[str, str | Omit]:
+        """The headers of every request that are no settings, or what a class of the user's says in their place."""
+        own: dict[str, str | Omit] = {"User-Agent": self.user_agent, **self.platform_headers(), **self.auth_headers}
+        kind = type(self)
+        return own if (kind.user_agent, kind.platform_headers, kind.auth_headers) == _OWN else check_headers(own)
+
     def _added_headers(self) -> dict[str, str | Omit]:
         """The headers over those: the settings, or what a class of the user's says in their place."""
         if type(self).default_headers is OfficialSettings.default_headers:
@@ -179,6 +185,9 @@ class OfficialSettings:
         from .lib.webhook_auth import verify  # a wing above: nothing of it is loaded before it is used
 
         return verify(body, api_key, signature)
+
+
+_OWN = OfficialSettings.user_agent, OfficialSettings.platform_headers, OfficialSettings.auth_headers
 
 
 class OfficialVerbs:

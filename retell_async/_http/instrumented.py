@@ -10,12 +10,14 @@ import os
 import sys
 from collections.abc import Mapping
 from operator import attrgetter, is_
-from types import FunctionType, SimpleNamespace
+from types import CodeType, FunctionType, SimpleNamespace
 from typing import Any
 
 __all__ = ["Methods"]
 
 _CODE = attrgetter("__code__")
+_CONSTANTS = (type(None), type(...), int, float, complex, str, bytes, tuple, frozenset, CodeType)
+"""What the source of a function can name as it is."""
 
 
 class Methods:
@@ -78,8 +80,13 @@ class Methods:
         return False
 
     def _is_own(self, method: object) -> bool:
-        # A wrapper may say that it is a function, and a function that wraps another carries it along.
-        return type(method) is FunctionType and not vars(method) and method.__code__.co_filename.startswith(self._homes)
+        # A wrapper may say that it is a function, and a function that wraps another carries it along: in its `__wrapped__`, or among the
+        # constants of its code, which is put in the place of the function's and may have kept the name of its file.
+        if type(method) is not FunctionType or vars(method):
+            return False
+        code = method.__code__
+        is_of_source = code.co_qualname == method.__qualname__ and all(isinstance(value, _CONSTANTS) for value in code.co_consts)
+        return is_of_source and code.co_filename.startswith(self._homes)
 
 
 def _homes(owner: type[Any]) -> list[str]:

@@ -59,6 +59,22 @@ def test_settings_are_attributes_and_what_is_set_is_used() -> None:
             here.copy(default_headers={}, set_default_headers={})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("auth_headers", {"Authorization": "Bearer secret\n"}, "Authorization holds a line break or a character that is not ASCII"),
+        ("auth_headers", {"Authorization": "Bearer secret\u200b"}, "Authorization holds a line break or a character that is not ASCII"),
+        ("auth_headers", {"Authorization": None}, "Authorization must be a str, not NoneType"),
+        ("user_agent", "Caf\u00e9/1.0", "User-Agent holds a line break or a character that is not ASCII"),
+    ],
+)
+def test_a_header_that_a_class_says_and_http_cannot_carry_is_refused(name: str, value: Any, problem: str) -> None:
+    wrong: type[Retell] = type("Wrong", (Retell,), {name: property(lambda _: value)})
+    with wrong("key", base_url="http://127.0.0.1:9") as client, pytest.raises(ConfigurationError, match=problem) as caught:
+        client.call.retrieve("call_1")
+    assert "secret" not in f"{caught.value!r} {caught.value.args}"
+
+
 class Tenant(Retell):
     """What a class of a user's says of headers and of the query is sent."""
 

@@ -18,6 +18,8 @@ from .streams import NetworkStream, open_stream
 
 __all__ = ["Http1Connection", "Origin", "BufferedRequest", "Times", "BufferedResponse", "origin_of"]
 
+_MOST_INTERIM = 100  # answers of 1xx, all of which may come at once
+
 Origin = tuple[str, str, int | None]
 """Scheme, host in ASCII and port; the port only if it is not the scheme's own."""
 
@@ -173,7 +175,7 @@ class Http1Connection:
                 data += send(h11.Data(data=request.content)) or b""
             return data + (send(h11.EndOfMessage()) or b"")
         except h11.LocalProtocolError as error:
-            raise httpx.LocalProtocolError(str(error)) from error
+            raise _refused(error) from error
 
     def _begin(self) -> Callable[[h11.Event], bytes | None]:
         self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=usual.LONGEST_HEAD)
@@ -234,18 +236,19 @@ class Http1Connection:
                     await anyio.lowlevel.checkpoint()  # a server that takes all at once leaves others their turn
             data += send(h11.EndOfMessage()) or b""
         except h11.LocalProtocolError as error:
-            raise httpx.LocalProtocolError(str(error)) from error
+            raise _refused(error) from error
         if not left:
             leave(request)
         return not data or await self._send(stream, data, timeout)
 
     async def _head(self, stream: NetworkStream, timeout: float | None) -> h11.Response:
-        while True:
+        for _ in range(_MOST_INTERIM):
             event = await self._event(stream, timeout)
             if isinstance(event, h11.Response):
                 return event
             if not isinstance(event, h11.InformationalResponse):
                 raise httpx.RemoteProtocolError("the server has closed the connection without an answer")
+        raise httpx.RemoteProtocolError(f"the answer is broken: {_MOST_INTERIM} interim ones came, and none that ends it")
 
     async def next_part(self, stream: NetworkStream, timeout: float | None) -> bytes | None:
         """The next part of the body; ``None`` at its end."""
@@ -315,6 +318,11 @@ async def _closing(parts: AsyncIterator[bytes]) -> AsyncGenerator[AsyncIterator[
 def origin_of(url: httpx.URL) -> Origin:
     """Where a URL leads."""
     return url.scheme, url.raw_host.decode("ascii"), url.port
+
+
+def _refused(error: h11.LocalProtocolError) -> httpx.LocalProtocolError:
+    """Why a request cannot be written, without what h11 quotes of it: the value of a header may be a key."""
+    return httpx.LocalProtocolError(str(error).partition(" b'")[0].partition(' b"')[0])
 
 
 def _extensions(reason: bytes) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What nearly every exchange over HTTP/1.1 looks like, at a seventh of what h11 takes for it: heads are joined, answers read by llhttp.
 
 Nothing is decided here. What is in the least unusual is left to h11, which is given the same bytes from the first on: so there is one
-judge of what an answer is, and where httptools cannot be had, nothing changes but the time.
+judge of what an answer is, and where httptools cannot be had, nothing changes but the time. One difference is left: llhttp does not show
+how a chunk's size is written, and takes one with more than twenty digits, nearly all of them zeros, which h11 refuses.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ LONGEST_HEAD = 100 * 1024
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
 _TARGET = re.compile(r"[!-~]+")
 _LINE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: (?:[!-~](?:[\t -~]*[!-~])?)?\r\n")
+_END_OF_HEAD, _LAST_CHUNK = b"\r\n\r\n", b"0\r\n\r\n"
 _REASON = re.compile(rb"[\t -~]*")
 _HARMLESS = frozenset(
     ("Accept", "Content-Type", "Host", "User-Agent", "accept-encoding", "connection", "X-Stainless-Lang", "X-Stainless-Retry-Count")
 )
 """Names of headers that hold no key and are the same from one request to the next."""
+_MOST_DIGITS = 20  # of a length, as with h11
+_PIECE = 2**16
 _OWN = frozenset(("content-length", "transfer-encoding", "upgrade", "expect", "te", "trailer"))
 
 
@@ -116,17 +120,25 @@ class UsualAnswer:
         if not self._begun and not data.startswith(b"H"):
             self.is_usual = False  # llhttp passes over empty lines
             return
-        silent, self._of_body = self._silent, 0
-        try:
-            self._parser.feed_data(data)
-        except (_llhttp.HttpParserError, _llhttp.HttpParserUpgrade):
-            self.is_usual = False
-        # At most so many bytes have come since the last of the body.
-        self._silent = len(data) - self._of_body if self._of_body else silent + len(data)
-        if self._silent > LONGEST_HEAD:
-            self.is_usual = False
+        for start in range(0, len(data), _PIECE):
+            piece = data[start : start + _PIECE]
+            silent, self._of_body = self._silent, 0
+            try:
+                self._parser.feed_data(piece)
+            except (_llhttp.HttpParserError, _llhttp.HttpParserUpgrade):
+                self.is_usual = False
+            # At most so many bytes have come since the last of the body.
+            self._silent = len(piece) - self._of_body if self._of_body else silent + len(piece)
+            if self._silent > LONGEST_HEAD:
+                self.is_usual = False
+            if not self.is_usual:
+                return
         if self.is_whole:
             del self._parser  # it holds this in turn, and only the garbage collector would find that out
+            # It passes over line ends after an answer too, which belong to none.
+            end = _LAST_CHUNK if self._is_chunked else self.content[-1] if self.content else _END_OF_HEAD
+            if not data.endswith(end) or (end is _END_OF_HEAD and data.endswith(b"\n" + end)):
+                self.is_usual = False
 
     def on_message_begin(self) -> None:
         if self._begun:
@@ -138,8 +150,11 @@ class UsualAnswer:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.has_head:
-            return  # a trailer
+            self.is_usual = False  # a trailer
+            return
         self.headers.append((name, value.rstrip(b" \t")))
+        if len(value) > _MOST_DIGITS and name.lower() == b"content-length":
+            self.is_usual = False
         if len(name) == 17 and name.lower() == b"transfer-encoding":
             if self._is_chunked or value != b"chunked":
                 self.is_usual = False

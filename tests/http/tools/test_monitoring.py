@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
+from types import CodeType
 from typing import Any
 
 import aiohttp
@@ -335,12 +336,31 @@ async def refuse(self: object, request: object, **settings: object) -> None:
     raise ZeroDivisionError
 
 
-async def test_a_function_whose_code_is_replaced_is_gone_through() -> None:
+def called_instead(code: CodeType) -> CodeType:
+    """Code as ddtrace puts it in the place of a function's: it seems to be of the same function and calls one among its constants."""
+    constants = tuple(refuse if value == "stands for it" else value for value in wrapper.__code__.co_consts)
+    made = wrapper.__code__.replace(co_consts=constants, co_name=code.co_name)
+    return made.replace(co_qualname=code.co_qualname, co_filename=code.co_filename)
+
+
+def wrapper(*arguments: Any, **settings: Any) -> Any:
+    call: Any = "stands for it"
+    return call(*arguments, **settings)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda _: refuse.__code__, lambda code: refuse.__code__.replace(co_filename=code.co_filename), called_instead],
+    ids=["another's", "of the same file", "with a wrapper among its constants"],
+)
+@pytest.mark.parametrize("used_before", [True, False])
+async def test_a_function_whose_code_is_replaced_is_gone_through(change: Callable[[CodeType], CodeType], *, used_before: bool) -> None:
     send = httpx.AsyncClient.send
     code = send.__code__
     async with serving() as server, client_to(server, None) as client:
-        await client.send(get(), {})
-        send.__code__ = refuse.__code__
+        if used_before:
+            await client.send(get(), {})
+        send.__code__ = change(code)
         try:
             with pytest.raises(APIConnectionError) as caught:
                 await client.send(get(), {})
