@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
@@ -59,8 +59,7 @@ class _Constructor(SafeConstructor):
     """As JSON has no dates, what looks like one is a string; two escapes for the halves of a character are that character."""
 
     def construct_yaml_str(self, node: Any) -> str:
-        text = str(super().construct_yaml_str(node))
-        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        return str(super().construct_yaml_str(node)).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 for _tag in ("str", "timestamp"):
@@ -253,29 +252,22 @@ def roots(document: Json) -> Iterator[tuple[str, Json, str]]:
     components = document.get("components", {})
     for name in components.get("schemas", {}):
         yield pointer("components", "schemas", name), components["schemas"], name
-    yield from _held(components.get("parameters", {}).items(), "/components/parameters")
-    for kind in ("responses", "requestBodies"):
-        for name, holder in components.get(kind, {}).items():
-            yield from _held(holder.get("content", {}).items(), pointer("components", kind, name, "content"))
-    for method, path, operation in operations(document):
-        yield from operation_roots(operation, pointer("paths", path, method))
+    yield from held(components, "/components")
     for path, item in document.get("paths", {}).items():
-        yield from _held(enumerate(item.get("parameters", ())), pointer("paths", path, "parameters"))
+        yield from held(item, pointer("paths", path))
 
 
-def operation_roots(operation: Json, where: str) -> Iterator[tuple[str, Json, str]]:
-    """As `roots`, of one operation."""
-    yield from _held(enumerate(operation.get("parameters", ())), f"{where}/parameters")
-    yield from _held(operation.get("requestBody", {}).get("content", {}).items(), f"{where}/requestBody/content")
-    for status, response in operation.get("responses", {}).items():
-        yield from _held(response.get("content", {}).items(), f"{where}/responses/{status}/content")
-
-
-def _held(holders: Iterable[tuple[str | int, Json]], where: str) -> Iterator[tuple[str, Json, str]]:
-    """As `roots`, of parameters by place, or of contents by kind."""
-    for name, holder in holders:
-        if "schema" in holder:
-            yield where + pointer(name, "schema"), holder, "schema"
+def held(holder: Json, where: str = "") -> Iterator[tuple[str, Json, str]]:
+    """As `roots`, of a path, an operation, a parameter, a body, an answer or its content."""
+    if "schema" in holder:
+        yield f"{where}/schema", holder, "schema"
+    for key in ("requestBody", *METHODS):
+        if key in holder:
+            yield from held(holder[key], f"{where}/{key}")
+    for key in ("parameters", "responses", "requestBodies", "content"):
+        some = holder.get(key, {})
+        for name, one in enumerate(some) if isinstance(some, list) else some.items():
+            yield from held(one, where + pointer(key, name))
 
 
 def walk(schema: Json, where: str = "") -> Iterator[tuple[str, Json]]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from .. import marks
-from ..document import Json, Refused, by_key, component, followed, operation_roots, operations, parts, pointer, ref_name, walk
+from ..document import Json, Refused, by_key, component, followed, held, operations, parts, pointer, ref_name, walk
 
 
 def run(document: Json) -> None:
@@ -43,20 +43,19 @@ def _write_out(document: Json, operation: Json, shared: Iterable[Json], where: s
 
 def usage(document: Json) -> None:
     """Each component says whether requests hold it, answers, or both; what was only ever laid under other schemas is taken out."""
-    held, schemas = used(document), document["components"]["schemas"]
-    for mark, names in held.items():
-        for name in names:
-            schemas[name][mark] = True
-    document["components"]["schemas"] = {name: schema for name, schema in schemas.items() if held.keys() & schema.keys()}
+    schemas, users = document["components"]["schemas"], used(document)
+    for name, mark in ((name, mark) for mark, names in users.items() for name in names):
+        schemas[name][mark] = True
+    document["components"]["schemas"] = {name: schema for name, schema in schemas.items() if users.keys() & schema.keys()}
 
 
 def used(document: Json) -> dict[str, set[str]]:
     """The names of the components that requests hold, and of those that answers do, by the mark that says so."""
-    held: dict[str, set[str]] = {marks.REQUEST: set(), marks.RESPONSE: set()}
-    roots = [(where, holder[key]) for operation in by_key(document).values() for where, holder, key in operation_roots(operation, "")]
-    for where, schema in [*roots, ("/responses", document.get(marks.ERROR_BODY) or {})]:
-        held[marks.RESPONSE if where.startswith("/responses") else marks.REQUEST].update(refs(schema))
-    return {mark: reached(document, names) for mark, names in held.items()}
+    found: dict[str, set[str]] = {marks.REQUEST: set(), marks.RESPONSE: {*refs(document.get(marks.ERROR_BODY) or {})}}
+    for operation in by_key(document).values():
+        for where, holder, _ in held(operation):
+            found[marks.RESPONSE if where.startswith("/responses") else marks.REQUEST].update(refs(holder["schema"]))
+    return {mark: reached(document, names) for mark, names in found.items()}
 
 
 def refs(schema: Json) -> list[str]:
