@@ -95,11 +95,9 @@ def _to_look_at(made: Views | None, told: list[str]) -> list[str]:
         return [f"note: {visible(said)}" for said in told]
     unreachable = len(made.prepared[marks.UNREACHABLE])
     unused = [f"no operation needs {unreachable} schemas, which have no model"] if unreachable else []
-    of_itself = [
-        f"look at it: {one.method} {one.path} is not in openapi/surface.yaml: client.{one.entry.methods[0]}, repeat: {one.entry.repeat}"
-        for one in made.operations
-        if not one.entry.named
-    ]
+    unnamed = [(f"{one.method} {one.path}", one.entry) for one in made.operations if not one.entry.named]
+    where = "is not in openapi/surface.yaml"
+    of_itself = [f"look at it: {key} {where}: client.{entry.methods[0]}, repeat: {entry.repeat}" for key, entry in unnamed]
     return [*(f"note: {visible(said)}" for said in (*told, *unused, *made.notes)), *of_itself]
 
 
@@ -123,22 +121,19 @@ def _words() -> int:
 
 def _update(spec: str | None, markdown: Path | None, *, dry_run: bool) -> int:
     done = updating.update(spec, write=not dry_run)
-    if done.made is not None:
-        print(report.summary(done.changes, done.left_out), report.markdown(done.changes, done.left_out, internal=True), sep="\n")
-    look = _to_look_at(done.made, done.told)
-    print(*look, sep="\n", end="\n" * bool(look))
+    left, look, summary = done.left_out, _to_look_at(done.made, done.told), report.summary(done.changes, done.left_out)
     if done.made is None:
-        print(f"{done.revision} is pinned already")
+        print(*look, f"{done.revision} is pinned already", sep="\n")
     else:
-        print(_made(done.made))
-        print(f"{done.revision} {'would take' if dry_run else 'has taken'} the place of {done.before}")
-    for key, why in done.left_out.items():
+        place = f"{done.revision} {'would take' if dry_run else 'has taken'} the place of {done.before}"
+        print(summary, report.markdown(done.changes, left, internal=True), *look, _made(done.made), place, sep="\n")
+        if markdown is not None:
+            title = f"API revision `{done.revision}` in place of `{done.before}`: {summary}."
+            parts = [title, report.markdown(done.changes, left), report.to_look_at(look)]
+            markdown.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
+    for key, why in left.items():
         print(f"left out: {key}, since it cannot be expressed: {why}")
-    if markdown is not None and done.made is not None:
-        title = f"API revision `{done.revision}` in place of `{done.before}`: {report.summary(done.changes, done.left_out)}."
-        parts = [title, report.markdown(done.changes, done.left_out), report.to_look_at(look)]
-        markdown.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
-    return report.LEFT_OUT if done.left_out else report.status(done.changes) if dry_run else 0
+    return report.LEFT_OUT if left else report.status(done.changes) if dry_run else 0
 
 
 def _diff(old: Path, new: Path | None, format: str) -> int:

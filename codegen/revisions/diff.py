@@ -10,8 +10,8 @@ How a change is classed, `docs/guides/regenerating.md` says.
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Set as AbstractSet
+from collections import Counter
+from collections.abc import Callable, Iterable, Set as AbstractSet
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,8 @@ from ..surface import Entry, entries
 
 SENTENCES = load_file(Path(__file__).with_name("sentences.yaml"))
 """By what a change is about, in the order of the account, and by what happened to it: what release notes say."""
+
+_KINDS = {"array": "array", "object": "map", **SCALARS}
 
 Action = Literal["removed", "renamed", "required", "changed", "optional", "deprecated", "added"]
 
@@ -133,9 +135,7 @@ def _alone(sign: int, revision: Revision, without: AbstractSet[str]) -> dict[str
 class _Difference:
     old: Revision
     new: Revision
-    changes: dict[tuple[Impact, str, Action, str], tuple[set[str], set[str]]] = attrs.field(
-        factory=lambda: defaultdict(lambda: (set(), set()))
-    )
+    changes: dict[tuple[Impact, str, Action, str], tuple[set[str], set[str]]] = attrs.field(factory=dict)
     _methods: tuple[str, ...] = ()
     _seen: set[tuple[str, str, bool]] = attrs.field(factory=set)
     _called: dict[str, str] = attrs.field(factory=dict)
@@ -144,7 +144,8 @@ class _Difference:
     def run(self) -> None:
         olds, news = self.old.operations, self.new.operations
         moved = renamed(self.old, self.new)
-        for key in olds.keys() - news.keys() - moved.keys():
+        gone = olds.keys() - news.keys() - moved.keys()
+        for key in gone:
             self._methods = self.old.entries[key].methods
             self._add("operation", "removed", key, self.old.names(key), breaks=True)
         for key in news.keys() - {moved.get(key, key) for key in olds}:
@@ -152,10 +153,8 @@ class _Difference:
             self._add("operation", "added", key, self.new.names(key))
             if news[key].get("deprecated"):
                 self._add("operation", "deprecated", key, self.new.names(key))
-        for key in sorted(olds):
-            other = moved.get(key, key)
-            if other in news:
-                self._operation(key, other)
+        for key in sorted(olds.keys() - gone):
+            self._operation(key, moved.get(key, key))
         self._methods = ()
         self._class_names()
         was, now = self.old.prepared, self.new.prepared
@@ -169,17 +168,15 @@ class _Difference:
         if unused := set(was[marks.UNREACHABLE]) ^ set(now[marks.UNREACHABLE]):
             self._add("document", "changed", f"schemas that no operation needs: {', '.join(sorted(unused))}", shows=False)
 
-    def _changed(
-        self, subject: str, what: str, sides: Iterable[object], names: Iterable[str] = (), *, breaks: bool = False, shows: bool = True
-    ) -> None:
+    def _changed(self, subject: str, what: str, sides: Iterable[object], names: Iterable[str] = (), **how: bool) -> None:
         before, after = sides
         if before != after:
-            self._add(subject, "changed", f"{what}{before} → {after}", names, breaks=breaks, shows=shows)
+            self._add(subject, "changed", f"{what}{before} → {after}", names, **how)
 
     def _add(self, subject: str, action: Action, what: str, names: Iterable[str] = (), *, breaks: bool = False, shows: bool = True) -> None:
         """:param shows: whether users can notice it."""
         impact = Impact.INTERNAL if not shows else Impact.BREAKING if breaks else Impact.ADDITIVE
-        places, about = self.changes[impact, subject, action, what]
+        places, about = self.changes.setdefault((impact, subject, action, what), (set(), set()))
         places.update(names)
         about.update(method.partition(".")[0] for method in self._methods)
 
@@ -354,24 +351,16 @@ class _Difference:
             self._add("class", "added", name, (f"types.{name}",))
 
 
-def choices(document: Json, schema: Json) -> Iterator[tuple[Json, Json]]:
+def choices(document: Json, schema: Json) -> list[tuple[Json, Json]]:
     """(schema, what it means) of a schema, or of each member of a union."""
     meant = resolved(document, schema)
-    if "oneOf" in meant:
-        for member in meant["oneOf"]:
-            yield from choices(document, member)
-    else:
-        yield schema, meant
+    return [one for member in meant["oneOf"] for one in choices(document, member)] if "oneOf" in meant else [(schema, meant)]
 
 
 def kinds(document: Json, schema: Json) -> set[str]:
     """Of what kinds a value may be."""
-    found: set[str] = set()
-    meant = resolved(document, schema)
-    if schema.get("nullable") or meant.get("nullable"):
-        found.add("null")
+    found = {"null"} if resolved(document, schema).get("nullable") else set[str]()
     for _, choice in choices(document, schema):
-        kind = str(choice.get("type"))
         if is_object(choice):
             found.add("object")
         elif choice.get("type") == "object" and choice.get("additionalProperties") is False:
@@ -379,7 +368,7 @@ def kinds(document: Json, schema: Json) -> set[str]:
         elif "enum" in choice:
             found |= {type(value).__name__ for value in choice["enum"]}
         else:
-            found.add("file" if choice.get("format") == "binary" else {"array": "array", "object": "map", **SCALARS}.get(kind, "any"))
+            found.add("file" if choice.get("format") == "binary" else _KINDS.get(str(choice.get("type")), "any"))
     return found
 
 
@@ -407,10 +396,8 @@ def _authentication(document: Json) -> str:
 
 def _webhooks(document: Json) -> Json:
     """The requests that the API makes itself, by name."""
-    callbacks = {
-        f"{key} {name}": said for key, operation in by_key(document).items() for name, said in operation.get("callbacks", {}).items()
-    }
-    return {**document.get("webhooks", {}), **callbacks}
+    called = {key: operation.get("callbacks", {}) for key, operation in by_key(document).items()}
+    return {**document.get("webhooks", {}), **{f"{key} {name}": said for key, some in called.items() for name, said in some.items()}}
 
 
 def _limits(schema: Json) -> set[str]:

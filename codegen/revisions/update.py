@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from bisect import bisect_left
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,20 +137,13 @@ def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
             return refused
         return None
 
-    def settle(some: list[str], later: list[str]) -> None:
-        """Leave out what is refused of some new operations beside those before them, found in halves; later ones wait."""
-        why, half = refusal([*reasons, *later]), len(some) // 2
-        if why and not half:
-            reasons[some[0]] = str(why)
-        elif why:
-            settle(some[:half], [*some[half:], *later])
-            settle(some[half:], later)
-
     if refusal([]):
         new = [key for key, operation in by_key(pinned(openapi, facts, left={})).items() if operation[marks.KNOWN_AS] not in known]
         if not_new := refusal(new):
             raise not_new
-        settle(new, [])
+        while refusal(reasons):  # the first that cannot be beside those before it, while those behind it wait
+            first = bisect_left(new, True, key=lambda key: refusal([*reasons, *new[new.index(key) + 1 :]]) is not None)
+            reasons[new[first]] = str(refusal([*reasons, *new[first + 1 :]]))
     return reasons
 
 
