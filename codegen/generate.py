@@ -40,8 +40,7 @@ def pinned(
     told, there, meanings = [] if told is None else told, by_key(facts), known(facts, surface)
     lost = {key for key in surface if " " in key} - {meant for meant, _ in meanings.values()}
     told.extend(f"openapi/surface.yaml: the document has no {key}, or openapi/left_out.yaml has it" for key in sorted(lost))
-    newest = {meant: key for key, (meant, version) in meanings.items() if not version and meant not in there}
-    targets = {_place(old)[0]: _place(new)[0] for old, new in newest.items()}
+    targets = {_place(meant)[0]: _place(key)[0] for key, (meant, version) in meanings.items() if not version and meant not in there}
     laid = load_file(openapi / "overlay.yaml")
     classes = dict(_renewed(facts, meanings, laid))
     targets |= {_TARGET + old: _TARGET + new for old, new in classes.items() if old not in at(facts, _SCHEMAS, {})}
@@ -57,8 +56,7 @@ def pinned(
     for old in classes_noted:
         newer = [name for name in schemas.keys() - classes_noted if unversioned(name) == unversioned(old)]
         moved[_SCHEMAS + pointer(old)] = [_SCHEMAS + pointer(name) for name in sorted(newer)]
-    dead = notes.lay(document, noted, moved)
-    told.extend(f"openapi/notes.yaml: nothing is at {where}" for where in dead)
+    told.extend(f"openapi/notes.yaml: nothing is at {where}" for where in notes.lay(document, noted, moved))
     document[marks.NAMES] = load_file(openapi / "names.yaml", there=False)
     return document
 

@@ -18,7 +18,7 @@ def prepare(document: Json) -> Json:
     """The prepared form of a document; the document itself stays as it is."""
     prepared = document
     for each in PASSES:
-        prepared = _unshared(prepared)
+        prepared = json.loads(json.dumps(prepared))  # no two places hold the same object, so that a pass changes one at a time
         try:
             each(prepared)
         except RecursionError:
@@ -28,13 +28,7 @@ def prepare(document: Json) -> Json:
 
 def parsed(prepared: Json) -> Parsed:
     """What the generator's parser finds in a prepared document, which stays as it is."""
-    document = _unshared(prepared)
+    document: Json = json.loads(json.dumps(prepared))
     members.run(document)
     parsable.run(document)
     return parse(document)
-
-
-def _unshared(document: Json) -> Json:
-    """A copy in which no two places hold the same object, so that a pass changes one place at a time."""
-    copy: Json = json.loads(json.dumps(document))
-    return copy

@@ -111,11 +111,10 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 methods = (f"{name}{_suffix(key)}" if is_version else name,)
                 if is_version or name not in taken:
                     break
-        repeat: Repeat = said.get("repeat") or _repeat(document, key, operation, surface)
+        of_another = said.get("repeat") == "safe" and shape(meant) != shape(key)  # or by another HTTP method: what it says of itself
+        repeat: Repeat = said["repeat"] if "repeat" in said and not of_another else _repeat(document, key, operation, surface)
         if repeat == "idempotency_key" and not _takes_key(document, operation):
             repeat = "unsafe"
-        elif repeat == "safe" and shape(meant) != shape(key):  # of another thing, or by another HTTP method: what it says of itself
-            repeat = _repeat(document, key, operation, surface)
         effect = _effect(key)
         asks: Any = said.get("asks", "deletion" if effect == "delete" else {})  # what deletes asks, whether or not anybody says so
         if not said and repeat != "safe" and effect != "delete":  # nobody has said that it only reads, or that it is free

@@ -47,8 +47,8 @@ def lay(prepared: Json, words: Json) -> dict[str, list[str]]:
     said_of = (f"{name}.{wire}" for name, own in classes.items() if name != EVERYWHERE for wire in own)
     missing[STALE] = [place for place in said_of if place not in there]
     siblings: dict[str, Json] = {}
-    for name, said in sorted(classes.items(), reverse=True):
-        siblings[unversioned(name)] = {**said, **siblings.get(unversioned(name), {})}
+    for name, said in sorted(classes.items()):
+        siblings.setdefault(unversioned(name), {}).update(said)
     for name, schema in schemas.items():
         own = {**common, **siblings.get(unversioned(name), {}), **classes.get(name, {})}
         schema[marks.WORDS] = own[""]
@@ -58,20 +58,20 @@ def lay(prepared: Json, words: Json) -> dict[str, list[str]]:
                 missing[REQUESTS].extend([f"{name}.{wire}"] if marks.REQUEST in schema else ())
                 missing[ANSWERS].extend([f"{name}.{wire}"] if marks.RESPONSE in schema else ())
     versions = {_VERSION.sub("", key): key for key in words["operations"]}  # what is said of one is so of the others
-    meant: list[tuple[str, Json]] = []
-    for key, operation in by_key(prepared).items():
-        known = str(operation.get(marks.KNOWN_AS, key))
-        some = (key, known, versions.get(_VERSION.sub("", known), known))
-        meant.append((next((one for one in some if one in words["operations"]), known), operation))
-    for key, operation in meant:
+    unused = {*words["operations"]}
+    for path, operation in by_key(prepared).items():
+        known = str(operation.get(marks.KNOWN_AS, path))
+        some = (path, known, versions.get(_VERSION.sub("", known), known))
+        key = next((one for one in some if one in words["operations"]), known)
         said = words["operations"].get(key, {})
+        unused.discard(key)
         operation[marks.WORDS] = said.get("text")
         missing[OPERATIONS].extend([] if said.get("text") else [key])
         for parameter in operation["parameters"]:
             own = said.get("parameters", {}).get(parameter["name"], common.get(parameter["name"]))
             parameter["schema"][marks.WORDS] = own
             missing[REQUESTS].extend([f"{key} {parameter['name']}"] if own is None else ())
-    missing[STALE].extend(sorted(words["operations"].keys() - dict(meant).keys()))
+    missing[STALE].extend(sorted(unused))
     return missing
 
 

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from .. import marks
-from ..document import TIGHTER, Json, Refused, all_schemas, at, children, pointer, refuse_rings, rewrite, roots, to_ref
+from ..document import TIGHTER, Json, Refused, all_schemas, at, refuse_rings, rewrite, roots, to_ref
 
 _UNSUPPORTED = frozenset({"patternProperties", "prefixItems", "if", "dependentSchemas", "contains", "unevaluatedProperties"})
 
@@ -25,7 +25,7 @@ def run(document: Json, *, whole: bool = True) -> None:
         holder[key] = _without_booleans(holder[key])
     if whole:
         _heirs(document)
-    for where, schema in list(all_schemas(document)):
+    for where, schema in all_schemas(document):  # what is written out is walked through then
         _written_out(document, schema, where)
     for where, schema in list(all_schemas(document)):
         _bounds(schema)
@@ -67,9 +67,6 @@ def _written_out(document: Json, schema: Json, where: str) -> None:
         beside = {key: value for key, value in schema.items() if key != "$ref"}
         schema.clear()
         schema.update(deepcopy(at(document, ref.removeprefix("#"))) | beside)
-    if seen:
-        for way, holder in children(schema):
-            _written_out(document, holder[way[-1]], where + pointer(*way))
 
 
 def _heirs(document: Json) -> None:
@@ -106,11 +103,9 @@ def _without_booleans(schema: Any) -> Json:
 def _bounds(schema: Json) -> None:
     """Bounds that are no part of the range are said as 3.0 says them, and files."""
     for bound, strict, tighter in (("minimum", "exclusiveMinimum", max), ("maximum", "exclusiveMaximum", min)):
-        value = schema.get(strict)
-        if isinstance(value, bool) or value is None:
-            continue
-        schema[bound] = tighter(value, schema.get(bound, value))
-        schema[strict] = schema[bound] == value
+        if not isinstance(value := schema.get(strict), bool | None):
+            schema[bound] = tighter(value, schema.get(bound, value))
+            schema[strict] = schema[bound] == value
     if schema.get("contentMediaType") == "application/octet-stream" and schema.get("type", "string") == "string":
         schema |= {"type": "string", "format": "binary"}
     for keyword in ("contentMediaType", "contentEncoding", *(keyword for keyword in TIGHTER if schema.get(keyword) is False)):

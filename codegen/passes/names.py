@@ -21,16 +21,13 @@ def run(document: Json) -> None:
         where = pointer("components", "schemas", name)
         if target in CLASSES or class_name(target) != target or not is_name(target):
             raise Refused(where, f"{target} cannot be the name of its class: name another in the overlay")
-        other = by_module.setdefault(module_name(target), name)
-        if other != name:
+        if (other := by_module.setdefault(module_name(target), name)) != name:
             raise Refused(where, f"would be the class {target}, too like {new[other]} for {other}: name one in the overlay")
         if f"{target}Param" in new.values():
             raise Refused(where, f"{target}Param is a class too, which would be the name of the dict for it: name one in the overlay")
-    for _, schema in all_schemas(document):
+    for _, schema in [*all_schemas(document), ("", document[marks.ERROR_BODY] or {})]:
         if (referred := ref_name(schema)) is not None:
             schema.update(to_ref(new[referred]))
-    if document[marks.ERROR_BODY]:
-        document[marks.ERROR_BODY] = to_ref(new[str(ref_name(document[marks.ERROR_BODY]))])
     document["components"]["schemas"] = {new[name]: schema for name, schema in sorted(schemas.items(), key=lambda item: new[item[0]])}
 
 

@@ -6,7 +6,7 @@ refers to, its title or the first value of its tag. Members of an ``allOf`` that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -32,28 +32,24 @@ def lay(document: Json, notes: Json, moved: Mapping[str, Sequence[str]] | None =
 
 def _meant(document: Json, way: Sequence[str]) -> list[Json]:
     """What is there. A parameter that an operation shares with others becomes its own: a note is about no other one."""
-    found = [*_found(document, document, way)]
+    found = _found(document, document, way)
     if not found and way[:1] == ["paths"] and way[3:4] == ["parameters"] and (operation := at(document, pointer(*way[:3]), None)):
         shared = document["paths"][way[1]].get("parameters", ())
         operation["parameters"] = [deepcopy(followed(document, one)) for one in [*operation.get("parameters", ()), *shared]]
-        found = [*_found(document, document, way)]
+        return _found(document, document, way)
     return found
 
 
-def _found(document: Json, value: Any, way: Sequence[str]) -> Iterator[Json]:
-    value = followed(document, value) if way else value
+def _found(document: Json, value: Any, way: Sequence[str]) -> list[Json]:
+    if not way:
+        return [value] if isinstance(value, dict) else []
+    value, led = followed(document, value), []
     if isinstance(value, list):
-        for item in value:
-            if way and way[0] in names(item):
-                yield from _found(document, item, way[1:])
+        led = [(item, way[1:]) for item in value if way[0] in names(item)]
     elif isinstance(value, dict):
-        if not way:
-            yield value
-        elif way[0] in value:
-            yield from _found(document, value[way[0]], way[1:])
-        for member in value.get("allOf", ()) if way else ():
-            if "$ref" not in member:
-                yield from _found(document, member, way)
+        led = [(value[way[0]], way[1:])] if way[0] in value else []
+        led += [(member, way) for member in value.get("allOf", ()) if "$ref" not in member]
+    return [found for inner, rest in led for found in _found(document, inner, rest)]
 
 
 def names(item: Any) -> list[str]:

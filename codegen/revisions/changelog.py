@@ -18,29 +18,26 @@ _HEADING = "### API\n\n"
 def written(text: str, revision: str, before: str, summary: str, details: str) -> str:
     """The file with an entry for a revision that takes the place of another."""
     entry = "\n".join([_first(revision) + f", before `{before}`: {summary}.", *(f"  {line}" for line in details.splitlines())]) + "\n"
-    section = _section(text)
-    if _HEADING in section.group():
-        new = section.group().replace(_HEADING, _HEADING + entry, 1)
-    else:
-        body = section.group().rstrip("\n")
-        new = f"{body}\n\n{_HEADING}{entry}{section.group()[len(body) + 1 :]}"
-    return text[: section.start()] + new + text[section.end() :]
+    start, section, end = _parted(text)
+    if _HEADING not in section:
+        section = re.sub(r"\n*\Z", lambda blank: f"\n\n{_HEADING}{blank[0][1:]}", section, count=1)
+    return start + section.replace(_HEADING, _HEADING + entry, 1) + end
 
 
 def undone(text: str, revisions: Iterable[str]) -> str:
     """The file without the entries of these revisions."""
     for revision in revisions:
-        section = _section(text)
-        new = re.sub(rf"^{re.escape(_first(revision))}, .*\n(?:  .*\n)*", "", section.group(), flags=re.MULTILINE)
-        new = re.sub(rf"\n\n{_HEADING}(?=\n|\Z)", "\n", new)
-        text = text[: section.start()] + new + text[section.end() :]
+        start, section, end = _parted(text)
+        section = re.sub(rf"^{re.escape(_first(revision))}, .*\n(?:  .*\n)*", "", section, flags=re.MULTILINE)
+        text = start + re.sub(rf"\n\n{_HEADING}(?=\n|\Z)", "\n", section) + end
     return text
 
 
-def _section(text: str) -> re.Match[str]:
+def _parted(text: str) -> tuple[str, str, str]:
+    """What is before the section, the section, and what is behind it."""
     if (found := _SECTION.search(text)) is None:
         raise Refused("", "CHANGELOG.md has no section [Unreleased] to put the entry in")
-    return found
+    return text[: found.start()], found[0], text[found.end() :]
 
 
 def _first(revision: str) -> str:
