@@ -48,12 +48,10 @@ class _Lift:
         self.says: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         components = {id(schema): name for name, schema in self.schemas.items()}
         for _, schema in all_schemas(document):
-            for wire, field in schema.get("properties", {}).items():
-                value, name = self._inner(field, wire)
+            owners = [components[id(schema)]] if id(schema) in components else []
+            for value, name in (self._inner(field, wire) for wire, field in schema.get("properties", {}).items()):
                 if self._wants_name(value):
-                    owners = self.says[name][_said(value)]
-                    if owner := components.get(id(schema)):
-                        owners.append(owner)
+                    self.says[name][_said(value)] += owners
 
     def run(self) -> None:
         for name in sorted(self.schemas):

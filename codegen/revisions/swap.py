@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..document import Refused
+from ..document import Json, Refused, load_file
 from ..generate import GENERATED, contents
 
 KEPT = ("openapi.yaml", "pin.toml", "left_out.yaml", "names.yaml")
@@ -57,9 +57,12 @@ def recover(root: Path) -> list[str]:
     """
     told: list[str] = []
     for folder in sorted(root.glob(f"{_FOLDER}*")):
-        if not (folder / "old").exists():
+        kept = folder / "old"
+        put: Json = load_file(kept / _MADE) if _is_half_done(folder) else {}
+        back = [name for name in put if (kept / name).exists() and (root / name).exists()]
+        if not kept.exists():
             told.append(f"{folder.name} is of an update that goes on, or was cut off before it changed anything: delete it if none goes on")
-        elif changed := _changed(root, folder):
+        elif changed := [name for name in back if contents(root, [name]) not in (contents(kept, [name]), put[name])]:
             reason = f"an update was cut off, and {', '.join(changed)} is neither what was there before nor what it put there"
             refused = Refused(folder.name, reason)
             refused.remedy = f"what was there before is in {folder.name}/old: take from it what you miss, then delete {folder.name}"
@@ -82,16 +85,6 @@ def _settle(root: Path, folder: Path) -> bool:
 
 def _is_half_done(folder: Path) -> bool:
     return any((folder / "new" / name).exists() for name in REPLACED) and (folder / "old").exists()
-
-
-def _changed(root: Path, folder: Path) -> list[str]:
-    """What would be put back in place of somebody's work."""
-    kept = folder / "old"
-    if not _is_half_done(folder):
-        return []
-    put = json.loads((kept / _MADE).read_text(encoding="utf-8"))
-    there = [name for name in REPLACED if (kept / name).exists() and (root / name).exists()]
-    return [name for name in there if contents(root, [name]) not in (contents(kept, [name]), put[name])]
 
 
 @contextmanager
