@@ -53,11 +53,10 @@ def _kept(value: Any, name: str) -> Any:
         return {str(key): _kept(item, "status" if name == "responses" else "") for key, item in said.items()}
     kept = {}
     for key, item in said.items():
-        if key in PROSE or (key.startswith("x-") and key not in KEPT_EXTENSIONS):
-            continue
-        if key == "title" and not (isinstance(item, str) and _WORD.match(item)) and name != "info":
-            continue
-        kept[key] = item if key in ("default", "const") else _kept(item, key)
+        is_prose = key in PROSE or (key.startswith("x-") and key not in KEPT_EXTENSIONS)
+        is_sentence = key == "title" and not (isinstance(item, str) and _WORD.match(item)) and name != "info"
+        if not is_prose and not is_sentence:
+            kept[key] = item if key in ("default", "const") else _kept(item, key)
     if name == "status" and "$ref" not in kept:
         kept["description"] = ""
     return kept

@@ -142,7 +142,7 @@ def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
         if not_new := refusal(new):
             raise not_new
         while refusal(reasons):  # the first that cannot be beside those before it, while those behind it wait
-            first = bisect_left(new, True, key=lambda key: refusal([*reasons, *new[new.index(key) + 1 :]]) is not None)
+            first = bisect_left(range(len(new)), True, key=lambda last: refusal([*reasons, *new[last + 1 :]]) is not None)
             reasons[new[first]] = str(refusal([*reasons, *new[first + 1 :]]))
     return reasons
 
