@@ -66,8 +66,11 @@ for _tag in ("str", "timestamp"):
     _Constructor.add_constructor(f"tag:yaml.org,2002:{_tag}", _Constructor.construct_yaml_str)
 
 
-def load(text: str, name: str) -> Json:
-    """Parse YAML 1.2 or JSON; the name stands in the error."""
+def load(text: str, name: str, empty: Json | None = None) -> Json:
+    """Parse YAML 1.2 or JSON; the name stands in the error.
+
+    :param empty: what a text without anything means; ``None`` if it is to be refused.
+    """
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     try:
@@ -79,6 +82,7 @@ def load(text: str, name: str) -> Json:
         raise Refused("", f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
     except RecursionError:
         raise Refused("", f"{name} is nested too deep") from None
+    data = empty if data is None else data
     if not isinstance(data, dict):
         raise Refused("", f"{name} holds {type(data).__name__}, not an object")
     return data
@@ -97,12 +101,15 @@ def load_file(path: Path, *, there: bool = True) -> Json:
 
 @lru_cache(maxsize=64)  # files are read again and again within one update
 def _loaded(text: str, name: str, folder: str) -> Json:
-    said = load(text, name)
+    said = load(text, name, {})  # as a file is whose last entry was taken out
     form = _FORMS.get(f"{folder}/{name}") or _FORMS.get(f"{folder}/*")
     for wrong in form.iter_errors(said) if form else ():
         raise Refused(pointer(name.removesuffix(".yaml"), *wrong.instance_path), f"{wrong.message}: correct it in {folder}/{name}", "")
     return said
 
+
+PATTERNS = jsonschema_rs.FancyRegexOptions(size_limit=2**30)
+"""How patterns are read, as the sandbox does: some repeat a class of characters thousands of times."""
 
 _FORMS = {
     name: jsonschema_rs.validator_for(form)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from . import marks
 from .document import Json, by_key
-from .surface import Entry
+from .surface import Entry, shape
 
 
 def retired(document: Json, entries: dict[str, Entry], past: Json) -> dict[str, str]:
@@ -20,11 +20,11 @@ def retired(document: Json, entries: dict[str, Entry], past: Json) -> dict[str, 
     known: dict[str, list[str]] = {**past.get("released", {}), **{key: entry.get("methods", []) for key, entry in said.items()}}
 
     operations = by_key(document)
-    meanings = {key: operation.get(marks.KNOWN_AS, key) for key, operation in operations.items()}
-    heirs = {meanings[key]: str(entries[key].methods[0]) for key, operation in operations.items() if not operation.get("deprecated")}
+    meanings = {key: shape(operation.get(marks.KNOWN_AS, key)) for key, operation in operations.items()}
+    heirs = {meanings[key]: entries[key].methods[0] for key, operation in operations.items() if not operation.get("deprecated")}
 
     def instead(key: str, name: str) -> str:
-        other = said.get(key, {}).get("instead", heirs.get(meanings.get(key, key)))
+        other = said.get(key, {}).get("instead", heirs.get(meanings.get(key, shape(key))))
         return f" Use client.{other} instead." if other in there and other != name else ""
 
     found: dict[str, str] = {}

@@ -20,7 +20,7 @@ import attrs
 from jsonschema_rs import Draft4Validator
 
 from . import marks
-from .document import Json, Refused, by_key, load_file, pointer, resolved
+from .document import PATTERNS, Json, Refused, by_key, load_file, pointer, resolved
 from .operation import answer, body, properties
 from .passes.lift import pascal, singular
 from .passes.names import module_name
@@ -111,7 +111,8 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 methods = (f"{name}{_suffix(key)}" if is_version else name,)
                 if is_version or name not in taken:
                     break
-        of_another = said.get("repeat") == "safe" and shape(meant) != shape(key)  # or by another HTTP method: what it says of itself
+        # What is true of one thing, or of what has one HTTP method, need not be so of another: then the operation says of itself.
+        of_another = said.get("repeat") == "safe" and (shape(meant), _parts(meant)[0]) != (shape(key), _parts(key)[0])
         repeat: Repeat = said["repeat"] if "repeat" in said and not of_another else _repeat(document, key, operation, surface)
         if repeat == "idempotency_key" and not _takes_key(document, operation):
             repeat = "unsafe"
@@ -178,7 +179,8 @@ def _takes_key(document: Json, operation: Json) -> bool:
     field, _ = properties(document, body(document, operation), sent=True).get("idempotency_key", ({}, False))
     said = resolved(document, field)
     try:  # by another engine than Python's, which a pattern can keep busy for ever
-        return said.get("type") == "string" and "format" not in said and all(map(Draft4Validator(said).is_valid, _KEYS))
+        fits = Draft4Validator(said, pattern_options=PATTERNS).is_valid
+        return said.get("type") == "string" and "format" not in said and all(map(fits, _KEYS))
     except ValueError:
         return False
 

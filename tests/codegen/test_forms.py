@@ -53,6 +53,14 @@ def test_what_means_nothing_is_refused(tmp_path: Path, file: str, text: str, whe
     assert not where or caught.value.reason.endswith(f": correct it in {file}")
 
 
+@pytest.mark.parametrize("text", ["", "# nothing is left out\n"])
+def test_a_file_whose_last_entry_was_taken_out_says_nothing(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "openapi" / "left_out.yaml"
+    path.parent.mkdir()
+    path.write_text(text, encoding="utf-8")
+    assert load_file(path) == {}
+
+
 def test_every_file_by_hand_has_a_form(tmp_path: Path) -> None:
     for path in {*(ROOT / "openapi").glob("*.yaml"), ROOT / "openapi" / "docs" / "operations.yaml"}:
         wrong = tmp_path / path.parent.name / path.name

@@ -144,14 +144,24 @@ def test_words_and_notes_follow_whichever_the_surface_names(tmp_path: Path, ther
 
 
 def test_a_list_that_is_asked_for_otherwise_is_the_same_list() -> None:
-    (entry,) = entries(having(x="POST /v2/list-agents"), SURFACE).values()
-    assert (entry.methods[0], entry.repeat) == ("agent.list", "safe")
+    """It is safe by what it says itself, that it lists, and not by what another HTTP method did."""
+    made = having(x="POST /v2/list-agents")
+    (before,) = entries(made, SURFACE).values()
+    made["paths"]["/v2/list-agents"]["post"]["responses"]["200"] |= content(object_(things={"type": "array", "items": STRING}))
+    (entry,) = entries(made, SURFACE).values()
+    assert [(one.methods[0], one.repeat) for one in (before, entry)] == [("agent.list", "unsafe"), ("agent.list", "safe")]
 
 
 def test_what_was_safe_is_not_so_under_another_method() -> None:
     made = adopted(having(replaceThing="POST /replace-thing/{id}"), SURFACE)
     (entry,) = entries(made, SURFACE).values()
     assert (entry.methods[0], entry.repeat) == ("thing.replace", "unsafe")
+
+
+@pytest.mark.parametrize("key", ["POST /list-agents", "POST /v2/list-agents"])
+def test_what_has_the_path_of_what_reads_and_another_method_says_of_itself_whether_it_does(key: str) -> None:
+    found = entries(having(x="GET /list-agents", y=key), SURFACE)
+    assert (found["GET /list-agents"].repeat, found[key].repeat) == ("safe", "unsafe")
 
 
 def test_what_only_begins_alike_is_something_else() -> None:

@@ -272,6 +272,9 @@ def test_the_next_version_takes_the_names_over() -> None:
     ]
     ends = "client.thing.make_v1 is deprecated: the API will end POST /make-thing. Use client.thing.make instead."
     assert retired(new.prepared, new.entries, {}) == {"thing.make_v1": ends}
+    copied = surface | {"POST /v2/make-thing": surface["POST /make-thing"]}
+    looked_at = of(adopted(newer, copied), copied)
+    assert retired(looked_at.prepared, looked_at.entries, {}) == {"thing.make_v1": ends}
     alone = of(adopted({**document, "paths": {"/v2/make-thing": older}}, surface), surface)
     assert [(*said(change), change.names) for change in difference(old, alone) if change.action == "renamed"] == [
         (INTERNAL, "operation renamed: POST /make-thing → POST /v2/make-thing", ("client.thing.make",))

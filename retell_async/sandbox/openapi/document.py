@@ -276,10 +276,13 @@ def packaged_document() -> Document:
     return Document(json.loads(resources.files("retell_async.raw").joinpath("openapi.json").read_bytes()))
 
 
+_PATTERNS = jsonschema_rs.FancyRegexOptions(size_limit=2**30)  # some repeat a class of characters thousands of times
+
+
 def _validator(schema: Json, components: Json) -> jsonschema_rs.Draft4Validator:
     # Messages are masked: what was sent may be a phone number.
     whole = {"allOf": [_as_json_schema(schema)], "components": components}
-    return jsonschema_rs.Draft4Validator(whole, mask="the value")
+    return jsonschema_rs.Draft4Validator(whole, mask="the value", pattern_options=_PATTERNS)
 
 
 def _is_valid(check: jsonschema_rs.Draft4Validator, value: Any) -> bool:
