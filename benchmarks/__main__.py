@@ -34,7 +34,8 @@ def main() -> None:
 
 def placed(page: str, name: str, text: str) -> str:
     """A page with a text in the block below ``% make bench: NAME``, if it has one."""
-    return re.sub(rf"(?<=^% make bench: {name}\n```text\n).*?(?=^```$)", lambda _: f"{text}\n", page, flags=re.DOTALL | re.MULTILINE)
+    there = re.compile(rf"(?<=^% make bench: {name}\n```text\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
+    return there.sub(lambda _: f"{text}\n", page, count=1)  # an empty block would be found twice
 
 
 def _here() -> str:

@@ -33,13 +33,14 @@ class Side:
     argument: str = ""
 
     def command(self, *arguments: str) -> list[str]:
-        return [str(_ENVIRONMENTS / self.environment / "bin" / "python"), "-E", "-s", *arguments]
+        # By way of a shell, since on Linux a process begins with the peak memory of the one that started it.
+        python = str(_ENVIRONMENTS / self.environment / "bin" / "python")
+        return ["/bin/sh", "-c", '"$@"; exit $?', "sh", python, "-E", "-s", *arguments]
 
 
 def fresh(side: Side) -> dict[str, float]:
     """Run a side as a script in a new interpreter; it prints its figures as one JSON object."""
-    # By way of a shell, since on Linux a process begins with the peak memory of the one that started it.
-    command = ["/bin/sh", "-c", '"$@"; exit $?', "sh", *side.command(str(_HERE / "sides" / f"{side.module}.py"), side.argument)]
+    command = side.command(str(_HERE / "sides" / f"{side.module}.py"), side.argument)
     figures: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, env=_environment()).stdout)
     return figures
 
