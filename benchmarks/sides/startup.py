@@ -10,11 +10,13 @@ _NAME, _, _EXTRA = _BY.partition("[")
 _START = perf_counter()
 
 _PACKAGE: Any = __import__(_NAME)
-if _NAME.startswith("retell"):
+_CLIENT: Any
+_decode: Any = None
+_IS_RETELL = _NAME.startswith("retell")
+if _IS_RETELL:
     _CLIENT = _PACKAGE.AsyncRetell(api_key="key", base_url=_URL, http_client=_PACKAGE.DefaultAioHttpClient() if _EXTRA else None)
 else:
-    import msgspec
-
+    _decode = __import__("msgspec").json.decode
     _CLIENT = None if _NAME == "aiohttp" else _PACKAGE.AsyncClient()  # a session is made in its event loop
 
 _MADE = perf_counter() - _START
@@ -27,12 +29,11 @@ _PEAK = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platfo
 async def _first_answer() -> float:
     path = f"{_URL}/v2/get-call/call_1"
     async with _CLIENT or _PACKAGE.ClientSession() as client:
-        if _NAME.startswith("retell"):
+        if _IS_RETELL:
             await client.call.retrieve("call_1")
-        elif _NAME == "aiohttp":
-            msgspec.json.decode(await (await client.get(path)).read())
         else:
-            msgspec.json.decode((await client.get(path)).content)
+            answer = await client.get(path)
+            _decode(await answer.read() if _NAME == "aiohttp" else answer.content)
         return perf_counter() - _START
 
 

@@ -282,7 +282,7 @@ def _parts(name: str, value: object) -> Iterator[Part]:
     plain: object = settled(value, name)
     for item in cast("list[object]", plain) if isinstance(plain, list) else [plain]:
         if isinstance(item, (dict, list)):
-            yield name, (None, json_bytes(item), "application/json", None)
+            yield name, (None, json_bytes(cast("object", item)), "application/json", None)
         else:
             yield name, _text(name, item, "a field of a form")
 
