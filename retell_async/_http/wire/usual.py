@@ -88,6 +88,7 @@ class UsualAnswer:
 
     __slots__ = (
         "_begun",
+        "_end",
         "_is_chunked",
         "_of_body",
         "_parser",
@@ -104,6 +105,7 @@ class UsualAnswer:
     def __init__(self) -> None:
         self._parser = _llhttp.HttpResponseParser(self)
         self._begun = False
+        self._end = b""  # of what came before
         self._is_chunked = False
         self._silent = 0
         self._of_body = 0
@@ -137,8 +139,11 @@ class UsualAnswer:
             del self._parser  # it holds this in turn, and only the garbage collector would find that out
             # It passes over line ends after an answer too, which belong to none.
             end = _LAST_CHUNK if self._is_chunked else self.content[-1] if self.content else _END_OF_HEAD
-            if not data.endswith(end) or (end is _END_OF_HEAD and data.endswith(b"\n" + end)):
+            seen = self._end + data
+            if not seen.endswith(end) or (end is _END_OF_HEAD and seen.endswith(b"\n" + end)):
                 self.is_usual = False
+        else:
+            self._end = (self._end + data)[-len(_LAST_CHUNK) :]
 
     def on_message_begin(self) -> None:
         if self._begun:

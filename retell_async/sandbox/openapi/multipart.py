@@ -66,7 +66,7 @@ def _items(value: str | Upload, schema: Json) -> list[Any]:
     if isinstance(value, Upload):
         return [value]
     sent = _scalar(value, {"type": "array"} if value[:1] == "[" else schema)
-    return cast("list[Any]", sent) if isinstance(sent, list) else [sent]
+    return cast("list[object]", sent) if isinstance(sent, list) else [sent]
 
 
 def _scalar(value: str | Upload, schema: Json) -> Any:
