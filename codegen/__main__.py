@@ -76,8 +76,7 @@ def run(parser: argparse.ArgumentParser, arguments: list[str] | None, recovered:
 
 def _generate() -> int:
     told: list[str] = []
-    pinned(told=told)
-    made = generate_pinned()
+    made = generate_pinned(document=pinned(told=told))
     (OPENAPI / "names.yaml").write_text(dump(made.prepared[marks.NAMES]), encoding="utf-8")
     print(_made(made), *_to_look_at(made, told), sep="\n")
     return 0

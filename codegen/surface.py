@@ -221,7 +221,8 @@ def _repeat(document: Json, key: str, operation: Json, surface: Json) -> Repeat:
     method, _, segments = _parts(key)
     first, *rest = said = [_split(segment) or [""] for segment in segments if not segment.startswith("{")] or [[""]]
     words, by_id = {*chain(*said)}, [word for word in _split(str(operation.get("operationId", ""))) if len(word) > 1]
-    known, given = _taught(surface)[0].keys() | _taught(surface)[1], answer(operation)
+    nouns, resources, _ = _taught(surface)
+    known, given = nouns.keys() | resources, answer(operation)
 
     def are_things(words: list[str]) -> bool:
         return singular(words[-1]) != words[-1] and (len(words) == 1 or "_".join(_singular(words)) in known)

@@ -17,6 +17,7 @@ from openapi_spec_validator.validation.exceptions import DuplicateOperationIDErr
 from ..document import (
     IN_A_COPY,
     PATTERNS,
+    VALUES,
     Json,
     Refused,
     all_schemas,
@@ -121,8 +122,8 @@ def _readable(document: Json) -> None:
 
 def _findable(document: Json) -> None:
     """Refuse references to what is not there, and patterns that are none."""
-    for where, value in values(document):
-        if where.endswith("/pattern") and isinstance(value, str) and "/x-" not in where:
+    for where, value in values(pruned(document, lambda key, _: key not in VALUES and not key.startswith("x-"))):
+        if where.endswith("/pattern") and isinstance(value, str):
             try:
                 jsonschema_rs.validator_for({"pattern": value}, pattern_options=PATTERNS)
             except ValueError as error:

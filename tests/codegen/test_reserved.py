@@ -233,7 +233,7 @@ def test_a_path_parameter_may_have_any_name(tmp_path: Path) -> None:
 
 def test_an_update_says_what_stepped_aside(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     report = package(posting(object_(deadline=STRING)), tmp_path)
-    monkeypatch.setattr("codegen.__main__.generate_pinned", lambda: report)
+    monkeypatch.setattr("codegen.__main__.generate_pinned", lambda document: report)
     monkeypatch.setattr("codegen.__main__.OPENAPI", tmp_path)
     monkeypatch.setattr("codegen.__main__.pinned", lambda told: told.append("openapi/notes.yaml: nothing is at /paths"))
     assert main(["generate"]) == 0

@@ -62,7 +62,7 @@ def test_every_addition_says_where_it_comes_from_and_finds_its_place() -> None:
         needs_more = "$ref" in str(action.get("update", ""))
         assert changed != document or needs_more or not LOOKED_THROUGH, action["target"]
         assert "x-name" in action.get("update", {}) or action["x-from"].startswith(
-            ("retell-sdk 6.2.13", "captured", "exported", "as above")
+            ("retell-sdk 6.2.13", "captured", "exported", "reported", "as above")
         )
 
 

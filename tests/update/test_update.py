@@ -274,8 +274,9 @@ def test_a_pattern_that_is_none_says_where_it_is(version: str) -> None:
 
 
 def test_a_pattern_may_be_a_large_one_and_what_only_looks_like_one_is_not_read() -> None:
-    field = {"type": "string", "pattern": r"^[\p{L}\p{N} ]{1,500}$", "x-v": {"pattern": "(["}}
-    document = revisions.changed(lambda made: posts(made, {"type": "object", "properties": {"a": field}}))
+    field = {"type": "string", "pattern": r"^[\p{L}\p{N} ]{1,500}$", "x-v": {"pattern": "([", "$ref": "#/nowhere"}}
+    other = {"type": "object", "default": {"pattern": "([", "$ref": "#/nowhere"}}
+    document = revisions.changed(lambda made: posts(made, {"type": "object", "properties": {"a": field, "pattern": other}}))
     assert parse(json.dumps(document).encode(), "new.json")
 
 
