@@ -28,7 +28,7 @@ def _hidden(headers: Mapping[str, str]) -> HiddenMapping:
     return headers if type(headers) is HiddenMapping else HiddenMapping(headers)
 
 
-@attrs.define
+@attrs.define(on_setattr=attrs.setters.NO_OP)  # else all of them would be set as slowly as the one that is converted
 class Encoded:
     """One HTTP request. At most one of `content` and `form` is there."""
 

@@ -47,6 +47,11 @@ class _Place:
     """Through a proxy, a whole httpx transport, whose pool has a single place."""
     idle_since: float = 0.0
 
+    async def close(self) -> None:
+        """Close its connection, whether or not whoever asks for it is cancelled."""
+        with anyio.CancelScope(shield=True):
+            await self.connection.aclose()
+
 
 class _Idle:
     """The places that nobody uses. What a step costs does not grow with their number, nor with that of the origins.
@@ -117,62 +122,61 @@ class _Pool:
         """How many connections are open that nobody uses."""
         return len(self._idle)
 
-    async def enter(self, timeout: float | None) -> None:
-        """Wait until one of the connections that may be open at once can be used."""
+    async def take(self, origin: Origin, timeout: float | None, open_: Callable[[Origin], _Place]) -> _Place:
+        """Wait until one of the connections that may be open at once can be used: one to this origin, or room for a new one.
+
+        :param open_: makes a new place.
+        """
         slots = self._slots
         if not (slots is None or slots.take_free() or await slots.take(within=inf if timeout is None else timeout)):
             raise httpx.PoolTimeout("no free connection in time")
         self._busy += 1
+        try:
+            if self._closed:
+                raise RetellError("the client is closed")
+            before = 0.0 if self._expiry is None else monotonic() - self._expiry
+            while (stale := self._idle.take_oldest(before)) is not None:
+                await stale.close()
+            place = self._idle.take(origin)
+            if place is None and self._most is not None and self._busy + len(self._idle) > self._most:
+                await self._close_oldest()
+            return open_(origin) if place is None else place
+        except BaseException:
+            self._leave()
+            raise
 
-    def leave(self) -> None:
+    def _leave(self) -> None:
         """Let another one use a connection."""
         self._busy -= 1
         if self._slots is not None:
             self._slots.give()
 
-    async def take(self, origin: Origin) -> _Place | None:
-        """A place with an open connection to this origin. ``None`` if there is none: then there is room for a new one."""
-        if self._expiry is not None:
-            await self._close_idle(before=monotonic() - self._expiry)
-        place = self._idle.take(origin)
-        if place is None and self._most is not None and self._busy + len(self._idle) > self._most:
-            await self._close_oldest()
-        return place
-
     async def close(self, place: _Place) -> None:
         """Close the connection of a place that is in use, and let another one use a place."""
         try:
-            with anyio.CancelScope(shield=True):
-                await place.connection.aclose()
+            await place.close()
         finally:
-            self.leave()
+            self._leave()
 
     async def release(self, place: _Place) -> None:
         """Take back a place whose answer was read, or will not be."""
         self._idle.put(place)
-        self.leave()
+        self._leave()
         if self._closed or (self._most_idle is not None and len(self._idle) > self._most_idle):
             await self._close_oldest()
 
-    async def _close_idle(self, before: float = inf) -> None:
-        """Close those that are idle since before this moment."""
-        while (place := self._idle.take_oldest(before)) is not None:
-            with anyio.CancelScope(shield=True):
-                await place.connection.aclose()
-
     async def _close_oldest(self) -> None:
         """Close the connection that is idle longest, if there is one."""
-        place = self._idle.take_oldest()
-        if place is not None:
-            with anyio.CancelScope(shield=True):
-                await place.connection.aclose()
+        if (place := self._idle.take_oldest()) is not None:
+            await place.close()
 
     async def aclose(self) -> None:
         """Close the idle connections; the others close when their answers are read, and who waits for one gets an error."""
         self._closed = True
         if self._slots is not None:
             self._slots.close()
-        await self._close_idle()
+        while (place := self._idle.take_oldest()) is not None:
+            await place.close()
         for transport in list(self.shared.values()):
             await transport.aclose()
 
@@ -243,7 +247,7 @@ class Transport(OwnTransport):
         :raises httpx.RequestError: no answer began to arrive.
         """
         pool = self._pool()
-        place = await self._enter(pool, request.origin, times.get("pool"))
+        place = await pool.take(request.origin, times.get("pool"), self._open)
         try:
             return await cast("Http1Connection", place.connection).exchange(request, times)
         finally:
@@ -265,7 +269,7 @@ class Transport(OwnTransport):
             except BaseException:
                 await drop_abandoned(shared)
                 raise
-        place = await self._enter(pool, origin, request.extensions.get("timeout", {}).get("pool"))
+        place = await pool.take(origin, request.extensions.get("timeout", {}).get("pool"), self._open)
         try:
             if isinstance(place.connection, Http1Connection):
                 response = await place.connection.handle_async_request(request)
@@ -311,24 +315,14 @@ class Transport(OwnTransport):
             pool = self._pools[loop] = _Pool(loop, self.limits)
         return pool
 
-    async def _enter(self, pool: _Pool, origin: Origin, timeout: float | None) -> _Place:
-        """Wait for one of the connections that may be open at once: one that is open, if there is one to there."""
-        await pool.enter(timeout)
-        try:
-            if self._closed:
-                raise RetellError("the client is closed")
-            return await pool.take(origin) or _Place(origin, self._open(origin))
-        except BaseException:
-            pool.leave()
-            raise
-
-    def _open(self, origin: Origin) -> Http1Connection | httpx.AsyncHTTPTransport:
+    def _open(self, origin: Origin) -> _Place:
         if self._proxy_to(origin) is not None:
-            return self._open_httpx(origin, httpx.Limits(max_connections=1, keepalive_expiry=self.limits.keepalive_expiry))
+            limits = httpx.Limits(max_connections=1, keepalive_expiry=self.limits.keepalive_expiry)
+            return _Place(origin, self._open_httpx(origin, limits))
         scheme, host, port = origin
         if scheme not in _PORTS:
             raise httpx.UnsupportedProtocol(f"the URL must start with http:// or https://, not {scheme}://")
-        return Http1Connection(host, port or _PORTS[scheme], self._context(scheme) if scheme == "https" else None)
+        return _Place(origin, Http1Connection(host, port or _PORTS[scheme], self._context(scheme) if scheme == "https" else None))
 
     def _open_httpx(self, origin: Origin, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
         return httpx.AsyncHTTPTransport(verify=self._context(origin[0]), http2=self.http2, limits=limits, proxy=self._proxy_to(origin))

@@ -85,7 +85,7 @@ class Http1Connection:
         """
         read = times.get("read")
         try:
-            stream = await self._connect(times)
+            stream = self._quiet() or await self._connect(times)
             short = usual.usual_request(request.method, request.target, request.headers, request.content, request.lines)
             data = short or self._written(request)  # before it leaves: it may not be possible
             if request.leaves is not None:
@@ -113,14 +113,13 @@ class Http1Connection:
         times: Times = request.extensions.get("timeout", {})
         kept = self._stream
         try:
-            stream = await self._connect(times)
+            stream = self._quiet() or await self._connect(times)
             try:
                 head = await self._ask(stream, request, times)
             except (httpx.ReadError, httpx.RemoteProtocolError):
                 came = self._protocol.their_state is not h11.SEND_RESPONSE or self._protocol.trailing_data[0]
                 if came or stream is not kept or not request.extensions.get(REPEATABLE):
                     raise
-                await self.aclose()
                 stream = await self._connect(times)
                 head = await self._ask(stream, request, times)
         except BaseException:
@@ -153,11 +152,13 @@ class Http1Connection:
         if stream is not None:
             stream.drop()
 
+    def _quiet(self) -> NetworkStream | None:
+        """The connection that there is, if it can be used."""
+        return self._stream if self._stream is not None and self._stream.is_quiet() else None
+
     async def _connect(self, times: Times) -> NetworkStream:
-        if self._stream is not None:
-            if self._stream.is_quiet():
-                return self._stream
-            await self.aclose()
+        """Open a connection in place of the one that there is."""
+        await self.aclose()
         try:
             self._stream = await open_stream(self._host, self._port, self._context, times.get("connect"))
         except TimeoutError as error:
