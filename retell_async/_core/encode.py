@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import attrs
 
+from .json import dumped
 from .masking import Hidden, HiddenMapping
 from .model import Model
 from .operation import FileContent, FilePart, Multipart, Omit, Part, Request, Style
@@ -250,7 +251,7 @@ def json_bytes(value: object) -> bytes:
     :raises ValueError: a number is not finite, a text is not Unicode, or a value holds itself or is nested too deeply.
     """
     try:
-        return _to_json(value).encode()
+        return dumped(value) or _to_json(value).encode()
     except (TypeError, ValueError, RecursionError):  # before anything that can be gone through only once has been
         from .interop.values import settled
 

@@ -93,19 +93,20 @@ class Departure:
     :param leaves: called once, if there is something. What it raises is kept, and raised again for whoever tries to send nevertheless.
     """
 
+    refusal: Exception | None = None
+    is_traced = False
+    """Whether httpcore, or aiohttp, has said anything of it."""
+    was_seen = False
+    """Whether httpcore has said that it goes out."""
+    is_handed_over = False
+    """Whether anybody has it who may send it and not say so."""
+    left = False
+    """Whether anybody has said so, or it was handed over to somebody who does not say."""
+    is_supposed = False
+    """Whether it was only handed over."""
+
     def __init__(self, leaves: Callable[[], None] | None = None) -> None:
         self._leaves = leaves
-        self.refusal: Exception | None = None
-        self.is_traced = False
-        """Whether httpcore, or aiohttp, has said anything of it."""
-        self.was_seen = False
-        """Whether httpcore has said that it goes out."""
-        self.is_handed_over = False
-        """Whether anybody has it who may send it and not say so."""
-        self.left = False
-        """Whether anybody has said so, or it was handed over to somebody who does not say."""
-        self.is_supposed = False
-        """Whether it was only handed over."""
 
     def suppose(self) -> None:
         """Take it for gone: nobody on its way will say when it goes out."""

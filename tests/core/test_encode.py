@@ -23,6 +23,7 @@ from hypothesis import given, strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
 from retell_async._core.encode import Encoded, UsualHeaders, encode, json_bytes
+from retell_async._core.json import dumped
 from retell_async._core.model import UnknownObject
 from retell_async._core.operation import Request, omit
 
@@ -350,6 +351,19 @@ json_values = st.recursive(
 @given(json_values)
 def test_json_comes_back_as_it_was(value: Any) -> None:
     assert json.loads(json_bytes(value)) == value
+
+
+@given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text()))
+def test_a_flat_body_is_written_as_the_standard_library_writes_it(fields: dict[str, Any]) -> None:
+    is_short = all(value is None or isinstance(value, str) or -(2**63) <= value < 2**64 for value in fields.values())
+    written = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    assert dumped(fields) in ({written} if is_short else {written, None})
+    assert json_bytes(fields) == written
+
+
+@pytest.mark.parametrize("other", [{1: "a"}, {"a": 1.5}, {"a": {}}, {"a": Level.LOW}, [1], OrderedDict(a=1), "a", None])
+def test_what_the_two_write_in_ways_of_their_own_is_for_the_standard_library(other: Any) -> None:
+    assert dumped(other) is None
 
 
 def test_what_is_encoded_shows_no_secret() -> None:
