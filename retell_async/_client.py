@@ -10,7 +10,6 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
-import attrs
 
 from . import _instrumentation
 from ._core.encode import UsualHeaders, encode
@@ -353,7 +352,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         key_is_made = False
         extra_body = options.get("extra_body")
         if request.operation.repeat != "safe" and extra_body:
-            request = attrs.evolve(request, body={**(request.body or {}), **extra_body})
+            request = request.with_body({**(request.body or {}), **extra_body})
             extra_body = None
         since = check_since(options.get("idempotency_key_since"))
         if since is not None and (request.operation.repeat != "idempotency_key" or (request.body or {}).get(KEY_FIELD) is None):

@@ -83,7 +83,7 @@ def next_request(request: Request[Any], fields: Mapping[str, Any]) -> Request[An
     # The key says where to go on; the document takes no `skip` beside it, and it was done with the first page.
     if paging.location == "query":
         return attrs.evolve(request, query={**_without_skip(request.query), KEY: key})
-    return attrs.evolve(request, body={**_without_skip(request.body or {}), KEY: key})
+    return request.with_body({**_without_skip(request.body or {}), KEY: key})
 
 
 def _without_skip(fields: Mapping[str, Any]) -> dict[str, Any]:

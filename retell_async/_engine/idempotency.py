@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
-from uuid import uuid4
-
-import attrs
 
 from .._core.errors import ConfigurationError
 from .._core.operation import Omit, Operation, Request
@@ -50,7 +48,7 @@ def new_key(traceparent: str | None = None) -> str:
     :param traceparent: the trace that the request belongs to. The key carries it, so that whoever sends the same request again under this
         key, in another trace and perhaps another process, sends the same trace in its metadata.
     """
-    return f"ra-{uuid4().hex}{'' if traceparent is None else '-' + traceparent[3:].replace('-', '')}"
+    return f"ra-{os.urandom(16).hex()}{'' if traceparent is None else '-' + traceparent[3:].replace('-', '')}"
 
 
 def renewed(key: str) -> str:
@@ -75,7 +73,7 @@ def with_key(request: Request[T], make: Callable[[], str] = new_key) -> tuple[Re
         key = make()
     elif not isinstance(key, str) or not _KEY.fullmatch(key):
         raise ConfigurationError(f"{KEY_FIELD} must be 5 to 255 letters, digits, '_' and '-'")
-    return attrs.evolve(request, body={**body, KEY_FIELD: key}), key
+    return request.with_body({**body, KEY_FIELD: key}), key
 
 
 def in_order(request: Request[T]) -> Request[T]:
@@ -84,7 +82,7 @@ def in_order(request: Request[T]) -> Request[T]:
     metadata = body.get("metadata")
     if isinstance(metadata, Mapping):
         body = {**body, "metadata": _with_last(cast("Mapping[str, Any]", metadata), (TRACEPARENT, MARK))}
-    return attrs.evolve(request, body=_with_last(body, ("metadata", KEY_FIELD)))
+    return request.with_body(_with_last(body, ("metadata", KEY_FIELD)))
 
 
 def _with_last(fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -137,7 +135,7 @@ def is_to_another(asked: object, answered: object) -> bool:
 
 
 def _with_metadata(request: Request[T], name: str, value: str) -> Request[T]:
-    return attrs.evolve(request, body={**(request.body or {}), "metadata": {**_metadata(request), name: value}})
+    return request.with_body({**(request.body or {}), "metadata": {**_metadata(request), name: value}})
 
 
 def _metadata(request: Request[Any]) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from typing import Protocol, cast
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSAttribute
 
 from ..loops import on_asyncio, this_process
 
@@ -293,6 +294,7 @@ class _AnyioStream:
         self._stream = stream
         self._process = this_process()
         self._socket: socket.socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - no database
+        self._tls: ssl.SSLObject | None = stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610
         keep_alive(self._socket)
 
     async def send(self, data: bytes, timeout: float | None) -> None:
@@ -307,6 +309,15 @@ class _AnyioStream:
                 return b""
 
     def is_quiet(self) -> bool:
+        if self._tls is not None:
+            try:
+                self._tls.read(1)  # what came off the socket with something else: an answer too many, or the end
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLError:
+                return False
+            else:
+                return False
         return not is_readable(self._socket.fileno())
 
     async def aclose(self) -> None:
