@@ -6,7 +6,7 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,56 @@ async def serving_http2(authority: trustme.CA, folder: Path, backend: str, spoke
         tasks.start_soon(run)
         yield f"https://localhost:{port}"
         ended.set()
+
+
+@pytest.mark.parametrize("more", [ok(b'{"thing_id":"of nobody"}'), b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", b""])
+@EACH
+async def test_what_comes_with_an_answer_under_tls_is_no_other_answer(
+    make: Callable[..., httpx.AsyncClient], more: bytes, authority: trustme.CA, trusting: ssl.SSLContext
+) -> None:
+    answered: list[str] = []
+
+    async def serve(stream: SocketStream) -> None:
+        """Answers, and sends one thing more, or the farewell of TLS, in a record of its own that comes with the answer's."""
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(context)
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        async with stream:
+            while True:
+                try:
+                    request = tls.read(65536)
+                except ssl.SSLWantReadError:
+                    if outgoing.pending:
+                        await stream.send(outgoing.read())
+                    with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                        incoming.write(await stream.receive())
+                        continue
+                    return
+                except ssl.SSLError:
+                    return
+                if not request:
+                    return
+                path = request.split(b" ")[1].decode()
+                answered.append(path)
+                tls.write(ok(b'{"thing_id":"%s"}' % path.rpartition("/")[2].encode()))
+                if more:
+                    tls.write(more)
+                else:
+                    with suppress(ssl.SSLWantReadError):
+                        tls.unwrap()
+                await stream.send(outgoing.read())
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    url = f"https://localhost:{listener.extra(SocketAttribute.local_port)}"
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        async with AsyncRetell(KEY, base_url=url, max_retries=0, http_client=make(verify=trusting)) as client:
+            for number in range(4):
+                got = await client.send(get(f"thing_{number}"), NO_OPTIONS)
+                assert got["thing_id"] == f"thing_{number}"
+        tasks.cancel_scope.cancel()
+    assert answered == [f"/get-thing/thing_{number}" for number in range(4)]
 
 
 async def test_http_2_where_it_is_asked_for(
