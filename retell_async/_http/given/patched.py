@@ -1,6 +1,7 @@
 """What a program puts in the place of methods of httpx's clients that do not await: a guard of its tests, or an answer of theirs.
 
-A `Retell` sends by those that await. While only the others are replaced, it sends by these, so that whoever replaced them is asked.
+A `Retell` sends by those that await. While one of the others is replaced and its twin is not, or by other tools, it sends by the others, so
+that whoever replaced it is asked.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ from .threads import ThreadedClient
 
 __all__ = ["Patched"]
 
-_SYNC = Methods({httpx.Client: ("request", "send"), httpx.HTTPTransport: ("handle_request",), httpcore.ConnectionPool: ("handle_request",)})
-_ASYNC = Methods(
-    {
-        httpx.AsyncClient: ("request", "send"),
-        httpx.AsyncHTTPTransport: ("handle_async_request",),
-        httpcore.AsyncConnectionPool: ("handle_async_request",),
-    }
+_OF_CLIENTS = (
+    *("request", "build_request", "send", "_send_handling_auth", "_send_handling_redirects", "_send_single_request"),
+    "_transport_for_url",
 )
+_BELOW = (
+    (httpx.HTTPTransport, httpx.AsyncHTTPTransport),
+    (httpcore.ConnectionPool, httpcore.AsyncConnectionPool),
+    (httpcore.HTTPConnection, httpcore.AsyncHTTPConnection),
+    (httpcore.HTTP11Connection, httpcore.AsyncHTTP11Connection),
+)
+_TWINS = [(Methods({httpx.Client: (name,)}), Methods({httpx.AsyncClient: (name,)})) for name in _OF_CLIENTS]
+_TWINS += [(Methods({one: ("handle_request",)}), Methods({other: ("handle_async_request",)})) for one, other in _BELOW]
+_ALL = Methods({httpx.Client: _OF_CLIENTS, **{one: ("handle_request",) for one, _ in _BELOW}})
 
 
 class Patched:
@@ -32,8 +38,8 @@ class Patched:
         self._made: Http | None = None
 
     def http(self) -> Http | None:
-        """What to send with, if methods of `httpx.Client` or below it are replaced, and none of those of `httpx.AsyncClient`."""
-        if not _SYNC.are_replaced() or _ASYNC.are_replaced():
+        """What to send with, if a method of `httpx.Client` or below it is replaced and not, as tools do, its twin in the same way."""
+        if not _ALL.are_replaced() or not any(_is_alone(*twins) for twins in _TWINS):
             return None
         if self._made is None:
             given = httpx.Client(limits=httpx.Limits(max_connections=self._most))
@@ -43,3 +49,7 @@ class Patched:
     async def aclose(self) -> None:
         if self._made is not None:
             await self._made.aclose()
+
+
+def _is_alone(method: Methods, twin: Methods) -> bool:
+    return method.are_replaced() and (not twin.are_replaced() or method.tools() != twin.tools() != set())
