@@ -20,6 +20,7 @@ _SIDES: tuple[tuple[str, Literal["ours", "peer", "limits", "trio"], str, int, di
     ("retell-async", "ours", "load_ours", 3000, {}),
     ("retell-async, uvloop", "ours", "load_ours", 3000, {"loop": "uvloop"}),
     ("retell-async, trio", "trio", "load_ours", 3000, {"loop": "trio"}),
+    ("retell-async, phone calls", "ours", "load_ours", 3000, {"phone": True}),
     ("retell-async[aiohttp]", "ours", "load_ours", 1500, {"aiohttp": True}),
     ("Retell, in threads", "ours", "threads_ours", 1500, {}),
     ("httpx", "limits", "load_limit", 1000, {"by": "httpx"}),

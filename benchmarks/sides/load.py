@@ -151,7 +151,10 @@ async def run(client: Any, order: dict[str, Any]) -> Any:
             async def small(_: int) -> None:
                 await client.call.create_web_call(agent_id="agent_1")
 
-            return await requested(small, order)
+            async def phone(_: int) -> None:
+                await client.call.create_phone_call(from_number="+14155550100", to_number="+14155550101")
+
+            return await requested(phone if order.get("phone") else small, order)
         if "pages" in order:
             return await listing(client, order["pages"], work=order.get("work", 0.0), memory=order.get("memory", False))
         return await outcomes(creators(client)[order["create"]], order["number"], order.get("concurrency", order["number"]))

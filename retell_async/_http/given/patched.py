@@ -25,8 +25,10 @@ _BELOW = (
     (httpcore.HTTPConnection, httpcore.AsyncHTTPConnection),
     (httpcore.HTTP11Connection, httpcore.AsyncHTTP11Connection),
 )
-_TWINS = [(Methods({httpx.Client: (name,)}), Methods({httpx.AsyncClient: (name,)})) for name in _OF_CLIENTS]
-_TWINS += [(Methods({one: ("handle_request",)}), Methods({other: ("handle_async_request",)})) for one, other in _BELOW]
+_TWINS = [
+    *((Methods({httpx.Client: (name,)}), Methods({httpx.AsyncClient: (name,)})) for name in _OF_CLIENTS),
+    *((Methods({one: ("handle_request",)}), Methods({other: ("handle_async_request",)})) for one, other in _BELOW),
+]
 _ALL = Methods({httpx.Client: _OF_CLIENTS, **{one: ("handle_request",) for one, _ in _BELOW}})
 
 

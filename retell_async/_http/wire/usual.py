@@ -1,8 +1,9 @@
 """What nearly every exchange over HTTP/1.1 looks like, at a seventh of what h11 takes for it: heads are joined, answers read by llhttp.
 
 Nothing is decided here. What is in the least unusual is left to h11, which is given the same bytes from the first on: so there is one
-judge of what an answer is, and where httptools cannot be had, nothing changes but the time. One difference is left: llhttp does not show
-how a chunk's size is written, and takes one with more than twenty digits, nearly all of them zeros, which h11 refuses.
+judge of what an answer is, and where httptools cannot be had, nothing changes but the time. Two differences are left. llhttp does not show
+how a chunk's size is written, and takes one with more than twenty digits, nearly all of them zeros, which h11 refuses. And it passes over
+line ends that follow, in one read, a body which ends with such itself: the connection is used again, where h11 has it closed.
 """
 
 from __future__ import annotations
