@@ -17,8 +17,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
 
-from . import marks
-
 Json = dict[str, Any]
 
 SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
@@ -196,8 +194,8 @@ def followed(document: Json, holder: Any) -> Any:
 
 
 def unversioned(name: str) -> str:
-    """The same for a class and that of another version: ``ListCallsRequest`` of ``V3ListCallsRequest``."""
-    return re.sub(r"V\d+(?=[A-Z]|$)", "", name)
+    """The same for a class or an operation and another version of it: ``ListCalls`` of ``V3ListCalls``, ``GET /a`` of ``GET /v2/a``."""
+    return re.sub(r"V\d+(?=[A-Z]|$)|(?<= )/v[\d.]+(?=/)", "", name)
 
 
 def to_ref(name: str) -> Json:
@@ -308,8 +306,8 @@ def refuse_rings(document: Json) -> None:
 
 
 def fingerprint(schema: Any) -> str:
-    """Equal for two schemas that say the same, whatever order and notes they say it in."""
-    return json.dumps(pruned(schema, lambda key, _: key != marks.NOTE), sort_keys=True)
+    """Equal for two schemas that say the same, whatever order they say it in."""
+    return json.dumps(schema, sort_keys=True)
 
 
 def pruned(value: Any, keep: Callable[[str, Any], bool], name: str = "") -> Any:

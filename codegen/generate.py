@@ -11,8 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from . import marks, overlay, words
-from .document import Json, at, by_key, load_file, operation_key, parts, pointer, pruned, unversioned, values
-from .passes import dialect, notes
+from .document import Json, at, by_key, load_file, operation_key, pruned, unversioned, values
+from .passes import dialect
 from .prepare import prepare
 from .rendering.render import render
 from .rendering.table import table
@@ -29,35 +29,28 @@ GENERATED = ("raw", "resources", "types")
 def pinned(
     openapi: Path = ROOT / "openapi", facts: Json | None = None, *, told: list[str] | None = None, left: Container[str] | None = None
 ) -> Json:
-    """The pinned document, or other facts in its place, with what our files know of it: the overlay, notes, the ids of operations.
+    """The pinned document, or other facts in its place, with what the overlay and the surface know of it.
 
     :param left: the operations to leave out; those of `openapi/left_out.yaml` if it is not given.
-    :param told: gets a sentence for everything in these files that is about nothing in the document any more.
+    :param told: gets a sentence for everything in our files, words too, that is about nothing in the document any more.
     """
-    surface, noted = load_file(openapi / "surface.yaml"), load_file(openapi / "notes.yaml")
+    surface, laid = load_file(openapi / "surface.yaml"), load_file(openapi / "overlay.yaml")
     facts = load_file(openapi / "openapi.yaml") if facts is None else facts
     facts = without(facts, load_file(openapi / "left_out.yaml", there=False) if left is None else left)
-    told, there, meanings = [] if told is None else told, by_key(facts), known(facts, surface)
-    lost = {key for key in surface if " " in key} - {meant for meant, _ in meanings.values()}
-    told.extend(f"openapi/surface.yaml: the document has no {key}, or openapi/left_out.yaml has it" for key in sorted(lost))
-    targets = {_place(meant)[0]: _place(key)[0] for key, (meant, version) in meanings.items() if not version and meant not in there}
-    laid = load_file(openapi / "overlay.yaml")
+    there, meanings = by_key(facts), known(facts, surface)
+    targets = {_target(meant): _target(key) for key, (meant, version) in meanings.items() if not version and meant not in there}
     classes = dict(_renewed(facts, meanings, laid))
     targets |= {_TARGET + old: _TARGET + new for old, new in classes.items() if old not in at(facts, _SCHEMAS, {})}
     document = overlay.apply(adopted(facts, surface), laid, targets, told)
     schemas: Json = at(document, _SCHEMAS, {})
     for old, new in ((old, new) for old, new in classes.items() if old in schemas):
         schemas[new][marks.NAME] = schemas[old].pop(marks.NAME)
-    said_of = {operation_key(way[2], way[1]) for way in map(parts, noted) if way[0] == "paths"}
-    moved: dict[str, list[str]] = defaultdict(list)
-    for key, (meant, _) in known(facts, {key: surface.get(key, {}) for key in said_of}).items():
-        moved[_place(meant)[1]].extend([_place(key)[1]] if key != meant else ())
-    classes_noted = {parts(where)[2] for where in noted if where.startswith(_SCHEMAS)}
-    for old in classes_noted:
-        newer = [name for name in schemas.keys() - classes_noted if unversioned(name) == unversioned(old)]
-        moved[_SCHEMAS + pointer(old)] = [_SCHEMAS + pointer(name) for name in sorted(newer)]
-    told.extend(f"openapi/notes.yaml: nothing is at {where}" for where in notes.lay(document, noted, moved))
     document[marks.NAMES] = load_file(openapi / "names.yaml", there=False)
+    if told is not None:
+        lost = {key for key in surface if " " in key} - {meant for meant, _ in meanings.values()}
+        told.extend(f"openapi/surface.yaml: the document has no {key}, or openapi/left_out.yaml has it" for key in sorted(lost))
+        stale = words.lay(prepare(document), words.load(openapi / "docs"))[words.STALE]
+        told.extend(f"openapi/docs: nothing is at {place}" for place in stale)
     return document
 
 
@@ -85,10 +78,10 @@ def without(document: Json, left: Container[str]) -> Json:
     return {**document, "paths": {path: item for path, item in after.items() if item or not before[path]}}
 
 
-def _place(key: str) -> tuple[str, str]:
-    """Where an operation is: as a target of the overlay, and as a pointer."""
+def _target(key: str) -> str:
+    """Where an operation is, as a target of the overlay."""
     method, _, path = key.partition(" ")
-    return f"$.paths['{path}'].{method.lower()}", pointer("paths", path, method.lower())
+    return f"$.paths['{path}'].{method.lower()}"
 
 
 def decided(document: Json, surface: Json, docs: Json, past: Json | None = None) -> Views:
@@ -112,7 +105,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
     with tempfile.TemporaryDirectory(dir=package, prefix=".new-") as folder:
         fresh = Path(folder)
         render(seen, fresh, official)
-        ours = (marks.NOTE, marks.NAME, marks.NAMES, marks.KNOWN_AS, marks.JSON_TEXTS)
+        ours = (marks.NAME, marks.NAMES, marks.KNOWN_AS, marks.JSON_TEXTS)
         plain: Json = pruned(document, lambda key, _: key not in ours)  # as others read it
         dialect.run(plain, whole=False)
         for name, data in (("openapi", plain), ("operations", table(seen, surface.get("resources") or {}))):

@@ -8,7 +8,6 @@ SDK_RESOURCE, SDK_METHOD = "x-retell-sdk-resource", "x-retell-sdk-method"
 
 # Ours beside the document, written by hand.
 NAME = "x-name"
-NOTE = "x-note"
 WORDS = "x-words"
 TAG = "x-tag"
 REPLACES = "x-replaces"

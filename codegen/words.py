@@ -1,12 +1,12 @@
-"""What docstrings say: our own words of `openapi/docs/`, and behind them what the facts say: unit, range, default.
+"""What docstrings say: our own words of `openapi/docs/`, and behind them the facts: unit, range, default, of the document or of ours.
 
-`docs/guides/regenerating.md` says what is in these files; ``""`` stands there for the class itself, and ``parameters`` beside the ``text``
-of an operation. Where there are no words yet, the note beside the document (`openapi/notes.yaml`) stands in.
+`docs/guides/regenerating.md` says what is in these files. What is said there of a thing is a text alone, or an object that has the ``text``
+and facts that the document lacks.
 """
 
 from __future__ import annotations
 
-import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,6 @@ from .document import Json, Refused, by_key, load_file, pointer, unversioned, vi
 
 _BOUNDS = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "items"))
 
-_VERSION = re.compile(r"(?<= )/v[\d.]+(?=/)")
-
 EVERYWHERE = "*"
 
 OPERATIONS, REQUESTS, ANSWERS = (f"{what} without words" for what in ("operations", "request properties", "answer properties"))
@@ -25,82 +23,77 @@ STALE = "words for what is not there"
 
 
 def load(folder: Path) -> Json:
-    """All words below a folder: ``operations`` by key, ``classes`` by name."""
-    classes: dict[str, Json] = {}
-    of_operations = folder / "operations.yaml"
-    for path in sorted({*folder.glob("*.yaml")} - {of_operations}):
+    """All that is said below a folder: text and facts, by class or operation, and by field or parameter; ``""`` is the thing itself."""
+    found: Json = {}
+    for path in sorted(folder.glob("*.yaml")):
         for name, said in load_file(path).items():
-            known = classes.setdefault(name, {})
-            if twice := known.keys() & said.keys():
+            own = {"": said["text"], **said.get("parameters", {})} if path.name == "operations.yaml" else said
+            known = found.setdefault(name, {})
+            if twice := known.keys() & own.keys():
                 raise Refused(pointer(name), f"{path.name} says {', '.join(sorted(twice))} again")
-            known.update(said)
-    return {"operations": load_file(of_operations, there=False), "classes": classes}
+            known |= {wire: {"text": it} if isinstance(it, str) else it for wire, it in own.items()}
+    return found
 
 
 def lay(prepared: Json, words: Json) -> dict[str, list[str]]:
-    """Put the words beside what they are about, in a prepared document, and say what is missing: operations by key, ``Class.property``."""
+    """Put what is said beside what it is about, in a prepared document; say what has no words, and which words are about nothing.
+
+    Text and each fact are what the class or operation says itself, else what another version of it does, else what is so everywhere.
+    """
     missing: dict[str, list[str]] = {title: [] for title in (OPERATIONS, REQUESTS, ANSWERS, STALE)}
-    classes: dict[str, Json] = words["classes"]
-    common = {**classes.get(EVERYWHERE, {}), "": None}
-    schemas: dict[str, Json] = prepared["components"]["schemas"]
-    there = {f"{name}.{wire}" for name, schema in schemas.items() for wire in ("", *schema.get("properties", ()))}
-    said_of = (f"{name}.{wire}" for name, own in classes.items() if name != EVERYWHERE for wire in own)
-    missing[STALE] = [place for place in said_of if place not in there]
-    siblings: dict[str, Json] = {}
-    for name, said in sorted(classes.items()):
-        siblings.setdefault(unversioned(name), {}).update(said)
-    for name, schema in schemas.items():
-        own = {**common, **siblings.get(unversioned(name), {}), **classes.get(name, {})}
-        schema[marks.WORDS] = own[""]
-        for wire, field in schema.get("properties", {}).items():
-            field[marks.WORDS] = own.get(wire)
-            if own.get(wire) is None:
-                missing[REQUESTS].extend([f"{name}.{wire}"] if marks.REQUEST in schema else ())
-                missing[ANSWERS].extend([f"{name}.{wire}"] if marks.RESPONSE in schema else ())
-    versions = {_VERSION.sub("", key): key for key in words["operations"]}  # what is said of one is so of the others
-    unused = {*words["operations"]}
-    for path, operation in by_key(prepared).items():
-        known = str(operation.get(marks.KNOWN_AS, path))
-        some = (path, known, versions.get(_VERSION.sub("", known), known))
-        key = next((one for one in some if one in words["operations"]), known)
-        said = words["operations"].get(key, {})
-        unused.discard(key)
-        operation[marks.WORDS] = said.get("text")
-        missing[OPERATIONS].extend([] if said.get("text") else [key])
-        for parameter in operation["parameters"]:
-            own = said.get("parameters", {}).get(parameter["name"], common.get(parameter["name"]))
-            parameter["schema"][marks.WORDS] = own
-            missing[REQUESTS].extend([f"{key} {parameter['name']}"] if own is None else ())
-    missing[STALE].extend(sorted(unused))
+    versions: dict[str, list[Json]] = defaultdict(list)
+    for name, said in sorted(words.items()):
+        versions[unversioned(name)].append(said)
+    there: dict[str, set[str]] = defaultdict(set)
+    for names, parts in _things(prepared):
+        layers = [said for name in (EVERYWHERE, *names) for said in versions[unversioned(name)]]
+        layers += [words.get(name, {}) for name in names]
+        for wire, holder, titles in parts:
+            holder[marks.WORDS] = own = {key: value for said in layers for key, value in said.get(wire, {}).items()}
+            for title in titles if "text" not in own else ():
+                missing[title].append(f"{names[0]}: {wire}" if wire else names[0])
+        for name in (EVERYWHERE, *names):
+            there[unversioned(name)].update(wire for wire, *_ in parts)
+    for name, said in words.items():
+        if gone := sorted(said.keys() - there[unversioned(name)]):
+            missing[STALE].append(name if "" in gone else f"{name}: {', '.join(gone)}")
     return missing
+
+
+def _things(prepared: Json) -> Iterator[tuple[list[str], list[tuple[str, Json, list[str]]]]]:
+    """Of each class and operation its names, the best one last, and itself and its parts: name, holder, and titles if without words."""
+    for name, schema in prepared["components"]["schemas"].items():
+        titles = [title for mark, title in ((marks.REQUEST, REQUESTS), (marks.RESPONSE, ANSWERS)) if mark in schema]
+        yield [name], [("", schema, []), *((wire, field, titles) for wire, field in schema.get("properties", {}).items())]
+    for key, operation in by_key(prepared).items():
+        parameters = [(parameter["name"], parameter["schema"], [REQUESTS]) for parameter in operation["parameters"]]
+        yield [operation.get(marks.KNOWN_AS, key), key], [("", operation, [OPERATIONS]), *parameters]
 
 
 def about(schema: Json) -> str:
     """Sentences about a field; empty where the name and type say all there is."""
-    return " ".join(_sentence(part) for part in _parts(schema, schema.get(marks.NOTE) or {}) if part)
+    return " ".join(_sentence(part) for part in _parts(schema, schema.get(marks.WORDS, {})) if part)
 
 
-def _parts(schema: Json, note: Json) -> Iterator[str]:
-    words = schema.get(marks.WORDS)
-    noted: Any = note.get("range")
-    yield " ".join(str(words or "").split())
-    yield note.get("unit", "")
-    yield "" if words else note.get("note", "")
-    yield "" if noted is None or _is_range(noted) else _value(noted)
-    low, high = noted if noted is not None and _is_range(noted) else (None, None)
+def _parts(schema: Json, said: Json) -> Iterator[str]:
+    within: Any = said.get("range")
+    yield " ".join(said.get("text", "").split())
+    yield said.get("unit", "")
+    yield "" if within is None or _is_range(within) else _value(within)
+    low, high = within if _is_range(within) else (None, None)
     yield _range(schema.get("minimum", low), schema.get("maximum", high))
     for lower, upper, what in _BOUNDS:
-        low, high = schema.get(lower), schema.get(upper, note.get("max_items") if what == "items" else None)
+        low, high = schema.get(lower), schema.get(upper, said.get("max_items") if what == "items" else None)
         if high is not None:
             yield f"{_value(low)} {what}" if low == high else f"{_value(low or 0)} to {_value(high)} {what}"
-    if "default" in note or "default" in schema:
-        yield f"default: {_value(note.get('default', schema.get('default')))}"
+    if "default" in said or "default" in schema:
+        yield f"default: {_value(said.get('default', schema.get('default')))}"
     if schema.get("deprecated"):
-        yield f"deprecated: use {note['deprecated_for']}" if note.get("deprecated_for") else "deprecated"
+        yield f"deprecated: use {said['deprecated_for']}" if "deprecated_for" in said else "deprecated"
 
 
-def _is_range(noted: Any) -> bool:
-    return isinstance(noted, list) and len(noted) == 2 and all(isinstance(end, (int, float, type(None))) for end in noted)
+def _is_range(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(end, (int, float, type(None))) for end in value)
 
 
 def _range(low: float | None, high: float | None) -> str:

@@ -13,7 +13,7 @@ from .. import marks
 from ..document import TIGHTER, Json, Refused, all_schemas, fingerprint, pointer, ref_name, resolved, rewrite, roots
 
 _ANNOTATIONS = frozenset({"default", "deprecated", "title", "readOnly", "writeOnly", "format", "pattern", "discriminator"})
-_BESIDE = _ANNOTATIONS | {"nullable", marks.NAME, marks.NOTE}
+_BESIDE = _ANNOTATIONS | {"nullable", marks.NAME}
 _UNION = frozenset({marks.TAG, marks.NAME, "discriminator"})
 """What is said of a union as a whole."""
 

@@ -10,7 +10,7 @@ from .. import marks
 from ..document import Json, Refused, all_schemas, by_key, fingerprint, is_object, pointer, ref_name, rewrite, to_ref
 from .aliases import is_named
 
-_BESIDE = frozenset({"nullable", "deprecated", "default", "readOnly", "writeOnly", marks.NOTE, marks.VALUES, marks.KEY})
+_BESIDE = frozenset({"nullable", "deprecated", "default", "readOnly", "writeOnly", marks.VALUES, marks.KEY})
 """What is said of a place, not of what stands there."""
 
 SHORT_ENUM = 3

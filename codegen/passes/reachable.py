@@ -28,9 +28,7 @@ def _write_out(document: Json, operation: Json, shared: Iterable[Json], where: s
     for parameter in (followed(document, one) for one in [*operation.get("parameters", ()), *shared]):
         if "schema" not in parameter:
             raise Refused(f"{where}/parameters", f"{parameter['name']} has no schema: what it has instead cannot be expressed")
-        note = {**parameter["schema"].get(marks.NOTE, {}), **parameter.get(marks.NOTE, {})}
-        schema = parameter["schema"] | ({marks.NOTE: note} if note else {})
-        parameters.setdefault((parameter["in"], parameter["name"]), {**parameter, "schema": schema})
+        parameters.setdefault((parameter["in"], parameter["name"]), parameter)
     for name in re.findall(r"{([^}]*)}", parts(where)[1]):  # which a path cannot be without
         parameters.setdefault(("path", name), {"in": "path", "name": name, "required": True, "schema": {"type": "string"}})
     operation["parameters"] = list(parameters.values())

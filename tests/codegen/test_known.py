@@ -9,7 +9,6 @@ import pytest
 from codegen import surface as surface_module, words
 from codegen.document import Json, by_key, dump
 from codegen.generate import pinned
-from codegen.passes import notes
 from codegen.prepare import prepare
 from codegen.surface import adopted, entries, known
 from retell_async._engine.idempotency import new_key
@@ -126,21 +125,40 @@ def test_the_surface_may_name_whichever_version(keys: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("named", [(V3,), (V4,), (V3, V4)])
 @pytest.mark.parametrize("there", [(V3,), (V4,), (V3, V4)])
-def test_words_and_notes_follow_whichever_the_surface_names(tmp_path: Path, there: tuple[str, ...], named: tuple[str, ...]) -> None:
-    note = {"/paths/~1v3~1list-calls/post/parameters/version": {"unit": "weeks"}}
-    for name, data in (("surface", dict.fromkeys(named, SURFACE[V3])), ("overlay", {"overlay": "1.0.0"}), ("notes", note)):
+def test_words_and_facts_follow_whichever_the_surface_names(tmp_path: Path, there: tuple[str, ...], named: tuple[str, ...]) -> None:
+    (tmp_path / "docs").mkdir()
+    about = {V3: {"text": "Lists.", "parameters": {"version": {"unit": "weeks"}}}}
+    files = {"surface": dict.fromkeys(named, SURFACE[V3]), "overlay": {"overlay": "1.0.0"}, "docs/operations": about}
+    for name, data in files.items():
         (tmp_path / f"{name}.yaml").write_text(dump(data), encoding="utf-8")
     facts = having(**{key: key for key in there})
     for said in by_key(facts).values():
         said["parameters"] = [{"in": "query", "name": "version", "schema": {**INTEGER}}]
     told: list[str] = []
-    made = pinned(tmp_path, facts, told=told)
-    prepared = prepare(made)
-    words.lay(prepared, {"operations": {V3: {"text": "Lists."}}, "classes": {}})
+    prepared = prepare(pinned(tmp_path, facts, told=told))
+    words.lay(prepared, words.load(tmp_path / "docs"))
     for said in by_key(prepared).values():
-        assert (said["x-words"], said["parameters"][0]["schema"]["x-note"]) == ("Lists.", {"unit": "weeks"})
+        assert [words.about(one) for one in (said, said["parameters"][0]["schema"])] == ["Lists.", "Weeks."]
     lost = [key for key in named if key not in there and len(named) > 1]
     assert told == [f"openapi/surface.yaml: the document has no {key}, or openapi/left_out.yaml has it" for key in lost]
+
+
+@pytest.mark.parametrize("key", ["POST /place-call", "POST /v2/create-call", "POST /v3/create-call"])
+def test_words_and_facts_follow_an_id_and_tell_what_is_gone(key: str, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    about = {"text": "Calls.", "parameters": {"version": {"text": "Which.", "default": "latest"}, "gone": "Of nothing."}}
+    files = {"surface": SURFACE, "overlay": {"overlay": "1.0.0"}, "docs/operations": {"POST /v2/create-call": about}}
+    for name, data in files.items():
+        (tmp_path / f"{name}.yaml").write_text(dump(data), encoding="utf-8")
+    facts = having(createCall=key)
+    (said,) = by_key(facts).values()
+    said["parameters"] = [{"in": "query", "name": name, "schema": {**STRING}} for name in ("alpha", "version")]
+    told: list[str] = []
+    prepared = prepare(pinned(tmp_path, facts, told=told))
+    words.lay(prepared, words.load(tmp_path / "docs"))
+    (said,) = by_key(prepared).values()
+    assert [words.about(one["schema"]) for one in said["parameters"]] == ["", "Which. Default: latest."]
+    assert [line for line in told if "surface" not in line] == ["openapi/docs: nothing is at POST /v2/create-call: gone"]
 
 
 def test_a_list_that_is_asked_for_otherwise_is_the_same_list() -> None:
@@ -211,7 +229,7 @@ def test_what_is_known_of_a_class_goes_along_with_its_operation(
     target = "$.components.schemas."
     said = {
         "surface": dict.fromkeys(named, SURFACE[V3]),
-        "notes": {"/components/schemas/V3ListCallsRequest/properties/limit": {"unit": "calls"}},
+        "docs/calls": {"ListCallsRequest": {"": "Which calls.", "limit": {"text": "How many.", "unit": "calls"}}},
         "overlay": {
             "overlay": "1.0.0",
             "actions": [
@@ -220,34 +238,15 @@ def test_what_is_known_of_a_class_goes_along_with_its_operation(
             ],
         },
     }
+    (tmp_path / "docs").mkdir()
     for name, data in said.items():
         (tmp_path / f"{name}.yaml").write_text(dump(data), encoding="utf-8")
     told: list[str] = []
     prepared = prepare(pinned(tmp_path, versions(*paths), told=told))
-    words.lay(prepared, {"operations": {}, "classes": {"ListCallsRequest": {"": "Which calls.", "limit": "How many."}}})
+    words.lay(prepared, words.load(tmp_path / "docs"))
     schemas = prepared["components"]["schemas"]
     assert (set(schemas), [line for line in told if "surface" not in line]) == (classes, [])
     newest = prepared["paths"][paths[-1]]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert newest["$ref"].endswith("/ListCallsRequest")
     for name in {*schemas} - {"Call"}:
-        assert (schemas[name]["x-words"], words.about(schemas[name]["properties"]["limit"])) == ("Which calls.", "How many. Calls.")
-
-
-def test_notes_are_found_by_names() -> None:
-    tagged = object_(type={"type": "string", "enum": ["b"]}, x=STRING)
-    parameters = [{"in": "query", "name": "a", "schema": STRING}, {"in": "query", "name": "version", "schema": STRING}]
-    made = document(
-        {"/v4/list-calls": {"post": operation(parameters=parameters)}},
-        {"Whole": {"allOf": [{"$ref": "#/components/schemas/U"}, object_(y={**STRING})]}, "U": {"oneOf": [object_(x={**STRING}), tagged]}},
-    )
-    said: Json = {
-        "/paths/~1v3~1list-calls/post/parameters/version": {"default": "latest"},
-        "/components/schemas/Whole/properties/y": {"unit": "ms"},
-        "/components/schemas/U/oneOf/b": {"note": "the second"},
-        "/components/schemas/U/oneOf/gone": {"note": "of nothing"},
-    }
-    moved = {"/paths/~1v3~1list-calls/post": ["/paths/~1v4~1list-calls/post"]}
-    assert notes.lay(made, said, moved) == ["/components/schemas/U/oneOf/gone"]
-    assert [parameter.get("x-note") for parameter in parameters] == [None, {"default": "latest"}]
-    assert made["components"]["schemas"]["Whole"]["allOf"][1]["properties"]["y"]["x-note"] == {"unit": "ms"}
-    assert tagged["x-note"] == {"note": "the second"}
+        assert [words.about(one) for one in (schemas[name], schemas[name]["properties"]["limit"])] == ["Which calls.", "How many. Calls."]

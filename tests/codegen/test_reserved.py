@@ -55,7 +55,7 @@ def package(given: Json, folder: Path, surface: Json | None = None) -> Views:
     """A package of a document."""
     made = folder / "retell_async"
     shutil.copytree(PACKAGE, made, ignore=shutil.ignore_patterns("__pycache__", *GENERATED))
-    return generate(canonical(given), surface or {}, {"operations": {}, "classes": {}}, made)
+    return generate(canonical(given), surface or {}, {}, made)
 
 
 def hints(method: str, resource: str = "thing") -> Json:
@@ -235,11 +235,11 @@ def test_an_update_says_what_stepped_aside(monkeypatch: pytest.MonkeyPatch, caps
     report = package(posting(object_(deadline=STRING)), tmp_path)
     monkeypatch.setattr("codegen.__main__.generate_pinned", lambda document: report)
     monkeypatch.setattr("codegen.__main__.OPENAPI", tmp_path)
-    monkeypatch.setattr("codegen.__main__.pinned", lambda told: told.append("openapi/notes.yaml: nothing is at /paths"))
+    monkeypatch.setattr("codegen.__main__.pinned", lambda told: told.append("openapi/docs: nothing is at GET /gone"))
     assert main(["generate"]) == 0
     said = capsys.readouterr().out
     assert "note: client.thing.create takes deadline as deadline_, since its own name is taken\n" in said
-    assert "note: openapi/notes.yaml: nothing is at /paths\n" in said
+    assert "note: openapi/docs: nothing is at GET /gone\n" in said
 
 
 def test_a_model_of_names_that_models_have(tmp_path: Path) -> None:

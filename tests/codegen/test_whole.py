@@ -38,7 +38,7 @@ pytestmark = pytest.mark.parallel
 
 STOCK_LINES = 151_683
 PACKAGE = ROOT / "retell_async"
-NO_WORDS: Json = {"operations": {}, "classes": {}}
+NO_WORDS: Json = {}
 PINNED = pinned()
 SURFACE = load_file(ROOT / "openapi" / "surface.yaml")
 OPERATIONS = {f"{method.upper()} {path}": operation for method, path, operation in operations(PINNED)}

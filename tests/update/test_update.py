@@ -51,7 +51,6 @@ def tree(tmp_path: Path) -> Path:
 def small(tree: Path) -> Path:
     """The same with a part of the document, and without words."""
     revisions.written(revisions.PART, tree / "openapi" / "openapi.yaml")
-    (tree / "openapi" / "notes.yaml").write_text("{}\n", encoding="utf-8")
     shutil.rmtree(tree / "openapi" / "docs")
     return tree
 
@@ -364,7 +363,7 @@ def _stands_for_generated(package: Path) -> Any:
     [("api/voice/list_voices", "/paths/~1list-voices/get"), ("params/create_agent_request", "/components/schemas/CreateAgentRequest")],
 )
 def test_what_has_an_error_of_types_says_of_what_it_is(small: Path, monkeypatch: pytest.MonkeyPatch, file: str, where: str) -> None:
-    seen = decided(pinned(facts=revisions.PART), load_file(ROOT / "openapi" / "surface.yaml"), {"operations": {}, "classes": {}})
+    seen = decided(pinned(facts=revisions.PART), load_file(ROOT / "openapi" / "surface.yaml"), {})
     monkeypatch.setattr(updating, "GENERATED", [f"raw/{file}.py"])
     with (small / "retell_async" / "raw" / f"{file}.py").open("a", encoding="utf-8") as wrong:
         wrong.write("WRONG: int = ''\n")
@@ -548,19 +547,27 @@ def test_nothing_public_is_renamed_by_what_is_added(small: Path, monkeypatch: py
     assert load_file(small / "openapi" / "names.yaml")["AgentRequest.voicemail_option"] == "VoicemailOption"
 
 
-def test_what_does_nothing_any_more_is_told(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_nothing_any_more_is_told(small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(updating, "try_out", lambda *_: None)
-    (small / "openapi" / "notes.yaml").write_text("/paths/~1gone/get: {note: of nothing}\n", encoding="utf-8")
+    (small / "openapi" / "docs").mkdir()
+    about = {revisions.VOICE: {"accent": "How it speaks.", "age": {"unit": "years"}, "gone": {"unit": "of nothing"}, "too": "Gone."}}
+    for name, said in (("voices", about), ("operations", {"GET /gone": {"text": "Is gone.", "parameters": {"q": {"unit": "weeks"}}}})):
+        (small / "openapi" / "docs" / f"{name}.yaml").write_text(dump(said), encoding="utf-8")
+    gone = ["openapi/docs: nothing is at GET /gone", f"openapi/docs: nothing is at {revisions.VOICE}: gone, too"]
 
     def catches_up(document: Json) -> None:
         document["components"]["schemas"][revisions.VOICE]["properties"]["avatar_url"] = {"type": "string", "format": "uri"}
 
     told = update(revisions.written(revisions.changed(catches_up), small.parent / "new.yaml"), root=small, write=False).told
-    assert "openapi/notes.yaml: nothing is at /paths/~1gone/get" in told
+    assert [line for line in told if "/docs" in line] == gone
     assert [line.partition(": ")[2] for line in told if "VoiceResponse.properties)" in line] == [
         "the document says avatar_url otherwise and is believed"
     ]
-    assert "openapi/notes.yaml: nothing is at /paths/~1gone/get" in update(str(small / "openapi" / "openapi.yaml"), root=small).told
+    assert [line for line in update(str(small / "openapi" / "openapi.yaml"), root=small).told if "/docs" in line] == gone
+    without = revisions.changed(catches_up, revisions.removes_a_property)
+    monkeypatch.setattr(updating, "update", partial(update, root=small))
+    assert main(["update", "--dry-run", revisions.written(without, small.parent / "without.yaml")]) == 4
+    assert f"note: openapi/docs: nothing is at {revisions.VOICE}: accent, gone, too\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_its_name_is_nobody_elses() -> None:
 
 
 def test_an_open_enum_that_all_have_is_declared_once() -> None:
-    sort = {**enum("x", "y"), marks.WORDS: "How."}
+    sort = {**enum("x", "y"), marks.WORDS: {"text": "How."}}
     fields: Json = {"sort": sort, "free": STRING, "maybe": enum("z")}
     found = made(
         Pet=tagged("Cat", "Dog"),
@@ -97,15 +97,15 @@ def test_an_open_enum_that_all_have_is_declared_once() -> None:
 def test_what_is_said_otherwise_in_one_member_is_not() -> None:
     found = made(
         Pet=tagged("Cat", "Dog"),
-        Cat=object_("kind", "sort", kind=enum("cat"), sort={**enum("x"), marks.WORDS: "One."}),
-        Dog=object_("kind", "sort", kind=enum("dog"), sort={**enum("x"), marks.WORDS: "Other."}),
+        Cat=object_("kind", "sort", kind=enum("cat"), sort={**enum("x"), marks.WORDS: {"text": "One."}}),
+        Dog=object_("kind", "sort", kind=enum("dog"), sort={**enum("x"), marks.WORDS: {"text": "Other."}}),
     )
     assert "PetFields" not in found
     assert found["UnknownPet"]["properties"]["sort"][marks.ABOUT] == ""
 
 
 def test_tags_are_marked_and_words_are_laid() -> None:
-    found = made(Pet=tagged("Cat", "Dog"), Cat=cat(age={**INTEGER, "minimum": 1, marks.WORDS: "Years"}), Dog=dog())
+    found = made(Pet=tagged("Cat", "Dog"), Cat=cat(age={**INTEGER, "minimum": 1, marks.WORDS: {"text": "Years"}}), Dog=dog())
     assert found["Cat"]["properties"]["kind"][marks.IS_TAG]
     assert found["Cat"]["properties"]["age"][marks.ABOUT] == "Years. At least 1."
 

@@ -100,7 +100,7 @@ def test_null_inside_comes_out(inner: Json) -> None:
 
 
 def test_what_is_said_twice_counts_once_and_one_member_is_no_union() -> None:
-    assert told(STRING, {**STRING, "x-note": {"unit": "s"}}, INTEGER)["oneOf"] == [STRING, INTEGER]
+    assert told(STRING, {**STRING}, INTEGER)["oneOf"] == [STRING, INTEGER]
     assert told(ref("Cat"), ref("Cat"), others=ANIMALS, nullable=True, type="object") == {**ref("Cat"), "nullable": True}
     assert told(union(union(STRING))) == STRING
 

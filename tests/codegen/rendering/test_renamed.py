@@ -46,7 +46,7 @@ SAID = "client.thing.create(agent=...) is now agent_id=..., and the old name wil
 
 
 def generated(folder: Path, surface: Json = SURFACE) -> Views:
-    return generate(canonical(DOCUMENT), surface, {"operations": {}, "classes": {}}, folder)
+    return generate(canonical(DOCUMENT), surface, {}, folder)
 
 
 def loaded(package: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> ModuleType:

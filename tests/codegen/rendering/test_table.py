@@ -35,8 +35,9 @@ SURFACE: Json = {
     "GET /get-secret": {"methods": ["secret.retrieve"]},
 }
 WORDS: Json = {
-    "operations": {"POST /create-car": {"text": "Make a car. See it with `car.list`, or `secret.retrieve`."}},
-    "classes": {"Car": {"doors": "As many as there are in `car.list`."}, "Petrol": {"": "Burns."}},
+    "POST /create-car": {"": {"text": "Make a car. See it with `car.list`, or `secret.retrieve`."}},
+    "Car": {"doors": {"text": "As many as there are in `car.list`."}},
+    "Petrol": {"": {"text": "Burns."}},
 }
 
 
