@@ -71,6 +71,9 @@ def run(parser: argparse.ArgumentParser, arguments: list[str] | None, recovered:
     except Refused as refused:
         print(f"refused: {refused}{refused.remedy and f'; {refused.remedy}'}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"refused: a file cannot be read or written: {error}", file=sys.stderr)
+        return 1
     return code
 
 

@@ -45,7 +45,11 @@ class Refused(Exception):
         self.pointer = pointer
         self.reason = reason
         is_said = not otherwise or any(word in reason for word in ("overlay", "surface", "SPEC="))
-        self.remedy = "" if is_said else f"have it corrected in the document, or {otherwise}" if pointer else "give another document"
+        if ours := {"/surface": "surface", "/actions": "overlay"}.get(pointer[:8]):
+            otherwise = f"correct it in openapi/{ours}.yaml"
+        elif pointer:
+            otherwise = f"have it corrected in the document, or {otherwise}"
+        self.remedy = "" if is_said else otherwise if pointer else "give another document"
         """What to do, where the reason does not say it."""
 
 

@@ -86,6 +86,8 @@ def adopted(document: Json, surface: Json) -> Json:
         meant, version = meanings.get(key, (key, ""))
         said = surface.get(meant, {}).get("id")
         id = f"{said}{version[1:].upper()}" if said else operation.get("operationId")
+        if said and module_name(str(id)) in taken:
+            raise Refused(pointer("surface", meant, "id"), f"{id} is the id of another operation too")
         if not id or module_name(str(id)) in taken:  # as a copied one is
             method, _, path = key.partition(" ")
             id = method.lower() + pascal(path)
@@ -100,7 +102,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
     meanings, surface = known(document, surface), _operations(surface)
     found: dict[str, Entry] = {}
     taken = {f"{resource}.{name}": "written by hand" for resource, names in by_hand.items() for name in names}
-    there = by_key(document)
+    there, tools = by_key(document), dict[str, str]()
     for key, operation in sorted(sorted(there.items()), key=lambda one: (one[0] in meanings, _version(one[0])), reverse=True):
         meant, version = meanings.get(key, (key, ""))
         said: Json = surface.get(meant, {})
@@ -123,6 +125,8 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         own = {name: said[name] for name in ("timeout", "limit", "open_world", *(() if version else ("tool",))) if name in said}
         asked = asks if isinstance(asks, dict) else {"": asks}
         found[key] = Entry(methods, repeat, key in surface, effect, asked, said.get("renamed") or {}, **own)
+        if (tool := found[key].tool) and tools.setdefault(tool, meant) != meant:
+            raise Refused(pointer("surface", meant, "tool"), f"{tool} is what {tools[tool]} is called as a tool")
         for old in found[key].renamed:
             if not is_name(old) or old in KEYWORDS:
                 raise Refused(pointer("surface", meant), f"{old} cannot have been a keyword of {methods[0]}")

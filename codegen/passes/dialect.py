@@ -9,7 +9,26 @@ from typing import Any
 from .. import marks
 from ..document import TIGHTER, Json, Refused, all_schemas, at, refuse_rings, rewrite, roots, to_ref
 
-_UNSUPPORTED = frozenset({"patternProperties", "prefixItems", "if", "dependentSchemas", "contains", "unevaluatedProperties"})
+_KNOWN = frozenset(
+    {
+        "type",
+        "enum",
+        "const",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "not",
+        "nullable",
+        "$ref",
+    }
+    | {"default", "deprecated", "readOnly", "writeOnly", "discriminator", "format", "pattern", "title", "multipleOf", *TIGHTER}
+    | {"$comment", "$schema", "$id", "$anchor", "$defs", "contentSchema"}
+)
+"""Keywords that are understood, or say nothing of the values. What else there is would be lost."""
 
 _OF_TYPE = {
     "array": ("items", "minItems", "maxItems", "uniqueItems"),
@@ -32,8 +51,8 @@ def run(document: Json, *, whole: bool = True) -> None:
         schema.pop("propertyNames", None)  # a map takes any; the API says if a name is none of them
         if isinstance(schema.get("unevaluatedProperties"), bool):  # as with `additionalProperties`, no more is sent than is known
             del schema["unevaluatedProperties"]
-        if unknown := _UNSUPPORTED & schema.keys():
-            raise Refused(f"{where}/{min(unknown)}", f"{min(unknown)} cannot be expressed")
+        if unknown := {keyword for keyword in schema.keys() - _KNOWN if not keyword.startswith("x-")}:
+            raise Refused(f"{where}/{min(unknown)}", f"{min(unknown)} is no keyword that can be expressed")
         if _is_null(schema):  # outside a union it may become anything
             for keyword in ("type", "enum", "const"):
                 schema.pop(keyword, None)

@@ -62,20 +62,28 @@ def _parameter(document: Json, parameter: Json, where: str) -> bool:
     is_field = name.lower() != "cookie" and re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII)
     if place == "cookie" or (place == "header" and not is_field):
         raise Refused(where, f"{name} cannot be sent in a {place}")
-    whole = schema.get("type") in ("array", "object") or "properties" in schema
+    held = _held(document, schema)
     style, explode = parameter.get("style"), parameter.get("explode")
     if place == "query" and (style is not None or explode is not None or name.endswith("[]")):  # which is not sent twice
         style = style or "form"
         way = _STYLES.get((style, style in ("form", "deepObject") if explode is None else explode), "")
-        if way == "repeat" and (schema.get("type") == "object" or "properties" in schema):
+        if way == "repeat" and "object" in held:
             way = "fields"
-        if way == "" or (style == "deepObject" and schema.get("type") == "array"):
+        if way == "" or (style == "deepObject" and "array" in held):
             raise Refused(where, f"{name} in the style {style}{'' if explode is None else f', explode: {explode}'} cannot be sent")
-        if way is not None and (whole or "oneOf" in schema):
+        if way is not None and schema.get("type") not in SCALARS:
             parameter[marks.STYLE] = way
-    elif place != "query" and (whole or style not in (None, "simple")) and not (place == "header" and schema.get("type") == "array"):
+    elif place != "query" and (held or style not in (None, "simple")) and not (place == "header" and held == {"array"}):
         raise Refused(where, f"{name} is no text that can be sent in a {place}")
     return True
+
+
+def _held(document: Json, schema: Json) -> set[str]:
+    """Whether a value may be an array, or an object."""
+    schema = resolved(document, schema)
+    parts = (_held(document, part) for keyword in ("allOf", "oneOf") for part in schema.get(keyword, ()))
+    own = "object" if "properties" in schema else str(schema.get("type"))
+    return ({own} & {"array", "object"}).union(*parts)
 
 
 def _kind(media: str) -> str:

@@ -144,8 +144,8 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
 
     media, returned = said.get(marks.MEDIA, "json"), answer(said)
     answers = {} if returned is None else {one.status_code.pattern: one.prop for one in endpoint.responses}
-    nullable = media == "json" and marks.NULLABLE in said
     returns = _MEDIA.get(media) or received(*answers.values())
+    nullable = media == "json" and (marks.NULLABLE in said or returns.endswith(" | None"))
     kind, paging = "one object" if returned is None else listing(document, returned)[0], None
     if kind == "a bare array" and (nullable or len(answers) > 1):
         kind = "one object"  # what may be no list is awaited as it comes

@@ -175,7 +175,7 @@ class Operation(Generic[T_co]):
     optional: bool = False
     """Whether a successful answer may come without a body: it changes what the caller names, and needs to say no more."""
     nullable: bool = False
-    """Whether a successful answer may have no body, which is ``None``."""
+    """Whether a successful answer may have no body, or ``null`` for one: both are ``None``."""
 
     def request(
         self,

@@ -14,7 +14,7 @@ from .errors import APIError, RetellError, cut_off, text_of, unusable
 from .interop.awaited import Bytes, Each, Nothing, Text, awaited
 from .json import loads
 from .masking import cut
-from .model import KeyedModel, Many, Spec, set_key
+from .model import KeyedModel, Many, One, Spec, lookup, set_key
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -75,6 +75,8 @@ class Answer:
         :raises APIResponseValidationError: it is not.
         """
         self.parse()
+        if self._data is None and operation.nullable:
+            return
         if _is_other_shape(operation.decode_of(self.status_code)[0], self._data):
             raise unusable(self.response, self._data, message=OTHER_SHAPE)
         if operation.paging is not None and not _is_page(self._data):
@@ -374,10 +376,12 @@ def _is_nameless(operation: Operation[Any], data: Any) -> bool:
 
 
 def _is_other_shape(spec: Spec | None, data: Any) -> bool:
-    if spec is None:
+    if isinstance(spec, Many):
+        return not isinstance(data, list)
+    if spec is None or isinstance(data, dict):
         return False
-    wanted = (list,) if isinstance(spec, Many) else (dict, list) if getattr(spec, "array", None) is not None else (dict,)
-    return not isinstance(data, wanted)
+    table = lookup(spec.name) if isinstance(spec, One) else spec
+    return not isinstance(data, list) or getattr(table, "array", None) is None
 
 
 def keep(received: Received[Any], manager: object) -> None:
@@ -424,6 +428,8 @@ def decode(answer: Answer, operation: Operation[T], *, strict: bool | Literal["k
             wrong = unusable(answer.response, data, message=message, problems=problems)
             del data
             raise wrong
+    if data is None and operation.nullable:
+        return cast("T", None)
     if _is_nameless(operation, data):
         wrong = unusable(answer.response, data, message=f"the answer has no {operation.names}")
         del data

@@ -14,7 +14,7 @@ import pytest
 
 from codegen.__main__ import main
 from codegen.canonical import canonical
-from codegen.document import Json
+from codegen.document import Json, Refused
 from codegen.generate import GENERATED, ROOT, generate
 from codegen.prepare import prepare
 from codegen.rendering.views import Views, views
@@ -280,3 +280,32 @@ def test_a_schema_called_as_the_class_of_a_resource_is_refused() -> None:
         }
         given["components"]["schemas"][name] = object_(a=STRING)
         assert refused(viewed, given) == (f"/components/schemas/{name}", "is the class of client.thing: name it in the overlay")
+
+
+@pytest.mark.parametrize(
+    ("where", "remedy"),
+    [
+        ("/surface/GET ~1a", "; correct it in openapi/surface.yaml"),
+        ("/actions/3", "; correct it in openapi/overlay.yaml"),
+        ("/paths/~1a", "; have it corrected in the document, or lay an action over it in openapi/overlay.yaml"),
+        ("", "; give another document"),
+    ],
+)
+def test_a_refusal_says_where_to_mend_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], where: str, remedy: str
+) -> None:
+    def refuse() -> Json:
+        raise Refused(where, "is odd")
+
+    monkeypatch.setattr("codegen.__main__.differences", refuse)
+    assert main(["check"]) == 1
+    assert capsys.readouterr().err == f"refused: {where or '(document)'}: is odd{remedy}\n"
+
+
+def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full() -> Json:
+        raise OSError(28, "No space left on device", "raw")
+
+    monkeypatch.setattr("codegen.__main__.differences", full)
+    assert main(["check"]) == 1
+    assert capsys.readouterr().err == "refused: a file cannot be read or written: [Errno 28] No space left on device: 'raw'\n"

@@ -6,7 +6,7 @@ import pytest
 
 from codegen import reserved
 from codegen.document import Json
-from codegen.surface import entries, relied_on
+from codegen.surface import adopted, entries, relied_on
 
 from .small import STRING, array, document, object_, operation, refused
 
@@ -195,6 +195,11 @@ def test_names_that_collide_are_refused() -> None:
     twice: Json = {"GET /a": {"methods": ["x.y"]}, "GET /b": {"methods": ["x.y"]}}
     where, reason = refused(lambda given: entries(given, twice), document({"/a": {"get": operation("a")}, "/b": {"get": operation("b")}}))
     assert (where, reason) == ("/surface/GET ~1b", "x.y is GET /a already: name it in the surface")
+    for field, what in (("tool", "is what GET /a is called as a tool"), ("id", "is the id of another operation too")):
+        named: Json = {f"GET /{name}": {"methods": [f"x.{name}"], field: "get_it"} for name in "ab"}
+        given = document({"/a": {"get": operation("a")}, "/b": {"get": operation("b")}})
+        where, reason = refused(lambda given: entries(adopted(given, named), named), given)  # noqa: B023
+        assert (where, reason) == (f"/surface/GET ~1b/{field}", f"get_it {what}")
     same = document({f"/get-thing{rest}": {"get": operation("a")} for rest in ("", "/{a}", "/{a}/{b}")})
     assert "name it in the surface" in refused(lambda given: entries(given, {}), same)[1]
 

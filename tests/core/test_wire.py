@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
 from retell_async._core.encode import encode
+from retell_async._core.errors import APIResponseValidationError
+from retell_async._core.model import Keyed, Many, One, UnknownObject
 from retell_async._core.operation import Operation
 from retell_async._core.response import Answer, decode
 
@@ -64,3 +67,22 @@ def test_text_and_bytes_come_back_as_they_are(media: Any, meant: object) -> None
 
 def test_nothing_is_none_where_there_may_be_nothing() -> None:
     assert decode(Answer(204, b"", lambda: httpx.Response(204)), made(nullable=True)) is None
+
+
+def test_null_is_none_where_an_answer_may_be_null() -> None:
+    operation = made(nullable=True, response=One("UnknownObject"))
+    answer = Answer(200, b"null", lambda: httpx.Response(200, content=b"null"))
+    answer.check(operation)
+    assert decode(answer, operation) is None
+
+
+def test_an_answer_may_be_one_thing_or_an_array_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Keyed({}, other="UnknownObject", array=Many(One("UnknownObject")))
+    monkeypatch.setattr("retell_async._core.model.generated", lambda _: SimpleNamespace(lookup=lambda _: table))
+    operation = made(response=One("ThingOrThings"))
+    for content, meant in ((b'{"a":1}', UnknownObject), (b'[{"a":1}]', list)):
+        answer = Answer(200, content, lambda: httpx.Response(200))
+        answer.check(operation)
+        assert type(decode(answer, operation)) is meant
+    with pytest.raises(APIResponseValidationError):
+        Answer(200, b'"a"', lambda: httpx.Response(200, request=httpx.Request("GET", "https://x.test"))).check(operation)

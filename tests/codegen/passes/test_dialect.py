@@ -63,7 +63,9 @@ def test_schemas_are_found_at_any_depth() -> None:
     assert said(deep)["properties"]["a"]["items"]["additionalProperties"]["allOf"] == [{"oneOf": [{"enum": [1]}, INTEGER]}]
 
 
-@pytest.mark.parametrize("keyword", ["patternProperties", "prefixItems", "if", "dependentSchemas", "unevaluatedProperties"])
+@pytest.mark.parametrize(
+    "keyword", ["patternProperties", "prefixItems", "if", "dependentSchemas", "unevaluatedProperties", "dependentRequired", "requierd"]
+)
 def test_what_cannot_be_expressed_is_refused(keyword: str) -> None:
     where, reason = refused(dialect.run, holding(A=object_(a=array({keyword: {}}))))
     assert where == f"/components/schemas/A/properties/a/items/{keyword}"

@@ -37,6 +37,10 @@ def query(schema: Json, **more: Any) -> Json:
         (THING, {"style": "form", "explode": True}, "fields"),
         (THING, {"style": "deepObject", "explode": True}, None),
         ({"type": "object", "additionalProperties": STRING}, {"explode": True}, "fields"),
+        ({"allOf": [THING, {"type": "object"}]}, {"style": "form", "explode": False}, "comma"),
+        ({"oneOf": [THING, THING]}, {"style": "form"}, "fields"),
+        ({"oneOf": [STRING, array(STRING)]}, {"style": "form"}, "repeat"),
+        ({}, {"explode": False}, "comma"),
         (STRING, {"style": "form", "explode": False}, None),
     ],
 )
@@ -55,6 +59,7 @@ def test_a_name_that_says_it_is_an_array_is_not_made_one_again() -> None:
     [
         (query(array(STRING), style="deepObject"), "/parameters/0"),
         (query(array(STRING), style="odd"), "/parameters/0"),
+        (query({"oneOf": [THING, array(STRING)]}, style="deepObject"), "/parameters/0"),
         ({"parameters": [{"in": "cookie", "name": "c", "schema": STRING}]}, "/parameters/0"),
         ({"parameters": [{"in": "header", "name": "a b", "schema": STRING}]}, "/parameters/0"),
         ({"parameters": [{"in": "header", "name": "X", "schema": THING}]}, "/parameters/0"),

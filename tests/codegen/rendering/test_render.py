@@ -11,7 +11,7 @@ from codegen.rendering.render import render
 from codegen.rendering.views import Views, views
 from codegen.surface import entries
 
-from ..small import STRING, array, content, document, enum, object_, operation, posting, refused
+from ..small import STRING, array, content, document, enum, object_, operation, posting, ref, refused
 
 
 def viewed(given: Json) -> Views:
@@ -77,6 +77,17 @@ def test_pages_that_say_nothing_of_the_next_one_are_refused() -> None:
     listed = operation("listThings", page, parameters=[{"name": "pagination_key", "in": "query", "schema": STRING}])
     where, reason = refused(viewed, document({"/list-things": {"get": listed}}))
     assert (where, reason) == ("/paths/~1list-things/get", "answers with pages, and these have no pagination_key to ask for the next one")
+
+
+@pytest.mark.parametrize(
+    "answer", [object_(a=STRING), array(object_(a=STRING)), {"allOf": [ref("Thing")]}, {"oneOf": [ref("Thing"), STRING]}]
+)
+def test_an_answer_may_be_null(answer: Json) -> None:
+    given = document({"/get-thing": {"get": operation("getThing", {**answer, "nullable": True})}}, {"Thing": object_(b=STRING)})
+    (view,) = viewed(given).operations
+    assert view.nullable
+    assert view.returns.endswith(" | None")
+    assert view.item is None  # what may be no list is awaited as it comes
 
 
 def test_a_parameter_of_a_path_need_not_be_declared() -> None:
