@@ -10,23 +10,9 @@ from .. import marks
 from ..document import TIGHTER, Json, Refused, all_schemas, at, refuse_rings, rewrite, roots, to_ref
 
 _KNOWN = frozenset(
-    {
-        "type",
-        "enum",
-        "const",
-        "properties",
-        "required",
-        "additionalProperties",
-        "items",
-        "allOf",
-        "anyOf",
-        "oneOf",
-        "not",
-        "nullable",
-        "$ref",
-    }
-    | {"default", "deprecated", "readOnly", "writeOnly", "discriminator", "format", "pattern", "title", "multipleOf", *TIGHTER}
-    | {"$comment", "$schema", "$id", "$anchor", "$defs", "contentSchema"}
+    {"type", "enum", "const", "properties", "required", "additionalProperties", "items", "allOf", "anyOf", "oneOf", "not", "nullable"}
+    | {"default", "discriminator", "deprecated", "readOnly", "writeOnly", "format", "pattern", "title", "multipleOf", *TIGHTER}
+    | {"contentSchema", "$ref", "$comment", "$schema", "$id", "$anchor", "$defs"}
 )
 """Keywords that are understood, or say nothing of the values. What else there is would be lost."""
 
