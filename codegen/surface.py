@@ -160,7 +160,10 @@ def _by_hand(resource: str, name: str) -> set[str]:
 
 def relied_on(surface: Json) -> set[str]:
     """What code by hand cannot do without: what the surface says so of, as lists where they are, and what paths and ``asks`` there name."""
-    found: set[str] = {said for name in surface.get("relied_on", ()) for said in (name, f"{name} as a list")}
+    found: set[str] = set()
+    for said in surface.get("relied_on", ()):
+        for name, held in said.items() if isinstance(said, dict) else [(said, ())]:
+            found |= {name, f"{name} as a list", *(f"{name}: {one}" for one in held)}
     for key, said in _operations(surface).items():
         asks: Any = said.get("asks")
         arguments = [*re.findall(r"{([^}]*)}", key), *(asks if isinstance(asks, dict) else ())]

@@ -75,16 +75,20 @@ class Revision:
 
     @cached_property
     def offers(self) -> dict[str, str]:
-        """All that code by hand can rely on, and with what each goes: methods, their arguments, what lists, classes and their fields."""
+        """All that code by hand can rely on, and with what each goes: methods, what lists, classes, arguments, fields, what these hold."""
         found = dict.fromkeys(self.classes, "")
+        having: list[tuple[str, str, Json]] = []
         for key, operation in self.operations.items():
             lists = listing(self.prepared, answer(operation) or {})[0] != "one object"
             for method in self.entries[key].methods:
-                found |= {method: "", **{f"{method}({name})": method for name in keywords(self.prepared, operation)}}
-                found |= {f"{method} as a list": method} if lists else {}
+                found |= {method: "", **({f"{method} as a list": method} if lists else {})}
+                having += [(method, f"{method}({name})", schema) for name, (schema, _) in keywords(self.prepared, operation).items()]
         for name in self.classes:
             for _, choice in choices(self.prepared, to_ref(name)):
-                found |= {f"{name}.{field}": name for field in properties(self.prepared, choice, sent=False)}
+                fields = properties(self.prepared, choice, sent=False)
+                having += [(name, f"{name}.{field}", schema) for field, (schema, _) in fields.items()]
+        for owner, name, schema in having:
+            found |= {name: owner, **{f"{name}: {held}": name for held in _holdings(self.prepared, schema)}}
         return found
 
     def lost(self, new: Revision, relied_on: AbstractSet[str]) -> list[str]:
@@ -378,6 +382,13 @@ def _values(document: Json, schema: Json) -> frozenset[Any]:
     if any(choice.get("type") in SCALARS and "enum" not in choice for choice in some):
         return frozenset()
     return frozenset(value for choice in some for value in choice.get("enum", ()))
+
+
+def _holdings(document: Json, schema: Json) -> set[str]:
+    """What a value may be, in a word each: kinds, and classes and values, those that an array or a map holds among them."""
+    held = [schema, *inside(document, schema).values()]
+    classes = {name for one in held for choice, _ in choices(document, one) if (name := ref_name(choice))}
+    return kinds(document, schema) | classes | {str(value) for one in held for value in _values(document, one)}
 
 
 def inside(document: Json, schema: Json) -> Json:

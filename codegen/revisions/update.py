@@ -89,7 +89,7 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
     old, now = Revision.of(before, surface), Revision.of(whole, surface)
     if lost := old.lost(now, relied_on(surface)):
         named = ", ".join(f"types.{one}" if one[:1].isupper() else f"client.{one}" for one in lost)
-        remedy = "name what stands in for it in openapi/surface.yaml, or a class by x-name in openapi/overlay.yaml"
+        remedy = "name what stands in for it in openapi/surface.yaml and in the code, or a class by x-name in openapi/overlay.yaml"
         raise Refused("/paths", f"code by hand relies on {named}: {remedy}")
     changes = difference(old, now)
     moved, undone = pins.moved(new)

@@ -27,6 +27,12 @@ BY_MACHINE = {"openapi.yaml", "names.yaml", "released.yaml"}
         ("openapi/surface.yaml", "GET /a: {asks: time}", "/surface/GET ~1a/asks", '"time" is not one of "money" or "deletion"'),
         ("openapi/surface.yaml", "GET /a: {asks: {days: time}}", "/surface/GET ~1a/asks/days", '"time" is not one of "money" or'),
         ("openapi/surface.yaml", "GETT /a: {}", "/surface", "('GETT /a' was unexpected)"),
+        (
+            "openapi/surface.yaml",
+            "relied_on: [{CallResponse.call_status: ended}]",
+            "/surface/relied_on/0/CallResponse.call_status",
+            "of type",
+        ),
         ("openapi/surface.yaml", "relied_of: []", "/surface", "('relied_of' was unexpected)"),
         ("openapi/overlay.yaml", "actions: []", "/overlay", '"overlay" is a required property'),
         ("openapi/overlay.yaml", "{overlay: 2.0.0, actions: []}", "/overlay/overlay", '"2.0.0" does not match'),

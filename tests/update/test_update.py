@@ -30,7 +30,7 @@ from codegen.surface import relied_on
 from docs.builder.markup import rest
 from docs.builder.pages import left_out
 
-from . import revisions
+from . import mutations, revisions
 
 pytestmark = pytest.mark.parallel
 
@@ -495,6 +495,25 @@ def test_what_code_by_hand_and_questions_rely_on_may_not_be_lost_either() -> Non
     assert {"call.list as a list", "chat.list as a list"} <= {*found}
     assert "knowledge_base.list as a list" not in found, "it is an array"
     assert "CallResponse.call_id" not in found, "it goes with its class"
+
+
+def test_values_and_kinds_that_code_by_hand_relies_on_may_not_be_lost_either() -> None:
+    def changes(document: Json) -> None:
+        for schema in mutations.walked(document):
+            if {"ended", "not_connected"} <= {*schema.get("enum", ())}:
+                schema["enum"] = ["completed" if value == "ended" else value for value in schema["enum"]]
+            if schema.get("enum") == ["ascending", "descending"]:
+                schema["enum"] = ["oldest_first", "descending"]
+            fields = schema.get("properties", {})
+            fields |= {"pagination_key": {"type": "integer"}} if "pagination_key" in fields else {}
+            if "end_timestamp" in fields and "call_successful" in fields:  # what calls are filtered by
+                fields |= {"call_status": {"type": "array", "items": {"type": "string"}}, "end_timestamp": {"type": "integer"}}
+
+    found = lost(changes)
+    assert {"CallResponse.call_status: ended", "PhoneCallResponse.call_status: ended"} <= {*found}
+    assert {"call.list(pagination_key): str", "call.list(sort_order): ascending"} <= {*found}
+    assert {"CallFilter.call_status: CallStatusEnumFilter", "CallFilter.end_timestamp: NumberFilter"} <= {*found}
+    assert "CallResponse.call_status: error" not in found
 
 
 def test_what_goes_with_its_operation_is_not_lost() -> None:
