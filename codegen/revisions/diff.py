@@ -290,7 +290,7 @@ class _Difference:
             if more := now - was:
                 self._add("value", "added", f"{what}: {', '.join(sorted(map(_said, more)))}", names)
             if less := was - now:
-                self._add("value", "removed", f"{what}: {', '.join(sorted(map(_said, less)))}", names, breaks=True, shows=sent)
+                self._add("value" if sent else "answer", "removed", f"{what}: {', '.join(sorted(map(_said, less)))}", names, breaks=True)
         elif was != now:
             self._add("type", "changed", f"{what}: {'only certain' if now else 'any'} values", names, breaks=bool(now), shows=sent)
 

@@ -71,7 +71,7 @@ def markdown(changes: Sequence[Change], left_out: Mapping[str, str] = {}, *, mos
 
 
 _CLIENT = "the client"
-_OF_FIELDS = frozenset({"member", "value", "type", "bound", "default"})
+_OF_FIELDS = frozenset({"member", "value", "answer", "type", "bound", "default"})
 _OTHER = ("{names}: {what}", "Look at what you send and read there.")
 
 

@@ -141,7 +141,7 @@ def test_a_keyword_whose_old_name_still_works_is_not_gone() -> None:
         (STRING, {**STRING, "nullable": True}, ADDITIVE, INTERNAL),
         ({**STRING, "nullable": True}, STRING, BREAKING, INTERNAL),
         ({**STRING, "enum": ["a"]}, {**STRING, "enum": ["a", "b"]}, ADDITIVE, ADDITIVE),
-        ({**STRING, "enum": ["a", "b"]}, {**STRING, "enum": ["a"]}, BREAKING, INTERNAL),
+        ({**STRING, "enum": ["a", "b"]}, {**STRING, "enum": ["a"]}, BREAKING, BREAKING),
         ({**STRING, "enum": ["a"]}, STRING, ADDITIVE, INTERNAL),
         (STRING, {**STRING, "enum": ["a"]}, BREAKING, INTERNAL),
         ({"type": "integer", "maximum": 5}, {"type": "integer", "maximum": 9}, ADDITIVE, INTERNAL),
@@ -162,6 +162,14 @@ def test_a_keyword_whose_old_name_still_works_is_not_gone() -> None:
 def test_how_a_change_of_a_field_is_classed(old: Json, new: Json, sent: Impact, answered: Impact) -> None:
     found = both(old, new)
     assert (found["sent"], found["answered"]) == (sent, answered)
+
+
+def test_a_value_that_is_never_answered_any_more_is_told_to_those_who_wait_for_it() -> None:
+    old, new = (of(exchange(field, field)) for field in ({**STRING, "enum": ["a", "b"]}, {**STRING, "enum": ["a"]}))
+    told = report.markdown(difference(old, new))
+    assert '`client.thing.make(x=...)` no longer takes `"b"`. Send another value.' in told
+    remedy = "Look for code that compares with it, or waits for it: that would be for ever."
+    assert f'`MakeThingResponse.x` is never `"b"` any more. {remedy}' in told
 
 
 def test_requiredness_goes_the_other_way_round_in_answers() -> None:
