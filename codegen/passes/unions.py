@@ -8,7 +8,7 @@ Where none of these is there, the overlay has to name one (``x-tag: field`` besi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -62,7 +62,7 @@ def _tell_apart(document: Json, schema: Json, where: str) -> None:
         for (member, _), own in zip(objects, values, strict=True):
             member[marks.VALUES] = own
         return
-    if _discriminated(schema, [member for member, _ in objects]):
+    if _discriminated(schema, objects):
         return
     known = Counter(chain(*(meant["properties"] for meant in meanings)))
     keys = [min((name for name in meant.get("required", ()) if known[name] == 1), default=None) for meant in meanings]
@@ -71,19 +71,21 @@ def _tell_apart(document: Json, schema: Json, where: str) -> None:
         alike = " and ".join(name for name, key in zip(named, keys, strict=True) if key is None)
         lacks = "there is no tag (a field with other values in each) and no key (a required field of its own)"
         remedy = "name a tag in the overlay, x-tag: <field> beside oneOf"
+        if "discriminator" in schema:
+            remedy = "give each the field that discriminator names, in the overlay"
         raise Refused(f"{where}/oneOf", f"{alike} cannot be told apart: {lacks}; {remedy}")
     for (member, _), key in zip(objects, keys, strict=True):
         member[marks.KEY] = key
 
 
-def _discriminated(schema: Json, members: list[Json]) -> bool:
-    """Whether the document says itself what tells the members apart, by a field whose values the members do not list."""
+def _discriminated(schema: Json, objects: Sequence[tuple[Json, Json]]) -> bool:
+    """Whether the document says itself what tells the members apart, by a field of theirs whose values they do not list."""
     said = schema.get("discriminator", {})
-    names = [ref_name(member) or member.get(marks.BASE) for member in members]
-    if not said.get("propertyName") or None in names:
+    names = [ref_name(member) or member.get(marks.BASE) for member, _ in objects]
+    if None in names or not all(said.get("propertyName") in meant["properties"] for _, meant in objects):
         return False
     mapped = [(value, str(ref).rpartition("/")[2]) for value, ref in said.get("mapping", {}).items()]
-    for member, name in zip(members, names, strict=True):
+    for (member, _), name in zip(objects, names, strict=True):
         member[marks.VALUES] = [value for value, target in mapped if target == name] or [name]
     schema[marks.TAG] = said["propertyName"]
     return True
@@ -92,7 +94,8 @@ def _discriminated(schema: Json, members: list[Json]) -> bool:
 def _values(document: Json, members: Sequence[Json], name: str) -> list[list[Any]]:
     """The values that a field has in each member; none at all unless these tell the members apart."""
     found = [list(resolved(document, member["properties"].get(name, {})).get("enum", ())) for member in members]
-    return found if all(found) and len({*chain(*found)}) == sum(map(len, found)) else []
+    values = [*chain(*found)]
+    return found if all(found) and all(isinstance(one, Hashable) for one in values) and len({*values}) == len(values) else []
 
 
 def _tag(document: Json, members: Sequence[Json]) -> str | None:

@@ -30,6 +30,7 @@ from ..surface import Entry, entries
 SENTENCES = load_file(Path(__file__).with_name("sentences.yaml"))
 """By what a change is about, in the order of the account, and by what happened to it: what release notes say."""
 
+_HOLDERS = {"list": "array", "dict": "map"}
 _KINDS = {"array": "array", "object": "map", **SCALARS}
 
 Action = Literal["removed", "renamed", "required", "changed", "optional", "deprecated", "added"]
@@ -285,12 +286,12 @@ class _Difference:
             comes, shows = kind in more, sent or kind != "null" or not optional
             self._add("type", "added" if comes else "removed", f"{what}: {kind}", names, breaks=comes != sent, shows=shows)
 
-    def _values(self, was: frozenset[Any], now: frozenset[Any], names: Iterable[str], what: str, *, sent: bool) -> None:
+    def _values(self, was: frozenset[str], now: frozenset[str], names: Iterable[str], what: str, *, sent: bool) -> None:
         if was and now:
             if more := now - was:
-                self._add("value", "added", f"{what}: {', '.join(sorted(map(_said, more)))}", names)
+                self._add("value", "added", f"{what}: {', '.join(sorted(more))}", names)
             if less := was - now:
-                self._add("value" if sent else "answer", "removed", f"{what}: {', '.join(sorted(map(_said, less)))}", names, breaks=True)
+                self._add("value" if sent else "answer", "removed", f"{what}: {', '.join(sorted(less))}", names, breaks=True)
         elif was != now:
             self._add("type", "changed", f"{what}: {'only certain' if now else 'any'} values", names, breaks=bool(now), shows=sent)
 
@@ -370,25 +371,25 @@ def kinds(document: Json, schema: Json) -> set[str]:
         elif choice.get("type") == "object" and choice.get("additionalProperties") is False:
             found.add("empty object")
         elif "enum" in choice:
-            found |= {type(value).__name__ for value in choice["enum"]}
+            found |= {_HOLDERS.get(name := type(value).__name__, name) for value in choice["enum"]}
         else:
             found.add("file" if choice.get("format") == "binary" else _KINDS.get(str(choice.get("type")), "any"))
     return found
 
 
-def _values(document: Json, schema: Json) -> frozenset[Any]:
-    """The values that are listed; none where any will do."""
+def _values(document: Json, schema: Json) -> frozenset[str]:
+    """The values that are listed, as JSON; none where any will do."""
     some = [choice for _, choice in choices(document, schema)]
     if any(choice.get("type") in SCALARS and "enum" not in choice for choice in some):
         return frozenset()
-    return frozenset(value for choice in some for value in choice.get("enum", ()))
+    return frozenset(_said(value) for choice in some for value in choice.get("enum", ()))
 
 
 def _holdings(document: Json, schema: Json) -> set[str]:
     """What a value may be, in a word each: kinds, and classes and values, those that an array or a map holds among them."""
     held = [schema, *inside(document, schema).values()]
     classes = {name for one in held for choice, _ in choices(document, one) if (name := ref_name(choice))}
-    return kinds(document, schema) | classes | {str(value) for one in held for value in _values(document, one)}
+    return kinds(document, schema) | classes | {value.strip('"') for one in held for value in _values(document, one)}
 
 
 def inside(document: Json, schema: Json) -> Json:

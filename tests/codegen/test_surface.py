@@ -163,12 +163,12 @@ def test_an_id_says_too_that_an_operation_acts(identifier: str, repeat: str) -> 
 
 @pytest.mark.parametrize("asks", [{}, {"asks": "money"}, {"asks": {"kept_days": "deletion"}}])
 def test_what_paths_and_questions_name_is_relied_on(asks: Json) -> None:
-    values = {"CallResponse.over": ["ended", True]}
+    values = {"CallResponse.over": ["ended", "true"]}
     verbs = {"methods": ["call.update", "call.edit"], **asks}
     surface = {"relied_on": ["call.list", "CallResponse", values], "PATCH /calls/{call_id}": verbs}
     named = {"call_id", *({"kept_days"} if "kept_days" in str(asks) else ())}
     listed = {f"{name}{rest}" for name in ("call.list", "CallResponse", *values) for rest in ("", " as a list")}
-    listed |= {"CallResponse.over: ended", "CallResponse.over: True"}
+    listed |= {"CallResponse.over: ended", "CallResponse.over: true"}
     assert relied_on(surface) == listed | {f"call.{verb}({name})" for verb in ("update", "edit") for name in named}
 
 

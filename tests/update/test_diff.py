@@ -143,6 +143,8 @@ def test_a_keyword_whose_old_name_still_works_is_not_gone() -> None:
         ({**STRING, "enum": ["a"]}, {**STRING, "enum": ["a", "b"]}, ADDITIVE, ADDITIVE),
         ({**STRING, "enum": ["a", "b"]}, {**STRING, "enum": ["a"]}, BREAKING, BREAKING),
         ({**STRING, "enum": ["a"]}, STRING, ADDITIVE, INTERNAL),
+        ({"enum": [{"a": 1}, ["b"]]}, {"enum": [{"a": 1}, ["b"], ["c"]]}, ADDITIVE, ADDITIVE),
+        ({"type": "object"}, {"type": "object", "enum": [{"a": 1}]}, BREAKING, INTERNAL),
         (STRING, {**STRING, "enum": ["a"]}, BREAKING, INTERNAL),
         ({"type": "integer", "maximum": 5}, {"type": "integer", "maximum": 9}, ADDITIVE, INTERNAL),
         ({"type": "integer", "maximum": 9}, {"type": "integer", "maximum": 5}, BREAKING, INTERNAL),

@@ -63,6 +63,7 @@ def test_without_a_tag_required_fields_decide() -> None:
         (ROCK, object_(weight=INTEGER)),
         (object_("type", type=STRING), object_("type", type=enum("a"))),
         (object_("type", type=enum("a", "b")), object_("type", type=enum("b", "c"))),
+        (object_(type={"enum": [{"a": 1}]}), object_(type={"enum": [["a"]]})),
     ],
 )
 def test_what_cannot_be_told_apart_is_refused(members: tuple[Json, ...]) -> None:
@@ -70,6 +71,15 @@ def test_what_cannot_be_told_apart_is_refused(members: tuple[Json, ...]) -> None
     assert where == "/components/schemas/A/properties/x/items/oneOf"
     assert "no tag" in reason
     assert "no key" in reason
+
+
+def test_a_discriminator_that_the_members_do_not_have_tells_nothing() -> None:
+    said = {"discriminator": {"propertyName": "kind", "mapping": {"rock": "#/components/schemas/Rock"}}}
+    made = told(ref("Rock"), ref("Plant"), others={"Rock": ROCK, "Plant": PLANT}, **said)
+    assert [member["x-key"] for member in made["oneOf"]] == ["weight", "leaves"]
+    where, reason = refused(unions.run, holding(A=union(ref("Thing"), ref("Other"), **said), Thing=THING, Other=object_(name=STRING)))
+    assert where == "/components/schemas/A/oneOf"
+    assert reason.endswith("; give each the field that discriminator names, in the overlay")
 
 
 @pytest.mark.parametrize("other", [THING, object_("type", type=enum("dog", "cat")), object_("type", type=STRING)])
