@@ -299,8 +299,9 @@ def refuse_rings(document: Json) -> None:
     def made_of(schema: Any) -> Iterator[str]:
         if isinstance(schema, dict):  # not true, or false
             yield from filter(None, [ref_name(schema)])
-            for part in (part for keyword in ("allOf", "oneOf", "anyOf") for part in schema.get(keyword, ())):
-                yield from made_of(part)
+            for some in (schema.get(keyword) for keyword in ("allOf", "oneOf", "anyOf")):
+                for part in some if isinstance(some, list) else ():
+                    yield from made_of(part)
 
     try:
         TopologicalSorter({name: [*made_of(schema)] for name, schema in schemas.items()}).prepare()

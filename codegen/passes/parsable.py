@@ -41,6 +41,8 @@ def _say(schema: Json, where: str, title: str) -> None:
         raise Refused(where, f"a schema of type {kind!r} cannot be expressed")
     if schema.get("format") != "binary":  # a date is text here
         schema.pop("format", None)
+    if schema.get("enum") == []:
+        raise Refused(f"{where}/enum", "nothing is one of no values")
     if "enum" in schema and not is_literal(schema["enum"]):
         first, *others = schema.pop("enum")
         if isinstance(first, bool) and not others:

@@ -130,10 +130,10 @@ def _findable(document: Json) -> None:
                 raise Refused(where, f"{value} is no regular expression, or one that the sandbox cannot judge by") from error
         if where.endswith("/discriminator/mapping") and isinstance(value, dict):
             known = at(document, "/components/schemas", {})
-            for name, target in value.items():
-                if at(document, str(target).removeprefix("#"), None) is None if str(target).startswith("#/") else target not in known:
+            for name, target in ((name, str(said)) for name, said in value.items()):
+                if at(document, target.removeprefix("#"), None) is None if target.startswith("#/") else target not in known:
                     raise Refused(where + pointer(name), f"{target} is not there")
-        if where.endswith("/$ref") and isinstance(value, str):
-            if not value.startswith("#/") or not isinstance(at(document, value[1:], None), dict | bool):
+        if where.endswith("/$ref") and not where.endswith("/properties/$ref"):
+            if not isinstance(value, str) or not value.startswith("#/") or not isinstance(at(document, value[1:], None), dict | bool):
                 raise Refused(where, f"{value} is not there")
             followed(document, {"$ref": value})

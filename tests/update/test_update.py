@@ -229,12 +229,25 @@ def maps_to_nothing(document: Json) -> None:
     document["components"]["schemas"]["Either"] = {"oneOf": members, "discriminator": {"propertyName": "kind", "mapping": mapping}}
 
 
+def maps_to_a_list(document: Json) -> None:
+    document["components"]["schemas"]["Either"] = {"oneOf": [], "discriminator": {"propertyName": "kind", "mapping": {"voice": ["x"]}}}
+
+
 def stands_for_itself(document: Json) -> None:
     document["components"]["parameters"]["P"] = {"$ref": "#/components/parameters/P"}
 
 
 def stands_for_a_text(document: Json) -> None:
     document["components"]["responses"] = {**document["components"].get("responses", {}), "R": {"$ref": "#/info/title"}}
+
+
+def stands_for_a_number(document: Json) -> None:
+    document["components"]["schemas"][revisions.VOICE]["properties"]["accent"] = {"$ref": 5}
+
+
+def is_of_no_members(document: Json) -> None:
+    document["components"] = {"schemas": {"Either": {"oneOf": False}}}
+    document |= {"openapi": "3.1.0", "paths": {}}
 
 
 def newer_keyword(document: Json) -> None:
@@ -245,8 +258,11 @@ def newer_keyword(document: Json) -> None:
     ("change", "where", "why"),
     [
         (maps_to_nothing, "/components/schemas/Either/discriminator/mapping/voice", "#/components/schemas/Vioce is not there"),
+        (maps_to_a_list, "/components/schemas/Either/discriminator/mapping/voice", "['x'] is not there"),
         (stands_for_itself, "/components/parameters/P", "refers to itself"),
         (stands_for_a_text, "/components/responses/R/$ref", "#/info/title is not there"),
+        (stands_for_a_number, f"/components/schemas/{revisions.VOICE}/properties/accent/$ref", "5 is not there"),
+        (is_of_no_members, "/components/schemas/Either/oneOf", "False is not of type 'array'"),
         (newer_keyword, f"/components/schemas/{revisions.VOICE}/properties/accent", "'contentEncoding'"),
     ],
 )

@@ -73,6 +73,8 @@ def test_formats_arrays_of_nothing_and_closed_maps() -> None:
         "/components/schemas/A/properties/a",
         "a schema of type 'file' cannot be expressed",
     )
+    where, reason = refused(lambda given: after(parsable.run, given), document({}, {"A": object_(a={"type": "string", "enum": []})}))
+    assert (where, reason) == ("/components/schemas/A/properties/a/enum", "nothing is one of no values")
 
 
 def test_parameters_of_paths_go_by_number_and_operations_by_their_key() -> None:
