@@ -44,9 +44,9 @@ def class_name(name: str) -> str:
     return str(ClassName(ClassName(name, "field_"), "field_"))
 
 
-def identifier(name: str, prefix: str = "") -> str:
-    """The generator's own name for a module or a field; the prefix is for what would be none."""
-    return str(PythonIdentifier(name, prefix))
+def identifier(name: str, prefix: str = "", *, plain: bool = False) -> str:
+    """The generator's own name for a module or a field; the prefix is for what would be none, `plain` its second choice."""
+    return str(PythonIdentifier(name, prefix, plain))
 
 
 @attrs.frozen
@@ -76,6 +76,7 @@ class Parsed:
     def _left_out(self, where: str) -> NoReturn:
         some = [*self.data.errors, *(error for tag in self.data.endpoint_collections_by_tag.values() for error in tag.parse_errors)]
         said = "; ".join(" ".join(f"{error.header} {error.detail or ''}".split()) for error in some)
+        said = re.sub(r"<\S+ object at \w+>", "(a name)", said)  # it hides names, and no two runs have the same addresses
         raise Refused(where, f"the generator left it out: {said}")
 
 

@@ -55,8 +55,9 @@ def _say(schema: Json, where: str, title: str) -> None:
     if is_object(schema):
         alike: dict[tuple[str, str], str] = {}
         for name in schema["properties"]:
-            if (other := alike.setdefault((identifier(name), re.sub(r"\W", "", name)), name)) != name:
-                raise Refused(where, f"{other!r} and {name!r} are too alike to be told apart as names in Python")
+            own = identifier(name, "field_"), identifier(name, "field_", plain=True)  # as the parser tries one after the other
+            if (other := alike.setdefault(own, name)) != name:
+                raise Refused(where, f"{other!r} and {name!r} are too alike to be told apart as names in Python: remove one by the overlay")
         schema.update({"type": "object", "properties": dict(sorted(schema["properties"].items()))})
     elif kind == "array":
         schema.setdefault("items", {})

@@ -89,7 +89,7 @@ def test_what_the_parser_leaves_out_is_refused_with_its_place() -> None:
     twins = prepare(document({"/get-thing": {"get": operation(answer=object_(type=STRING, type_=STRING))}}))
     where, reason = refused(lambda given: views(given, entries(given, {})), twins)
     assert where == "/components/schemas/GetThingResponse"
-    assert "type_ have the same python_name" in reason.replace("<", "").replace(">", "") or "left it out" in reason
+    assert reason == "'type' and 'type_' are too alike to be told apart as names in Python: remove one by the overlay"
     parameters = [{"name": name, "in": "query", "schema": STRING} for name in ("type", "type_")]
     where, reason = refused(
         lambda given: views(prepare(given), entries(given, {})), document({"/get-thing": {"get": operation(parameters=parameters)}})
