@@ -226,7 +226,7 @@ def _repeat(document: Json, key: str, operation: Json, surface: Json) -> Repeat:
     something, and the id does not say otherwise.
     """
     method, _, segments = _parts(key)
-    first, *rest = said = [_split(segment) or [""] for segment in segments if not segment.startswith("{")] or [[""]]
+    first, *rest = said = [_split(part) or [""] for part in _spoken(segments)] or [[""]]
     words, by_id = {*chain(*said)}, [word for word in _split(str(operation.get("operationId", ""))) if len(word) > 1]
     nouns, resources, _ = _taught(surface)
     known, given = nouns.keys() | resources, answer(operation)
@@ -243,6 +243,11 @@ def _repeat(document: Json, key: str, operation: Json, surface: Json) -> Repeat:
         lists = first[0] in ("list", "search") and "array" in {resolved(document, one).get("type") for one in fields}
         reads = method == "post" and lists and not rest and not words & _VERBS["acting"] and (are_things(first[-1:]) or first[-1] in known)
     return "safe" if reads else "unsafe"
+
+
+def _spoken(segments: Sequence[str]) -> list[str]:
+    """What segments of a path say: all but their parameters. What stands beside one, or behind a colon, is apart."""
+    return [part for segment in segments for part in re.split(r"[^\w{]*{[^}]*}[^\w{]*|:", segment) if part]
 
 
 def _split(name: str) -> list[str]:
@@ -283,14 +288,14 @@ def _words(key: str, nouns: Container[str], verbs: Container[str], *, whole: boo
     """Verb and noun of an operation; its one word is both if it has only one."""
     method, _, segments = _parts(key)
     telling = segments if whole else [*segments[:1], *segments[1:][-1:]]
-    said = [segment.split("-") for segment in telling if not segment.startswith("{")] or [["root"]]
+    said = [part.split("-") for part in _spoken(telling)] or [["root"]]
     (verb, *noun), *rest = said
     if verb in verbs or (method == "post" and not rest and singular(verb) not in nouns):
         return verb, [*(noun or [verb]), *chain(*rest)]
     if rest and method == "post":  # /campaigns/{id}/start
         return "_".join(rest[-1]), [*chain(*said[:-1])]
     words = [*chain(*said)]
-    one = segments[-1].startswith("{") or singular(words[-1]) == words[-1]
+    one = segments[-1].endswith("}") or singular(words[-1]) == words[-1]
     return _HTTP.get(method, "get" if one else "list"), words
 
 
