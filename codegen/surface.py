@@ -113,8 +113,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 methods = (f"{name}{_suffix(key)}" if is_version else name,)
                 if is_version or name not in taken:
                     break
-        # What is true of one thing, or of what has one HTTP method, need not be so of another: then the operation says of itself.
-        of_another = said.get("repeat") == "safe" and (shape(meant), _parts(meant)[0]) != (shape(key), _parts(key)[0])
+        of_another = said.get("repeat") == "safe" and is_another(meant, key)  # then the operation says of itself
         repeat: Repeat = said["repeat"] if "repeat" in said and not of_another else _repeat(document, key, operation, surface)
         if repeat == "idempotency_key" and not _takes_key(document, operation):
             repeat = "unsafe"
@@ -217,6 +216,11 @@ def shape(key: str) -> tuple[str, ...]:
     if verb in ("list", "get", "search") and noun and method in ("get", "post"):
         return ("", "-".join([verb, *_singular(noun)]), *said)
     return (method, segments[0], *said)
+
+
+def is_another(key: str, other: str) -> bool:
+    """Whether what is true of one operation need not be so of the other: it is of another thing, or has another HTTP method."""
+    return (shape(key), _parts(key)[0]) != (shape(other), _parts(other)[0])
 
 
 def _repeat(document: Json, key: str, operation: Json, surface: Json) -> Repeat:

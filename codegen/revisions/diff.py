@@ -25,7 +25,7 @@ from ..operation import Fields, answer, body, keywords, listing, properties
 from ..passes.names import python_name
 from ..prepare import prepare
 from ..reserved import KEYWORDS, aside
-from ..surface import Entry, entries
+from ..surface import Entry, entries, is_another
 
 SENTENCES = load_file(Path(__file__).with_name("sentences.yaml"))
 """By what a change is about, in the order of the account, and by what happened to it: what release notes say."""
@@ -33,7 +33,7 @@ SENTENCES = load_file(Path(__file__).with_name("sentences.yaml"))
 _HOLDERS = {"list": "array", "dict": "map"}
 _KINDS = {"array": "array", "object": "map", **SCALARS}
 
-Action = Literal["removed", "renamed", "required", "changed", "optional", "deprecated", "added"]
+Action = Literal["removed", "renamed", "moved", "required", "changed", "optional", "deprecated", "added"]
 
 
 class Impact(StrEnum):
@@ -194,6 +194,8 @@ class _Difference:
         lost, more = ([name for name in some if name not in others] for some, others in ((had, has), (has, had)))
         if lost:
             self._add("operation", "renamed", moved, [f"{name} → {', '.join(more or has)}" for name in lost], breaks=True)
+        elif is_another(key, other):
+            self._add("operation", "moved", moved, has, breaks=True)
         elif more:
             self._add("operation", "added", moved, more)
         elif moved != key:

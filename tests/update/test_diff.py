@@ -259,6 +259,29 @@ def test_an_object_that_takes_no_other_fields_any_more_is_seen(place: str, impac
     assert opening == [(ADDITIVE if impact is BREAKING else impact, "no field but these may be there no longer")]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "impact"),
+    [
+        ("PATCH /update-thing", "PUT /update-thing", BREAKING),
+        ("GET /list-things", "DELETE /list-things", BREAKING),
+        ("GET /list-things", "POST /v2/list-things", BREAKING),
+        ("POST /stop-thing", "POST /v2/things/dial", BREAKING),
+        ("POST /stop-thing", "POST /v2/stop-thing", INTERNAL),
+    ],
+)
+def test_a_method_that_sends_another_request_says_so(before: str, after: str, impact: Impact) -> None:
+    sides = []
+    for key in (before, after):
+        document = exchange(STRING, STRING)
+        method, _, path = key.partition(" ")
+        document["paths"] = {path: {method.lower(): document["paths"]["/make-thing"]["post"]}}
+        sides.append(of(document, {key: {"methods": ["thing.do"], "repeat": "unsafe"}}))
+    (change,) = [one for one in difference(*sides) if one.subject == "operation"]
+    assert (change.impact, change.what, change.names) == (impact, f"{before} → {after}", ("client.thing.do",))
+    told = report.markdown([change], internal=True)
+    assert told.endswith(f"is another request: `{change.what}`. Look whether it still does what you call it for.") == (impact is BREAKING)
+
+
 def test_what_an_array_and_a_map_hold_are_seen_both() -> None:
     def made(*fields: str) -> Json:
         union = {"oneOf": [{"type": "array", "items": STRING}, {"type": "object", "additionalProperties": fields_(*fields)}]}
