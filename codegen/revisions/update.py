@@ -18,7 +18,7 @@ import attrs
 
 from .. import marks, words
 from ..canonical import canonical
-from ..document import Json, Refused, by_key, dump, load_file, pointer
+from ..document import Json, Refused, by_key, dump, load_file, operation_key, parts, pointer
 from ..generate import GENERATED, ROOT, contents, decided, generate_pinned, pinned
 from ..rendering.views import Views
 from ..surface import relied_on
@@ -141,9 +141,15 @@ def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
         new = [key for key, operation in by_key(pinned(openapi, facts, left={})).items() if operation[marks.KNOWN_AS] not in known]
         if not_new := refusal(new):
             raise not_new
-        while refusal(reasons):  # the first that cannot be beside those before it, while those behind it wait
+        while refused := refusal(reasons):
+            named = operation_key(*[*parts(refused.pointer), "", "", ""][2:0:-1])
+            if named in new and (alone := refusal(key for key in new if key != named)):
+                reasons[named] = str(alone)
+                continue
+            # The first that cannot be beside those before it, while those behind it wait.
             first = bisect_left(range(len(new)), True, key=lambda last: refusal([*reasons, *new[last + 1 :]]) is not None)
             reasons[new[first]] = str(refusal([*reasons, *new[first + 1 :]]))
+        reasons = {key: reasons[key] for key in new if key in reasons}
     return reasons
 
 

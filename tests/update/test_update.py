@@ -458,6 +458,30 @@ def test_a_new_operation_that_cannot_be_expressed_stops_no_other(
     assert update(again, root=small, write=False).left_out == {"GET /watch-calls": why}
 
 
+def test_what_a_refusal_names_is_left_out_without_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is refused for a schema of its own is searched for as before."""
+
+    def comes(document: Json) -> None:
+        def answers(content: Json) -> Json:
+            return {"responses": {"200": {"description": "", "content": content}}}
+
+        json_, string = "application/json", {"type": "string"}
+        for number in range(8):
+            document["paths"][f"/get-thing-{number}"] = {"get": answers({json_: {"schema": string}})}
+            document["paths"][f"/watch-thing-{number}"] = {"get": answers({"text/event-stream": {"schema": string}})}
+        document["paths"]["/get-odd"] = {"get": answers({json_: {"schema": {"$ref": "#/components/schemas/Odd"}}})}
+        document["components"]["schemas"]["Odd"] = {"type": "object", "properties": {"a": {"not": string}}}
+
+    tried: list[Json] = []
+    monkeypatch.setattr(updating, "decided", lambda *given, real=updating.decided: tried.append(given[0]) or real(*given))
+    facts = canonical(parse(json.dumps(revisions.changed(comes)).encode(), "new.json"))
+    surface = load_file(ROOT / "openapi" / "surface.yaml")
+    found = updating.left_out(facts, pinned(facts=revisions.PART), ROOT / "openapi", surface)
+    assert [*found] == ["GET /get-odd", *(f"GET /watch-thing-{number}" for number in range(8))]
+    assert found["GET /watch-thing-7"].endswith("/get/responses/200/content: an answer of text/event-stream cannot be expressed")
+    assert len(tried) < 30
+
+
 def test_an_operation_that_was_there_is_not_left_out(small: Path) -> None:
     def streams(document: Json) -> None:
         content = document["paths"]["/list-voices"]["get"]["responses"]["200"]["content"]
