@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     comparing = command(_diff, "compare two documents; exit with 4 if something breaks, 3 if something came")
     comparing.add_argument("old", type=Path)
     comparing.add_argument("new", type=Path, nargs="?", help="without it the pinned document")
-    comparing.add_argument("--format", choices=("all", "markdown", "json"), default="all", help="without what is internal: markdown")
+    comparing.add_argument("--format", choices=("all", "markdown"), default="all", help="without what is internal: markdown")
     command(_released, "remember operations and names with a release (openapi/released.yaml)")
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was begun is cleaned up
     return run(parser, arguments, ROOT)
@@ -144,7 +144,7 @@ def _diff(old: Path, new: Path | None, format: str) -> int:
     whole = pinned(OPENAPI, before)
     left = {} if after is None else updating.left_out(after, whole, OPENAPI, surface)  # as an update does
     changes = difference(Revision.of(whole, surface), Revision.of(pinned(OPENAPI, after, left=left or None), surface))
-    print(report.as_json(changes) if format == "json" else report.markdown(changes, left, internal=format == "all"))
+    print(report.markdown(changes, left, internal=format == "all"))
     return report.LEFT_OUT if left else report.status(changes)
 
 

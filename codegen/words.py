@@ -97,11 +97,9 @@ def _is_range(value: Any) -> bool:
 
 
 def _range(low: float | None, high: float | None) -> str:
-    if low is not None and high is not None:
-        return f"from {_value(low)} to {_value(high)}"
-    if low is not None:
-        return f"at least {_value(low)}"
-    return f"at most {_value(high)}" if high is not None else ""
+    if low is None:
+        return "" if high is None else f"at most {_value(high)}"
+    return f"at least {_value(low)}" if high is None else f"from {_value(low)} to {_value(high)}"
 
 
 def _value(value: Any) -> str:

@@ -52,10 +52,9 @@ def render(views: Views, package: Path, names: Json | None = None) -> None:
     write("raw_server", "raw/server", url=views.prepared[marks.SERVER])
     for view in views.classes:
         write(view.kind, f"raw/{view.folder}/{view.module}", view=view)
-    title = "What the API answers with; each model loads when it is first used."
-    write("names_init", "raw/models/__init__", kind="models", names=views.modules["models"], title=title)
-    title = "Dicts that requests take, as type checkers see them; each loads when it is first used."
-    write("names_init", "raw/params/__init__", kind="params", names=views.modules["params"], title=title)
+    about = {"models": "What the API answers with; each model", "params": "Dicts that requests take, as type checkers see them; each"}
+    for kind, title in about.items():
+        write("names_init", f"raw/{kind}/__init__", kind=kind, names=views.modules[kind], title=f"{title} loads when it is first used.")
     write("package_init", "raw/api/__init__", title="One module an operation, by resource.")
     for operation in views.operations:
         write("package_init", f"raw/api/{operation.group}/__init__", title=f"Operations of `{operation.group}`.")

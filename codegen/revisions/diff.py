@@ -243,8 +243,7 @@ class _Difference:
             return
         (before, one), (after, other) = listing(self.old.prepared, old), listing(self.new.prepared, new)
         if before != after:
-            breaks = (before, after) != ("a bare array", "pages")
-            self._add("list", "changed", f"answers with {before} → {after}", names, breaks=breaks)
+            self._add("list", "changed", f"answers with {before} → {after}", names, breaks=True)
             old, new = one, other
         self._schemas(old, new, names, "the answer", sent=False)
 
@@ -391,7 +390,9 @@ def _holdings(document: Json, schema: Json) -> set[str]:
     """What a value may be, in a word each: kinds, and classes and values, those that an array or a map holds among them."""
     held = [schema, *inside(document, schema).values()]
     classes = {name for one in held for choice, _ in choices(document, one) if (name := ref_name(choice))}
-    return kinds(document, schema) | classes | {value.strip('"') for one in held for value in _values(document, one)}
+    found = kinds(document, schema)
+    found |= {"int"} if "float" in found else set()  # which does for both
+    return found | classes | {value.strip('"') for one in held for value in _values(document, one)}
 
 
 def inside(document: Json, schema: Json) -> Json:

@@ -1,13 +1,10 @@
-"""A difference for readers: release notes in Markdown, JSON, an exit status."""
+"""A difference for readers: release notes in Markdown, an exit status."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-
-import attrs
 
 from ..document import visible
 from .diff import SENTENCES, Change, Impact
@@ -16,10 +13,7 @@ STATUS = {Impact.BREAKING: 4, Impact.ADDITIVE: 3, Impact.INTERNAL: 0}
 """What a robot is told: 0 also where nothing changed. 1 and 2 are for refusals and wrong usage."""
 LEFT_OUT = 5  # where an operation was left out, since it cannot be expressed
 
-_NAMES = 4
-"""So many Python names are written out for one change."""
-
-
+_NAMES = 4  # Python names that are written out for one change
 _SENDS = "`client.request` sends what speaks JSON, `client.get` or `client.post(content=...)` with `cast_to=httpx.Response` all else"
 _REMEDY = re.compile(r": [^:]*\b(?:overlay|surface|SPEC=).*")
 
@@ -81,12 +75,6 @@ def _group(change: Change) -> str:
     if change.subject == "class":
         return "`retell_async.types`"
     return f"`client.{change.resources[0]}`" if len(change.resources) == 1 else "several resources"
-
-
-def as_json(changes: Sequence[Change]) -> str:
-    """The changes and how many there are, for programs."""
-    listed = [attrs.asdict(change, filter=attrs.filters.exclude("resources")) for change in changes]
-    return json.dumps({"counts": counts(changes), "changes": listed}, indent=1, ensure_ascii=False)
 
 
 def _line(change: Change) -> str:

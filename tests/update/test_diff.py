@@ -192,7 +192,7 @@ def test_a_list_that_gets_pages_goes_on_being_iterated() -> None:
         return Revision.of(document, {})
 
     changes = [change for change in difference(listing(bare), listing(page)) if change.subject != "class"]
-    assert [said(change) for change in changes] == [(ADDITIVE, "list changed: answers with a bare array → pages")]
+    assert [said(change) for change in changes] == [(BREAKING, "list changed: answers with a bare array → pages")]
     back = [change for change in difference(listing(page), listing(bare)) if change.subject != "class"]
     assert [said(change) for change in back] == [(BREAKING, "list changed: answers with pages → a bare array")]
 
@@ -356,9 +356,6 @@ def test_reports_for_readers_and_robots() -> None:
     assert report.markdown([], {"POST /y": why}, most=2).endswith("\n  - `POST /y`: `/paths/~1y: client.x.copy is taken`")
     assert report.to_look_at(["note: `a`"]) == "## To look at\n\n- `note: 'a'`"
     assert report.markdown([CHANGES[0]] * 3, most=2).splitlines()[-1] == "    - and 1 more."
-    data = json.loads(report.as_json(CHANGES))
-    assert data["counts"] == {"breaking": 1, "additive": 1, "internal": 1}
-    assert data["changes"][1] == {"impact": "additive", "subject": "value", "action": "added", "what": "b: 'c'", "names": ["X.b"]}
     assert report.summary(CHANGES) == "1 breaking, 1 additive, 1 internal"
     assert report.markdown(CHANGES[2:], internal=True).splitlines() == ["- Internal (1):", "  - the client", "    - `info.version: 1 → 2`."]
     assert [report.status(some) for some in (CHANGES, CHANGES[1:], CHANGES[2:], [])] == [4, 3, 0, 0]
