@@ -194,7 +194,7 @@ class _Difference:
         lost, more = ([name for name in some if name not in others] for some, others in ((had, has), (has, had)))
         if lost:
             self._add("operation", "renamed", moved, [f"{name} → {', '.join(more or has)}" for name in lost], breaks=True)
-        elif is_another(key, other):
+        elif is_another(key, other) and {self.old.entries[key].repeat, self.new.entries[other].repeat} != {"safe"}:
             self._add("operation", "moved", moved, has, breaks=True)
         elif more:
             self._add("operation", "added", moved, more)
