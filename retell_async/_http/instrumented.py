@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from operator import attrgetter, is_
 from types import CodeType, FunctionType, SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 __all__ = ["Methods"]
 
 _CODE = attrgetter("__code__")
+_MOST = 100  # functions that are looked at for what they lead to
 _CONSTANTS = (type(None), type(...), int, float, complex, str, bytes, tuple, frozenset, CodeType)
 """What the source of a function can name as it is."""
 
@@ -37,6 +39,14 @@ class Methods:
         self._look = attrgetter(self._paths[0], *self._paths)  # one of them twice, as it gives no tuple of one
         self._known: tuple[Any, ...] = ()
         self._codes: tuple[Any, ...] = ()
+
+    @property
+    def found(self) -> tuple[Any, ...]:
+        """What is in their places now, something new each time if one was taken away."""
+        try:
+            return self._look(self._owners)
+        except AttributeError:
+            return (object(),)
 
     def are_replaced(self) -> bool:
         """Whether one of them is not the class's own, or runs other code than its own."""
@@ -66,6 +76,21 @@ class Methods:
                 found |= around
         return found - {""}
 
+    def around(self) -> set[str] | None:
+        """The packages of all functions that those in place of the class's lead to; ``None`` if these lead to none of the class's own."""
+        left = [*self.found]
+        packages, seen, is_led_to = set[str](), set[int](), False
+        while left and len(seen) < _MOST:
+            one = left.pop()
+            if self._is_own(one):
+                is_led_to = True
+            elif id(one) not in seen:
+                seen.add(id(one))
+                for function in (one, getattr(one, "_self_wrapper", one)):  # as wrapt has it
+                    packages.add(getattr(function, "__globals__", {}).get("__name__", "").partition(".")[0])
+                    left += _led_to(function)
+        return packages if is_led_to else None
+
     def stand_in(self, instance: object) -> bool:
         """Whether an object has one of its own in front of that of its class."""
         return not vars(instance).keys().isdisjoint(self._names)
@@ -87,6 +112,17 @@ class Methods:
         code = method.__code__
         is_of_source = code.co_qualname == method.__qualname__ and all(isinstance(value, _CONSTANTS) for value in code.co_consts)
         return is_of_source and code.co_filename.startswith(self._homes)
+
+
+def _led_to(function: Any) -> list[Any]:
+    """The functions that one has around it, in its closure or by names of its module."""
+    found: list[Any] = [getattr(function, "__wrapped__", None)]
+    if isinstance(function, FunctionType):
+        found += [function.__globals__.get(name) for name in function.__code__.co_names]
+        for cell in function.__closure__ or ():
+            with suppress(ValueError):  # it is empty
+                found.append(cell.cell_contents)
+    return [one for one in found if isinstance(one, FunctionType)]  # wrapt's look like one
 
 
 def _homes(owner: type[Any]) -> list[str]:

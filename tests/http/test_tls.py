@@ -175,15 +175,16 @@ async def serving_http2(authority: trustme.CA, folder: Path, backend: str, spoke
         ended.set()
 
 
+@pytest.mark.parametrize("size", [0, 400_000], ids=["small", "large and read late"])
 @pytest.mark.parametrize("more", [ok(b'{"thing_id":"of nobody"}'), b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", b""])
 @EACH
 async def test_what_comes_with_an_answer_under_tls_is_no_other_answer(
-    make: Callable[..., httpx.AsyncClient], more: bytes, authority: trustme.CA, trusting: ssl.SSLContext
+    make: Callable[..., httpx.AsyncClient], more: bytes, size: int, authority: trustme.CA, trusting: ssl.SSLContext
 ) -> None:
     answered: list[str] = []
 
     async def serve(stream: SocketStream) -> None:
-        """Answers, and sends one thing more, or the farewell of TLS, in a record of its own that comes with the answer's."""
+        """Answers, and sends one thing more, or the farewell of TLS: in a record that comes with the answer's, or while that is read."""
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("localhost").configure_cert(context)
@@ -205,7 +206,10 @@ async def test_what_comes_with_an_answer_under_tls_is_no_other_answer(
                     return
                 path = request.split(b" ")[1].decode()
                 answered.append(path)
-                tls.write(ok(b'{"thing_id":"%s"}' % path.rpartition("/")[2].encode()))
+                tls.write(ok(b'{"thing_id":"%s"%s}' % (path.rpartition("/")[2].encode(), b" " * size)))
+                if size:
+                    await stream.send(outgoing.read())
+                    await anyio.sleep(0.1)
                 if more:
                     tls.write(more)
                 else:
@@ -219,8 +223,10 @@ async def test_what_comes_with_an_answer_under_tls_is_no_other_answer(
         tasks.start_soon(listener.serve, serve)
         async with AsyncRetell(KEY, base_url=url, max_retries=0, http_client=make(verify=trusting)) as client:
             for number in range(4):
-                got = await client.send(get(f"thing_{number}"), NO_OPTIONS)
-                assert got["thing_id"] == f"thing_{number}"
+                async with client.stream(get(f"thing_{number}"), NO_OPTIONS) as response:
+                    if size:
+                        await anyio.sleep(0.3)
+                    assert (await response.parse())["thing_id"] == f"thing_{number}"
         tasks.cancel_scope.cancel()
     assert answered == [f"/get-thing/thing_{number}" for number in range(4)]
 

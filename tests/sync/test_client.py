@@ -486,15 +486,16 @@ BELOW = (httpx.HTTPTransport, httpcore.ConnectionPool, httpcore.HTTPConnection)
 BELOW_ASYNC = (httpx.AsyncHTTPTransport, httpcore.AsyncConnectionPool, httpcore.AsyncHTTPConnection)
 
 
-def around(send: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(send)
+def around(send: Callable[..., Any], *, tells: bool) -> Callable[..., Any]:
+    """A tool's function around another one, which it tells of as `wraps` does, or has in its closure alone, as one of Sentry's."""
+
     def passed_on(*arguments: Any, **settings: Any) -> Any:
         return send(*arguments, **settings)
 
-    return passed_on
+    return wraps(send)(passed_on) if tells else passed_on
 
 
-@pytest.mark.parametrize("is_traced", [False, True])
+@pytest.mark.parametrize("tool", ["", "tells, before", "before", "after"])
 @pytest.mark.parametrize(
     ("owner", "method"),
     [
@@ -504,16 +505,20 @@ def around(send: Callable[..., Any]) -> Callable[..., Any]:
         *((owner, "handle_async_request") for owner in BELOW_ASYNC),
     ],
 )
-def test_a_guard_of_a_programs_tests_is_asked(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, is_traced: bool) -> None:
-    for each in (httpx.Client, httpx.AsyncClient) if is_traced else ():  # as Sentry does
-        monkeypatch.setattr(each, "send", around(each.send))
+def test_a_guard_of_a_programs_tests_is_asked(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, tool: str) -> None:
+    def trace(when: str) -> None:
+        for each in (httpx.Client, httpx.AsyncClient) if tool.endswith(when) else ():
+            monkeypatch.setattr(each, "send", around(each.send, tells="tells" in tool))
+
     asked: list[str] = []
 
     def guard(*_: Any, **__: Any) -> Any:
         asked.append(method)
         raise RuntimeError("no network in tests")
 
+    trace("before")
     monkeypatch.setattr(owner, method, guard)
+    trace("after")
     with Retell(KEY, base_url="http://127.0.0.1:9", max_retries=0) as client, client.with_options(timeout=3) as view:
         for send in (
             lambda: client.call.create_phone_call(**NUMBERS),

@@ -55,7 +55,7 @@ class NetworkStream(Protocol):
         ...
 
     def is_quiet(self) -> bool:
-        """Whether the connection is open, with nothing received that was not read."""
+        """Whether the connection is open, with nothing received that was not read. A part of a record of TLS cannot be seen."""
         ...
 
     async def aclose(self) -> None: ...
@@ -164,6 +164,7 @@ class _AsyncioStream(asyncio.Protocol):
         self._received: list[bytes] = []
         self._size = 0
         self._paused = False
+        self._held_back = False
         self._ended = False
         self._lost = False
         self._error: OSError | None = None
@@ -186,6 +187,8 @@ class _AsyncioStream(asyncio.Protocol):
         self._size += len(data)
         if self._size > _ENOUGH and not self._paused:
             self._paused = True
+            # What comes meanwhile lies in the layer of TLS, where nobody sees it.
+            self._held_back = self._transport.get_extra_info("ssl_object") is not None
             self._transport.pause_reading()
         _wake(self._reader)
 
@@ -271,7 +274,7 @@ class _AsyncioStream(asyncio.Protocol):
             waiting.set_exception(TimeoutError())
 
     def is_quiet(self) -> bool:
-        return not (self._received or self._ended or self._transport.is_closing() or self._readable())
+        return not (self._received or self._held_back or self._ended or self._transport.is_closing() or self._readable())
 
     async def aclose(self) -> None:
         # Nothing is left to be sent, and to wait for a farewell under TLS would be of no use. A forked process shares with its parent what
