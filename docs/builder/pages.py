@@ -11,9 +11,9 @@ from textwrap import indent
 from codegen.document import load_file
 
 from .markup import rest
-from .sources import PACKAGE, Method, Type, class_name, methods, types
+from .sources import PACKAGE, Field, Method, Type, class_name, methods, types
 
-__all__ = ["write"]
+__all__ = ["entry", "write"]
 
 Resources = Mapping[str, list[Method]]
 
@@ -99,7 +99,7 @@ def _type_pages(folder: Path, declared: Mapping[str, Type], resources: Resources
     for title in titles:
         pair = [name for name in (title, title + _PARAM) if name in declared]
         users = {user for name in pair for user in used_by[name]} - {*pair}
-        parts = [":doc:`All types <index>`", *(_entry(declared[name]) for name in pair)]
+        parts = [":doc:`All types <index>`", *(entry(declared[name]) for name in pair)]
         if users:
             parts.append("Used by " + ", ".join(f":py:obj:`{user}`" for user in sorted(users, key=_methods_first)))
         yield folder / f"{title}.rst", _page(title, *parts, before=":orphan:\n\n.. py:currentmodule:: retell_async.types")
@@ -120,15 +120,18 @@ def _methods_first(name: str) -> tuple[bool, str]:
     return "." not in name, name
 
 
-def _entry(declared: Type) -> str:
+def entry(declared: Type) -> str:
     if declared.alias is not None:
         return f".. py:type:: {declared.name}\n   :canonical: {declared.alias}"
     words = [rest(declared.words)] if declared.words else []
-    fields = (
-        _block(f".. py:attribute:: {field.name}\n   :type: {field.type}", [rest(field.words)] if field.words else [])
-        for field in declared.fields
-    )
-    return _block(f".. py:class:: {declared.name}", [*words, *fields])
+    return _block(f".. py:class:: {declared.name}", [*words, *map(_field, declared.fields)])
+
+
+def _field(field: Field) -> str:
+    """A field; one that is no name in Python is no attribute, and links to nothing."""
+    head = f".. py:attribute:: {field.name}\n   :type: {field.type}" if field.name.isidentifier() else f".. describe:: {field.name}"
+    type = [] if field.name.isidentifier() else [f"``{field.type}``"]
+    return _block(head, [*type, *([rest(field.words)] if field.words else [])])
 
 
 def _block(head: str, bodies: Iterable[str], separator: str = "\n\n") -> str:

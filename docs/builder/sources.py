@@ -12,7 +12,7 @@ import attrs
 
 from .markup import private
 
-__all__ = ["PACKAGE", "Field", "Method", "Type", "class_name", "methods", "types"]
+__all__ = ["PACKAGE", "Field", "Method", "Type", "class_name", "declared_in", "methods", "types"]
 
 PACKAGE = Path(__file__).parents[2] / "retell_async"
 
@@ -57,11 +57,11 @@ def types() -> dict[str, Type]:
     inherited = {
         declared.name: declared
         for path in (PACKAGE / "raw" / "models").glob("_[!_]*.py")
-        for declared in _declared(ast.parse(path.read_text()))
+        for declared in declared_in(ast.parse(path.read_text()))
     }
     for folder in ("models", "params"):
         for path in sorted((PACKAGE / "raw" / folder).glob("[!_]*.py")):
-            for declared in _declared(ast.parse(path.read_text())):
+            for declared in declared_in(ast.parse(path.read_text())):
                 bases = [inherited[base] for base in declared.bases if base in inherited]
                 fields = [*(field for base in bases for field in base.fields), *declared.fields]
                 found[declared.name] = attrs.evolve(declared, fields=fields, uses=declared.uses.union(*(base.uses for base in bases)))
@@ -108,7 +108,8 @@ def _repeat(method: ast.AST) -> str:
     return str(repeat)
 
 
-def _declared(module: ast.Module) -> Iterator[Type]:
+def declared_in(module: ast.Module) -> Iterator[Type]:
+    """What a module declares, a dict with a key that is no name in Python too, which is written as a call."""
     for statement in module.body:
         match statement:
             case ast.ClassDef(name=name):
@@ -118,6 +119,10 @@ def _declared(module: ast.Module) -> Iterator[Type]:
                 yield Type(name, ast.get_docstring(statement) or "", fields, None, uses, bases)
             case ast.AnnAssign(target=ast.Name(id=name), annotation=ast.Name(id="TypeAlias"), value=ast.expr() as value):
                 yield Type(name, "", [], _source(value), _names(value))
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id="TypedDict"), args=[_, ast.Dict() as said])):
+                pairs = [(ast.literal_eval(key), value) for key, value in zip(said.keys, said.values, strict=True) if key is not None]
+                uses = frozenset[str]().union(*(_names(value) for _, value in pairs))
+                yield Type(name, "", [Field(key, _source(value), "") for key, value in pairs], None, uses)
             case _:
                 pass
 

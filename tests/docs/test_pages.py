@@ -8,7 +8,7 @@ import re
 import pytest
 
 import retell_async
-from docs.builder import markup, sources
+from docs.builder import markup, pages, sources
 from retell_async import _official_names, campaigns, llm, mcp, sandbox, testing, types, webhooks
 from retell_async.raw import models, params
 
@@ -38,6 +38,16 @@ def test_fields_of_a_model() -> None:
     call_id = next(field for field in sources.types()["PhoneCallResponse"].fields if field.name == "call_id")
     assert call_id.type == "str"
     assert call_id.words
+
+
+def test_a_dict_with_fields_that_are_no_names_has_an_entry() -> None:
+    said = 'OneParam = TypedDict("OneParam", {"from": "Required[TwoParam]", "x-y": "Iterable[Three]"}, total=False)'
+    (found,) = sources.declared_in(ast.parse(said))
+    assert found.name == "OneParam"
+    assert {*found.uses} == {"Required", "TwoParam", "Iterable", "Three"}
+    shown = pages.entry(found)
+    assert ".. py:attribute:: from\n      :type: Required[TwoParam]" in shown
+    assert ".. describe:: x-y\n\n      ``Iterable[Three]``" in shown
 
 
 @pytest.mark.parametrize(

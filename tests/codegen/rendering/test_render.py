@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from codegen.canonical import canonical
 from codegen.document import Json
+from codegen.generate import ROOT
 from codegen.prepare import prepare
 from codegen.rendering.render import render
 from codegen.rendering.views import Views, views
@@ -36,6 +39,9 @@ def test_names_that_python_cannot_write_and_values_in_quotes(tmp_path: Path) -> 
     texts = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("raw/params/*.py")]
     imported = [line for text in texts if '"Required[' in text for line in text.splitlines() if line.startswith("from typing import")]
     assert imported == ["from typing import Literal, Required"] * 2  # which stand in texts alone
+    ruff = [sys.executable, "-m", "ruff", "check", "--no-cache", "--select=F", "--config", str(ROOT / "pyproject.toml")]
+    done = subprocess.run([*ruff, str(tmp_path)], capture_output=True, text=True, check=False)  # with the rules of all code here
+    assert done.returncode == 0, done.stdout
 
 
 def test_what_would_be_one_name_in_python_is_refused() -> None:
