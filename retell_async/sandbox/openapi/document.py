@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Callable
 from copy import deepcopy
 from functools import cached_property, lru_cache
 from importlib import resources
 from typing import Any, cast
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 import jsonschema_rs
 
@@ -18,15 +18,14 @@ from ..common.messages import Incoming, Json, Refused
 from ..common.untrusted import parse_json
 from .known_fields import KnownFields
 from .multipart import Upload, read_form
+from .query import QueryReader
 from .schema_values import minimal_value, properties, required
 from .validation_errors import describe_error
 
 __all__ = ["Document", "Route", "packaged_document"]
 
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
 _REFUSALS = (422, 404, 400, 409, 412)
 """Statuses of refusals. Where an operation does not document a status, the first of these that it does document takes its place."""
-_WORDS = {"true": True, "false": False}
 _OVERRIDES = {"RetellLlmOverride": "RetellLlmRequest", "ConversationFlowOverride": "ConversationFlow"}
 """Settings of one call, and those that they are laid over. What else of these they have must be valid there."""
 _ANY = " "  # a key of the tree of routes; with its space it is no segment of a path
@@ -122,7 +121,7 @@ class Document:
             node = node.setdefault(segment if name is None else _ANY, {})
         described = (self._parameters[p["$ref"].rpartition("/")[2]] if "$ref" in p else p for p in operation.get("parameters", ()))
         query = [parameter for parameter in described if parameter["in"] == "query"]
-        route = Route(method, path, operation, tuple(names), query, self._components, self._known_fields)
+        route = Route(method, path, operation, tuple(names), query, self._components, self._known_fields, self.resolve)
         node[f" {method}"] = self.routes[route.id] = route
 
 
@@ -138,6 +137,7 @@ class Route:
         query: list[Json],
         components: Json,
         known_fields: KnownFields,
+        resolve: Callable[[Json], Json],
     ) -> None:
         self.id: str = operation["operationId"]
         self.method = method
@@ -153,6 +153,7 @@ class Route:
         self._body: Json = operation.get("requestBody", {})
         self._components = components
         self._known_fields = known_fields
+        self._resolve = resolve
 
     @cached_property
     def json_schema(self) -> Json | None:
@@ -190,19 +191,7 @@ class Route:
 
         :raises Refused: one is missing or of a wrong type. Where the operation does not document 400, a wrong one is left out.
         """
-        sent = parse_qs(text, keep_blank_values=True)
-        values: Json = {}
-        for parameter, check in self._parameter_checks:
-            name = parameter["name"]
-            if name in sent:
-                try:
-                    values[name] = _converted(sent[name][-1], check, f"query parameter {name}")
-                except Refused:
-                    if 400 in self.statuses:
-                        raise
-            elif parameter.get("required"):
-                raise Refused(400, f"query parameter {name} is missing")
-        return values
+        return self._query_reader.read(text, strict=400 in self.statuses)
 
     def read_body(self, content: bytes, content_type: str) -> Json:
         """The checked body; an empty object for an operation without one. Files are `Upload`s.
@@ -246,8 +235,14 @@ class Route:
             raise Refused(400, f"{where}{describe_error(check, well_formed(value))}")
 
     @cached_property
-    def _parameter_checks(self) -> list[tuple[Json, jsonschema_rs.Draft4Validator]]:
-        return [(parameter, self._validator(parameter["schema"])) for parameter in self._query]
+    def parameters(self) -> frozenset[str]:
+        """The names of what it takes in its query and its body."""
+        body = properties(self.json_schema, self._resolve) if self.json_schema is not None else {}
+        return frozenset([*(parameter["name"] for parameter in self._query), *body])
+
+    @cached_property
+    def _query_reader(self) -> QueryReader:
+        return QueryReader(self._query, self._resolve, self._validator)
 
     @cached_property
     def _body_check(self) -> jsonschema_rs.Draft4Validator:
@@ -290,16 +285,6 @@ def _is_valid(check: jsonschema_rs.Draft4Validator, value: Any) -> bool:
         return check.is_valid(value)
     except UnicodeEncodeError:
         return check.is_valid(well_formed(value))
-
-
-def _converted(text: str, check: jsonschema_rs.Draft4Validator, where: str) -> Any:
-    candidates: list[Any] = [_WORDS[text]] if text in _WORDS else []
-    if _INTEGER.fullmatch(text):
-        candidates.append(int(text))
-    for candidate in (*candidates, text):
-        if check.is_valid(candidate):
-            return candidate
-    raise Refused(400, f"{where}: {next(iter(check.iter_errors((*candidates, text)[0]))).message}")
 
 
 def _without_files(value: Any) -> Any:

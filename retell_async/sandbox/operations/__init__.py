@@ -9,7 +9,7 @@ from typing import Any
 from ..common.messages import Incoming
 from ..openapi.document import Document, Route
 from ..state.store import Store
-from . import generic
+from . import generic, lists
 from .account import account, apps, contacts, crm, files, numbers
 from .agents import agent_tests, agents, flows, knowledge, llms, playground, voices
 from .agents.agents import CHAT, VOICE
@@ -134,5 +134,6 @@ HANDLERS: Mapping[str, Handler] = {
 
 
 def handler_of(document: Document, route: Route) -> Handler:
-    """The handler of an operation, of which there may be several versions."""
-    return HANDLERS.get(route.id) or HANDLERS.get(re.sub(r"V\d+$", "", route.id)) or generic.handler(document, route, HANDLERS)
+    """The handler of an operation, of which there may be several versions, each with an answer of its own shape."""
+    known = HANDLERS.get(route.id) or HANDLERS.get(re.sub(r"V\d+$", "", route.id))
+    return generic.handler(document, route, HANDLERS) if known is None else lists.shaped(document, route, known)
