@@ -74,7 +74,7 @@ class Account:
         cases = [answer for query in queries for answer in listed[f"{query}"]]
         objects["tests"] = {one["test_case_definition_id"]: one for one in sorted(cases, key=lambda one: one["creation_timestamp"])}
         earlier = await self._earlier(objects, published, limit)
-        voices = voices_of([one.to_dict() for one in await cast("Any", self._client.voice).list()])
+        voices = voices_of([one.to_dict() async for one in self._client.voice.list()])
         return Snapshot(objects, voices, tags, published, earlier)
 
     async def _earlier(
@@ -102,7 +102,7 @@ class Account:
     async def _list(self, kind: Kind, **query: Any) -> list[Json]:
         method = self._method(kind, "list")
         if kind.folder == "knowledge_bases":
-            return [one.to_dict() for one in await method()]
+            return [one.to_dict() async for one in method()]
         if kind.folder in {"agents", "chat_agents"}:
             query["filter_criteria"] = {"channel": {"type": "string", "op": "eq", "value": "voice" if kind.folder == "agents" else "chat"}}
         if kind.folder != "tests":

@@ -12,6 +12,7 @@ from codegen.generate import GENERATED, ROOT, pinned
 from codegen.passes.names import module_name
 from codegen.revisions.diff import Revision
 from codegen.surface import relied_on
+from retell_async.config.kinds import KINDS
 
 PACKAGE = ROOT / "retell_async"
 SURFACE = load_file(ROOT / "openapi" / "surface.yaml")
@@ -20,6 +21,7 @@ OPERATIONS = {key: said for key, said in SURFACE.items() if " " in key}
 BY_ID = {said["id"]: said["methods"] for said in OPERATIONS.values()}
 METHODS = {name for names in BY_ID.values() for name in names}
 BY_MODULE = {module_name(id): names for id, names in BY_ID.items()}
+OWNERS = {name.partition(".")[0] for name in METHODS}
 RESOURCES = {"_calls": "call", "_chats": "chat", "_tests": "tests", "_bases": "knowledge_base"}
 """How classes by hand call the resource that they belong to."""
 AT_RUN_TIME = re.compile(r"resource|getattr\(client, kind\)|self\._resource\(kind\)")
@@ -27,6 +29,11 @@ AT_RUN_TIME = re.compile(r"resource|getattr\(client, kind\)|self\._resource\(kin
 DONE_WITHOUT = {"call.stop", "call.create_phone_call(idempotency_key)"}
 """What code by hand uses where the document has it, and says so where it has not."""
 YOUNGER = {
+    *(f"{name}.create_version{argument}" for name in ("agent", "chat_agent") for argument in ("", "(base_version)")),
+    *(f"{name}.publish({argument})" for name in ("agent", "chat_agent") for argument in ("version", "version_title")),
+    *(f"{name}.{verb}(version_title)" for name in ("agent", "chat_agent") for verb in ("create", "update")),
+    *(f"{name}.list(sort_order)" for name in ("agent", "chat_agent", "conversation_flow", "llm")),
+    *(f"{name}.list(filter_criteria)" for name in ("agent", "chat_agent")),
     "agent.list_versions",
     "agent.list_versions(limit)",
     "agent.list_versions(sort_order)",
@@ -63,10 +70,25 @@ def used(tree: ast.Module) -> Iterator[str]:
                 yield f"{RESOURCES[owner]}.{name}"
             case ast.Attribute(value=ast.Attribute(value=of, attr=owner), attr=name) if ast.unparse(of).endswith("client"):
                 yield f"{owner}.{name}"
+            case ast.Call(func=ast.Attribute(attr="_method"), args=[_, ast.Constant(value=str(verb))]):
+                yield from (kind.method(verb) for kind in KINDS if kind.created or verb not in {"create", "delete"})
             case ast.Attribute(value=of, attr=name) if AT_RUN_TIME.fullmatch(ast.unparse(of)):
                 yield from (f"{owner}.{name}" for owner in ("call", "chat"))
             case ast.Call(func=ast.Attribute(attr="path_of"), args=[ast.Constant(value=str(name)), *_]):
                 yield name
+
+
+def hidden(tree: ast.Module) -> Iterator[str]:
+    """Where a module has resources of a client in ways that `used` does not see: as values of their own, or by names made at run time."""
+    seen = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=of, attr=owner) if owner in OWNERS and id(node) not in seen and ast.unparse(of).endswith("client"):
+                yield ast.unparse(node)
+            case ast.Call(func=ast.Name(id="getattr"), args=[of, name, *_]) if ast.unparse(of).endswith("client"):
+                yield from [] if isinstance(name, ast.Constant) and name.value not in OWNERS else [ast.unparse(node)]
+            case _:
+                pass
 
 
 def keys(tree: ast.Module) -> Iterator[str]:
@@ -111,6 +133,18 @@ def test_what_it_relies_on_is_said_so() -> None:
     found = {name for _, tree in by_hand() for name in used(tree)} & METHODS
     assert {"call.list", "chat.retrieve", "concurrency.retrieve", *DONE_WITHOUT & METHODS} <= found
     assert found - DONE_WITHOUT - YOUNGER <= RELIED_ON
+
+
+def test_no_use_of_a_resource_is_hidden_from_the_one_above() -> None:
+    """One of calls and of chats is known by how it is called; the others name methods by kind, or have all there are."""
+    found = {(path.stem, said) for path, tree in by_hand() for said in hidden(tree)}
+    of_calls = {
+        (stem, said) for stem, said in found if said.rpartition("client.")[2] in {"call", "chat"} or said == "getattr(client, kind)"
+    }
+    of_tables = {("account", "getattr(self._client, resource)"), ("sending", "getattr(client, operation.resource)")}
+    assert found - of_calls == of_tables | {(stem, "getattr(client, resource)") for stem in ("operations", "questions")}
+    for source in ("cast('Any', self._client.voice).list()", "voices = client.voice", "getattr(client, 'voice').list()"):
+        assert [*hidden(ast.parse(source))], source
 
 
 def test_arguments_and_filters_that_it_gives_are_said_so() -> None:
