@@ -10,10 +10,11 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
+import attrs
 import httpx
 import pytest
 
-from codegen.document import ref_name, resolved
+from codegen.document import Json, ref_name, resolved
 from retell_async import AsyncRetell
 from retell_async._core.encode import encode
 from retell_async._core.model import Model, plain
@@ -21,7 +22,7 @@ from retell_async._core.pages import AsyncPage, AsyncPaginator
 from retell_async._core.response import RawResponse
 from retell_async.raw import api
 
-from .calls import BASE_URL, FILES, METHODS, Given, answered, everything
+from .calls import BASE_URL, FILES, METHODS, Given, answered, everything, text, written
 from .instances import DOCUMENT, OPERATIONS, answer
 
 pytestmark = pytest.mark.asyncio
@@ -38,13 +39,13 @@ SEEDS = range(3)
 class Server:
     """Gives one answer and keeps what it was asked."""
 
-    def __init__(self, said: Any) -> None:
-        self.said = said
+    def __init__(self, key: str, said: Any) -> None:
+        self.status, self.content = 204 if said is None else 200, written(key, said)
         self.asked: list[httpx.Request] = []
 
     def serve(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
-        return httpx.Response(204) if self.said is None else httpx.Response(200, content=json.dumps(self.said))
+        return httpx.Response(self.status, content=self.content)
 
     def client(self) -> AsyncRetell:
         transport = httpx.MockTransport(self.serve)
@@ -56,9 +57,11 @@ def check_request(request: httpx.Request, key: str, given: Given) -> None:
     assert request.method == method
     assert request.url.raw_path.decode() == given.target(path)
     assert request.headers["authorization"] == "Bearer key_1"
+    for name, value in given.header.items():
+        assert request.headers[name] == ",".join(map(text, value if isinstance(value, list) else [value]))
     if given.kind == "multipart/form-data":
         assert given.body is not None
-        check_form(request, given.body)
+        check_form(request, given.body, is_one_text=given.is_one_text)
     else:
         if "idempotency_key" in (given.body or {}):  # such a body has an end in an order of its own
             assert json.loads(request.content) == given.body
@@ -67,7 +70,8 @@ def check_request(request: httpx.Request, key: str, given: Given) -> None:
         assert request.headers.get("content-type") == given.kind
 
 
-def check_form(request: httpx.Request, fields: dict[str, Any]) -> None:
+def check_form(request: httpx.Request, fields: dict[str, Any], *, is_one_text: bool) -> None:
+    """Each item of an array is a part, and each object is one of JSON, unless all of it is one text."""
     parts: list[tuple[Any, ...]] = []
     for part in parsed(request):
         name = part.get_param("name", header="content-disposition")
@@ -77,10 +81,11 @@ def check_form(request: httpx.Request, fields: dict[str, Any]) -> None:
         if value in (FILES, FILES[0]):
             files = FILES if value == FILES else FILES[:1]
             expected += [(name, file[0], "application/pdf" if file is FILES[0] else "text/plain", file[1]) for file in files]
-        elif isinstance(value, str):
-            expected.append((name, None, None, value.encode()))
-        else:  # an array or an object is one JSON text, and so reads a number or a boolean
-            expected.append((name, None, None, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()))
+            continue
+        for item in value if isinstance(value, list) and not is_one_text else [value]:
+            media = "application/json" if isinstance(item, (dict, list)) and not is_one_text else None
+            said = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+            expected.append((name, None, media, said.encode()))
     assert parts == expected
 
 
@@ -112,7 +117,7 @@ async def test_every_operation_is_tried() -> None:
 async def test_every_method(key: str, name: str, seed: int) -> None:
     random = Random(seed)
     given, said = everything(key, random), answered(key, random)
-    server = Server(said)
+    server = Server(key, said)
     resource, _, method = name.partition(".")
     async with server.client() as client:
         plain_method = getattr(getattr(client, resource), method)
@@ -140,16 +145,15 @@ async def test_every_method(key: str, name: str, seed: int) -> None:
 async def test_every_raw_module(key: str, seed: int) -> None:
     random = Random(seed)
     given, said = everything(key, random), answered(key, random)
-    arguments: dict[str, Any] = {**given.query}
     if given.body is not None:
         shuffled = list(given.body.items())
         random.shuffle(shuffled)
-        given = Given(given.path, given.query, dict(shuffled), given.kind)  # the caller's order is kept
-        arguments["body"] = given.body
+        given = attrs.evolve(given, body=dict(shuffled))  # the caller's order is kept
     module = RAW[key]
+    arguments = given.keywords(module.request, whole=True)
     encoded = encode(module.request(*given.path.values(), **arguments), base_url=BASE_URL)
     assert (encoded.content or b"") == (b"" if given.kind == "multipart/form-data" else given.content())
-    server = Server(said)
+    server = Server(key, said)
     async with server.client() as client:
         result = await module.send(client, *given.path.values(), **arguments)
     check_request(server.asked[0], key, given)
@@ -157,16 +161,21 @@ async def test_every_raw_module(key: str, seed: int) -> None:
 
 
 def needed(key: str) -> dict[str, Any]:
-    """The least that a raw module takes beside the path: an empty body, and what the query must have."""
-    query = {one["name"]: "x" for one in OPERATIONS[key]["parameters"] if one["in"] == "query" and one.get("required")}
-    return {**query, **({"body": {}} if OPERATIONS[key].get("requestBody") else {})}
+    """The least that a raw module takes beside the path: an empty body, and what the query and the headers must have."""
+    some = {place: {one["name"]: "x" for one in _required(key) if one["in"] == place} for place in ("query", "header")}
+    body = {} if OPERATIONS[key].get("requestBody") else None
+    return Given({}, some["query"], body, None, some["header"]).keywords(RAW[key].request, whole=True)
+
+
+def _required(key: str) -> list[Json]:
+    return [one for one in OPERATIONS[key]["parameters"] if one.get("required")]
 
 
 @pytest.mark.parametrize("key", RAW)
 async def test_what_is_not_given_is_not_sent(key: str) -> None:
     required = needed(key)
     request = RAW[key].request(*("id" for _ in everything(key, Random(0)).path), **required)
-    assert request.query == {name: value for name, value in required.items() if name != "body"}
+    assert request.query == {one["name"]: "x" for one in _required(key) if one["in"] == "query"}
     assert not request.body
     assert encode(request, base_url="").content in (None, b"{}")
 
@@ -183,7 +192,7 @@ async def test_an_empty_path_parameter_is_refused(key: str) -> None:
 
 @pytest.mark.parametrize("key", ["POST /create-knowledge-base", "POST /add-knowledge-base-sources/{knowledge_base_id}"])
 async def test_knowledge_base_forms(key: str) -> None:
-    server = Server(answered(key, Random(0)))
+    server = Server(key, answered(key, Random(0)))
     texts = [{"title": "Über", "text": "a"}, {"title": "b", "text": "[]"}]
     urls = ["https://a.test/?x=1&y=2", "https://b.test"]
     fields: dict[str, Any] = {"knowledge_base_texts": texts, "knowledge_base_files": FILES, "knowledge_base_urls": urls}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import typing
 from collections.abc import Callable, Iterator
 from random import Random
@@ -31,7 +30,7 @@ from retell_async import (
 from retell_async._core.model import Model, plain
 from retell_async.resources._operations import METHODS as OPERATIONS
 
-from ..generated.calls import BASE_URL, METHODS, answered, everything
+from ..generated.calls import BASE_URL, METHODS, answered, everything, written
 from ..generated.test_calls import Server, check_answer, check_request
 
 ASYNC, SYNC = AsyncRetell("key_1"), Retell("key_1")
@@ -125,7 +124,7 @@ def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 def test_every_method_sends_and_answers_the_same(key: str, name: str) -> None:
     random = Random(0)
     given, said = everything(key, random), answered(key, random)
-    server = Server(said)
+    server = Server(key, said)
     http_client = httpx.AsyncClient(transport=httpx.MockTransport(server.serve))
     resource, _, method = name.partition(".")
     with Retell("key_1", base_url=BASE_URL, max_retries=0, http_client=http_client, strict=True) as client:
@@ -148,4 +147,4 @@ def test_every_method_sends_and_answers_the_same(key: str, name: str) -> None:
             assert all(isinstance(item, Model) for item in answer if plain(item) is not item)
         else:
             check_answer(key, answer, said)
-    assert raw.content == (b"" if said is None else json.dumps(said).encode())
+    assert raw.content == written(key, said)
