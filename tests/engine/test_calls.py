@@ -23,6 +23,7 @@ from retell_async._engine.limits import RateLimit
 from retell_async._engine.retry import RetryPolicy
 from retell_async._http.slots import Slots
 
+from ..needed import body_of
 from .example import CREATE, KEY, NO_OPTIONS, UPLOAD, client_of, get
 
 pytestmark = pytest.mark.anyio
@@ -267,7 +268,7 @@ async def test_only_what_can_be_looked_for_is_marked_and_only_if_asked() -> None
     server = Calls()
     async with client_of(server, retry=RetryPolicy(on_unknown_outcome="reconcile")) as client:
         with pytest.raises(errors.OutcomeUnknownError):
-            await client.chat.create_sms_chat(**NUMBERS)
+            await client.chat.create_sms_chat(**body_of("createSmsChat", **NUMBERS))
     async with client_of(server) as client:
         with pytest.raises(errors.OutcomeUnknownError):
             await client.call.create_web_call(agent_id="a")

@@ -19,6 +19,7 @@ from retell_async._client import AsyncRetell
 from retell_async._core.errors import APIError, OutcomeUnknownError
 from retell_async._engine.retry import RetryPolicy
 
+from ..needed import body_of
 from .example import KEY
 
 pytestmark = [pytest.mark.anyio, pytest.mark.soak]
@@ -43,7 +44,8 @@ async def batch(client: AsyncRetell, number: int) -> Any:
 
 
 async def sms(client: AsyncRetell, number: int) -> Any:
-    return (await client.chat.create_sms_chat(from_number="+14155550100", to_number=f"+1{number:010}")).to_dict()
+    body = body_of("createSmsChat", from_number="+14155550100", to_number=f"+1{number:010}")
+    return (await client.chat.create_sms_chat(**body)).to_dict()
 
 
 async def all_of(client: AsyncRetell, create: Create, number: int) -> tuple[list[Any], list[APIError]]:

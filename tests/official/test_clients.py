@@ -25,6 +25,8 @@ from retell_async import AsyncPage, AsyncRetell, ConfigurationError, RateLimit, 
 from retell_async.lib import webhook_auth
 from retell_async.types import CallResponse, PhoneCallResponse, VoiceResponse
 
+from ..needed import answer_of
+
 pytestmark = pytest.mark.asyncio
 KEY = "key_0123456789abcdef"
 ITEM = {"call_id": "call_1", "call_type": "phone_call"}
@@ -251,7 +253,7 @@ async def test_what_is_cast_to() -> None:
 
 
 async def test_strict_validation_lets_fields_pass_that_came_later() -> None:
-    voice = {"voice_id": "v", "voice_name": "n", "provider": "elevenlabs", "gender": "male"}
+    voice = answer_of("VoiceResponse", voice_id="v", voice_name="n", provider="elevenlabs", gender="male")
     missing = {name: text for name, text in voice.items() if name != "gender"}
     for body, passes in (({**voice, "brand_new": 1}, True), (missing, False), ({**voice, "gender": 1}, False)):
         transport = httpx.MockTransport(lambda _, body=body: httpx.Response(200, json=body))

@@ -21,6 +21,8 @@ from codegen.surface import known
 from retell_async.sandbox import Sandbox, Settings, SteppedClock
 from retell_async.sandbox.openapi.document import packaged_document
 
+from ..needed import filled
+
 Json = dict[str, Any]
 
 DOCUMENT: Json = json.loads(resources.files("retell_async.raw").joinpath("openapi.json").read_bytes())
@@ -108,6 +110,9 @@ class Api:
         return status, answer["message"]
 
     def _succeed(self, method: str, path: str, body: object, query: Mapping[str, object]) -> Any:
+        found = packaged_document().match(*where(method, path))
+        if found is not None and method == "POST" and isinstance(body, dict):  # what was made must have what the document wants by now
+            body = filled(found[0].json_schema or {}, body)
         status, answer = self.ask(method, path, body, query=query)
         assert 200 <= status < 300, answer
         return answer

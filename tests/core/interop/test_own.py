@@ -257,8 +257,8 @@ def test_the_schema_says_that_more_fields_may_come_and_that_what_is_left_out_is_
     assert here | {"title": ""} == there | {"title": ""}
     assert (here["additionalProperties"], here["properties"]["b"]["default"]) == (True, None)
     found, expected = types.VoiceResponse.model_json_schema(), retell.types.VoiceResponse.model_json_schema()
-    for name in ("additionalProperties", "required"):
-        assert found[name] == expected[name]
+    assert found["additionalProperties"] == expected["additionalProperties"]
+    assert [name for name in found["required"] if name in expected["properties"]] == expected["required"]  # the API may have more by now
     assert found["properties"]["accent"] == expected["properties"]["accent"]
 
 

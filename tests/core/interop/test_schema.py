@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import anyio
@@ -18,11 +18,12 @@ from retell_async import AsyncListPage, AsyncPage, AsyncRetell, types
 from retell_async.raw import models, params
 from retell_async.raw.api.call.list_calls import OPERATION
 
+from ...needed import answer_of
 from .test_models import CALL
 
 pytestmark = pytest.mark.parallel
 
-VOICE = {"voice_id": "v", "voice_name": "n", "provider": "elevenlabs", "gender": "male"}
+VOICE = answer_of("VoiceResponse", voice_id="v", voice_name="n", provider="elevenlabs", gender="male")
 
 
 def served(request: httpx.Request) -> httpx.Response:
@@ -376,14 +377,8 @@ def test_without_pydantic_one_line_says_what_to_install_and_all_else_works(monke
     assert call.model_dump(exclude_unset=True) == types.PhoneCallResponse.model_validate(CALL).to_dict() == CALL
 
 
-@dataclass
-class Row:
-    """As an ORM gives them."""
-
-    voice_id: str = "v"
-    voice_name: str = "V"
-    provider: str = "elevenlabs"
-    gender: str = "male"
+ROW = SimpleNamespace(**VOICE)
+"""As an ORM gives them."""
 
 
 def test_attributes_are_taken_for_fields_where_pydantic_is_told_so() -> None:
@@ -400,7 +395,7 @@ def test_attributes_are_taken_for_fields_where_pydantic_is_told_so() -> None:
         (types.PhoneCallResponse, listed, types.PhoneCallResponse),
         (types.CallResponse, listed, types.PhoneCallResponse),
         (types.PhoneCallResponse | types.V3PhoneCallResponse, listed, types.V3PhoneCallResponse),
-        (types.VoiceResponse, Row(), types.VoiceResponse),
+        (types.VoiceResponse, ROW, types.VoiceResponse),
     ]
     for kind, given, made in cases:
         found: Any = pydantic.TypeAdapter(kind).validate_python(given, from_attributes=True)

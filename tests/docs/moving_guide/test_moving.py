@@ -39,6 +39,7 @@ from retell_async import types, webhooks
 from retell_async._core.errors import status_error
 from tests.peer.checkers import mypy, pyright
 
+from ...needed import answer_of
 from .guide import CALL, GUIDE, Sent, omit_of, row
 
 pytestmark = pytest.mark.parallel
@@ -646,7 +647,7 @@ def test_json_by_what_knows_pydantic_alone() -> None:
 
 
 def test_settings_that_are_models() -> None:
-    voice = {"voice_id": "v", "voice_name": "n", "provider": "elevenlabs", "gender": "male"}
+    voice = answer_of("VoiceResponse", voice_id="v", voice_name="n", provider="elevenlabs", gender="male")
     said = row("pydantic-settings fills a field")
     assert "`voice: Json[VoiceResponse]`" in said
     json_of: Any = pydantic.Json

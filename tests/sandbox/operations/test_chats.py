@@ -6,6 +6,7 @@ import pytest
 
 from retell_async.sandbox import Settings
 
+from ...needed import body_of
 from ..checked import Api, Json
 
 
@@ -88,7 +89,7 @@ def test_what_is_kept_of_a_chat_can_be_changed(api: Api) -> None:
 def test_sms_chats(api: Api) -> None:
     agents = [{"agent_id": chat_agent(api), "weight": 1}]
     number = api.number()
-    body = {"from_number": number, "to_number": "+12015550100"}
+    body = body_of("createSmsChat", from_number=number, to_number="+12015550100")
     assert api.refusal("POST", "/create-sms-chat", body)[0] == 400
     api.patch(f"/update-phone-number/%2B{number[1:]}", {"outbound_sms_agents": agents})
     made = [api.post("/create-sms-chat", body | {"to_number": f"+1201555{line:04}"}) for line in range(100, 110)]

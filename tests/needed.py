@@ -1,0 +1,28 @@
+"""What the pinned document wants beside what a test is about: a field that has to be there from the next month on is filled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from retell_async.sandbox.common.messages import Json
+from retell_async.sandbox.openapi.document import packaged_document
+from retell_async.sandbox.openapi.schema_values import minimal_value, properties, required
+
+__all__ = ["answer_of", "body_of", "filled"]
+
+
+def answer_of(name: str, **given: Any) -> Json:
+    """A model's fields: these, and the least of what it must have beside them."""
+    return filled({"$ref": f"#/components/schemas/{name}"}, given)
+
+
+def body_of(operation: str, **given: Any) -> Json:
+    """A body of an operation, by its id: these fields, and the least of what it must have beside them."""
+    return filled(packaged_document().routes[operation].json_schema or {}, given)
+
+
+def filled(schema: Json, given: Json) -> Json:
+    """An object with what a schema requires of each, whichever of its alternatives it is."""
+    resolve = packaged_document().resolve
+    known = properties(schema, resolve)
+    return {name: minimal_value(known[name], resolve) for name in sorted(required(schema, resolve) & known.keys() - given.keys())} | given
