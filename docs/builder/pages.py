@@ -128,10 +128,10 @@ def entry(declared: Type) -> str:
 
 
 def _field(field: Field) -> str:
-    """A field; one that is no name in Python is no attribute, and links to nothing."""
-    head = f".. py:attribute:: {field.name}\n   :type: {field.type}" if field.name.isidentifier() else f".. describe:: {field.name}"
-    type = [] if field.name.isidentifier() else [f"``{field.type}``"]
-    return _block(head, [*type, *([rest(field.words)] if field.words else [])])
+    """A field; one that is no name in Python is no attribute: it stands there as a text, which links to nothing and means nothing."""
+    attribute = f".. py:attribute:: {field.name}\n   :type: {field.type}"
+    head = attribute if field.name.isidentifier() else f".. describe:: {field.name!r}: {field.type}"
+    return _block(head, [rest(field.words)] if field.words else [])
 
 
 def _block(head: str, bodies: Iterable[str], separator: str = "\n\n") -> str:

@@ -24,6 +24,7 @@ from codegen.canonical import canonical
 from codegen.document import Json, load_file, operations, resolved
 from codegen.generate import GENERATED, ROOT, differences, generate, generate_pinned, pinned
 from codegen.passes.members import may_be_unknown, unknown_name
+from codegen.passes.names import python_name
 from codegen.prepare import prepare
 from codegen.rendering.views import Views
 from codegen.surface import entries
@@ -75,18 +76,22 @@ def trees(package: Path = PACKAGE) -> Iterator[tuple[Path, ast.Module]]:
 
 @cache
 def parameters(key: str) -> tuple[list[str], list[str], list[str], list[str]]:
-    """What the document says that an operation takes: in its path, query and body, and what of it is required."""
+    """What the document says that an operation takes: in its path, in query or headers, in its body, and what of it is required."""
     prepared = prepare_once()
     method, _, path = key.partition(" ")
     operation = prepared["paths"][path][method.lower()]
-    query = [parameter for parameter in operation["parameters"] if parameter["in"] == "query"]
-    required = [parameter["name"] for parameter in query if parameter.get("required")]
+    beside = [
+        (python_name(said["name"]) if said["in"] == "header" else said["name"], said)
+        for said in operation["parameters"]
+        if said["in"] != "path"
+    ]
+    required = [name for name, said in beside if said.get("required")]
     body: list[str] = []
     for media in operation.get("requestBody", {}).get("content", {}).values():
         schema = resolved(prepared, media["schema"])
         body = [name for name, field in schema["properties"].items() if not field.get("readOnly")]
         required += [name for name in schema.get("required", ()) if name in body]
-    return re.findall(r"{([^}]*)}", path), [parameter["name"] for parameter in query], body, required
+    return re.findall(r"{([^}]*)}", path), [name for name, _ in beside], body, required
 
 
 def test_every_operation_of_the_pinned_document_has_a_name_and_a_rule() -> None:

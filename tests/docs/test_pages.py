@@ -47,7 +47,7 @@ def test_a_dict_with_fields_that_are_no_names_has_an_entry() -> None:
     assert {*found.uses} == {"Required", "TwoParam", "Iterable", "Three"}
     shown = pages.entry(found)
     assert ".. py:attribute:: from\n      :type: Required[TwoParam]" in shown
-    assert ".. describe:: x-y\n\n      ``Iterable[Three]``" in shown
+    assert ".. describe:: 'x-y': Iterable[Three]" in shown
 
 
 @pytest.mark.parametrize(
