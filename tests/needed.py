@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from retell_async.sandbox.common.messages import Json
 from retell_async.sandbox.openapi.document import packaged_document
 from retell_async.sandbox.openapi.schema_values import minimal_value, properties, required
 
-__all__ = ["answer_of", "body_of", "filled"]
+__all__ = ["answer_of", "body_of", "filled", "nothing_listed", "path_of"]
 
 
 def answer_of(name: str, **given: Any) -> Json:
@@ -26,3 +26,14 @@ def filled(schema: Json, given: Json) -> Json:
     resolve = packaged_document().resolve
     known = properties(schema, resolve)
     return {name: minimal_value(known[name], resolve) for name in sorted(required(schema, resolve) & known.keys() - given.keys())} | given
+
+
+def path_of(operation: str) -> str:
+    """The path of an operation, by its id."""
+    return packaged_document().routes[operation].path
+
+
+def nothing_listed(operation: str) -> Any:
+    """The answer of a list, by its id, on which nothing is: a bare array, or a page."""
+    found = minimal_value(packaged_document().routes[operation].answer or {}, packaged_document().resolve)
+    return cast("object", found)

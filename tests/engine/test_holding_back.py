@@ -35,6 +35,7 @@ from retell_async import (
 )
 from retell_async._engine import events
 
+from ..needed import nothing_listed
 from .example import KEY
 from .virtual import NUMBERS, Server, fine, refusal, run
 
@@ -581,7 +582,8 @@ def test_accounts_that_are_not_used_any_more_are_forgotten_and_their_limits_are_
 )
 def test_keys_of_a_thousand_tenants_go_although_only_the_clients_own_is_used_afterwards(status: int, settings: dict[str, Any]) -> None:
     def answer(request: httpx.Request, now: float) -> httpx.Response:
-        return httpx.Response(status if "tenant" in request.headers["authorization"] else 200, json=[], headers={"retry-after": "1"})
+        said = status if "tenant" in request.headers["authorization"] else 200
+        return httpx.Response(said, json=nothing_listed("listVoices"), headers={"retry-after": "1"})
 
     async def main() -> None:
         async with Server(answer).client(hooks=(), max_retries=0, **settings) as client:

@@ -26,6 +26,7 @@ from retell_async._http.exchange import Http
 from retell_async._http.way import Departure
 
 from ..engine.example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
+from ..needed import nothing_listed, path_of
 from .test_tls import serving_http2
 from .test_transport import Server, ok, serving
 
@@ -432,10 +433,10 @@ async def test_what_a_transport_remembers_is_not_gone_through() -> None:
                 looked_at.append(one)
                 yield one
 
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=[]))
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=nothing_listed("listVoices")))
     transport.__dict__["seen"] = Remembered()
     async with AsyncRetell(KEY, http_client=httpx.AsyncClient(transport=transport)) as client:
-        assert await client.voice.list() == []
+        assert [*await client.voice.list()] == []
     assert 0 < len(looked_at) < 10_000
 
 
@@ -455,11 +456,11 @@ async def test_clients_to_give_are_classes(kind: type[httpx.AsyncClient]) -> Non
 
 @pytest.mark.anyio
 async def test_a_transport_may_be_given_to_the_usual_client() -> None:
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=[]))
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=nothing_listed("listVoices")))
     given = DefaultAsyncHttpxClient(transport=transport)
     assert isinstance(given, DefaultAsyncHttpxClient)
     async with AsyncRetell("key_x", base_url="http://retell.test", http_client=given) as client:
-        assert await client.voice.list() == []
+        assert [*await client.voice.list()] == []
 
 
 @pytest.mark.anyio
@@ -484,8 +485,8 @@ async def test_what_a_subclass_does_itself_is_done() -> None:
     class Watching(DefaultAsyncHttpxClient):
         async def send(self, request: httpx.Request, **about: Any) -> httpx.Response:
             seen.append(request.url.path)
-            return httpx.Response(200, json=[], request=request)
+            return httpx.Response(200, json=nothing_listed("listVoices"), request=request)
 
     async with AsyncRetell("key_x", base_url="http://retell.test", http_client=Watching()) as client:
-        assert await client.voice.list() == []
-    assert seen == ["/list-voices"]
+        assert [*await client.voice.list()] == []
+    assert seen == [path_of("listVoices")]

@@ -13,6 +13,8 @@ from retell_async.sandbox import Fault, RunningClock, Sandbox, Settings, Stepped
 from retell_async.sandbox.http import control
 from retell_async.sandbox.state.journal import Journal
 
+from ...needed import path_of
+
 pytestmark = pytest.mark.anyio
 
 
@@ -39,7 +41,7 @@ async def test_faults_are_set_shown_and_removed(http: httpx.AsyncClient, sandbox
     fault = {"kind": "error", "operation": "listVoices", "status": 503, "times": 1}
     assert (await http.post("/sandbox/faults", json=fault)).json() == {"id": 1, "struck": 0, "fault": fault}
     assert (await http.post("/sandbox/faults", json={"kind": "reset", "operation": "getAgent"})).json()["id"] == 2
-    assert (await http.get("/list-voices", headers={"Authorization": "Bearer k"})).status_code == 503
+    assert (await http.get(path_of("listVoices"), headers={"Authorization": "Bearer k"})).status_code == 503
     assert [item["struck"] for item in (await http.get("/sandbox/faults")).json()["items"]] == [1, 0]
     assert (await http.delete("/sandbox/faults/2")).status_code == 204
     assert (await http.delete("/sandbox/faults/2")).status_code == 404

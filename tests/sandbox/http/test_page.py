@@ -17,6 +17,8 @@ from retell_async.sandbox.faults.fault import FaultKind
 from retell_async.sandbox.http.control_views import fault_fields, page
 from retell_async.sandbox.state.journal import Journal
 
+from ...needed import path_of
+
 pytestmark = pytest.mark.anyio
 
 KEY = {"Authorization": "Bearer k"}
@@ -77,7 +79,7 @@ async def test_requests_deliveries_and_agents_have_pages_too(http: httpx.AsyncCl
     for _ in range(5):
         sandbox.ring("+12015550100", number)
         create_fixtures(sandbox)
-        await http.get("/list-voices", headers=KEY)
+        await http.get(path_of("listVoices"), headers=KEY)
     await http.post("/sandbox/clock", json={"advance": 3600})
     sandbox.store.scheduler.run_due(sandbox.store.now())
     for name, id in (("requests", "number"), ("deliveries", "id"), ("agents", "agent_id")):
@@ -128,7 +130,7 @@ async def test_no_body_keeps_the_log_from_being_read(sandbox: Sandbox, content: 
 
 async def test_what_a_fault_cut_off_is_shown_as_it_was_sent(http: httpx.AsyncClient, sandbox: Sandbox) -> None:
     sandbox.set_fault(Fault(kind="malformed", operation="listVoices"))
-    sent = await http.get("/list-voices", headers=KEY)
+    sent = await http.get(path_of("listVoices"), headers=KEY)
     request = (await http.get("/sandbox/requests/1")).json()
     assert request["answered"]["text"] == sent.text[: len(request["answered"]["text"])]
     assert request["faults"] == ["malformed"]

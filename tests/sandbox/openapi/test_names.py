@@ -13,6 +13,8 @@ from retell_async.sandbox.openapi.document import packaged_document
 from retell_async.sandbox.openapi.names import client_names, matches
 from retell_async.testing import LocalRetell
 
+from ...needed import path_of
+
 pytestmark = pytest.mark.anyio
 
 
@@ -119,7 +121,7 @@ async def test_over_http(local: LocalRetell) -> None:
         assert refused.status_code == 400
         assert "createPhoneCall" in refused.json()["message"]
         assert (await http.post("/sandbox/faults", json={"kind": "reset", "operation": "call.stop"})).json()["struck"] == 0
-        await http.get("/list-voices", headers={"authorization": "Bearer k"})
+        await http.get(path_of("listVoices"), headers={"authorization": "Bearer k"})
         for name in ("listVoices", "voice.list"):
             assert len((await http.get("/sandbox/requests", params={"operation": name})).json()["items"]) == 1
         refused = await http.get("/sandbox/requests", params={"operation": "listVoice"})
