@@ -163,7 +163,7 @@ async def test_every_raw_module(key: str, seed: int) -> None:
 def needed(key: str) -> dict[str, Any]:
     """The least that a raw module takes beside the path: an empty body, and what the query and the headers must have."""
     some = {place: {one["name"]: "x" for one in _required(key) if one["in"] == place} for place in ("query", "header")}
-    body = {} if OPERATIONS[key].get("requestBody") else None
+    body: Json | None = {} if OPERATIONS[key].get("requestBody") else None
     return Given({}, some["query"], body, None, some["header"]).keywords(RAW[key].request, whole=True)
 
 
