@@ -22,6 +22,7 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?(e[-+]?[0-9]{1,3})?")
 _WORDS = {"true": True, "false": False}
 _KEY = re.compile(r"\[([^\[\]]*)\]")
+_DEEPEST = 20
 _ANYTHING: Json = {}
 
 
@@ -71,7 +72,7 @@ class QueryReader:
         is_spread = parameter.get("explode", style == "form")
         arrays, objects = (self._of_type(parameter["schema"], kind) for kind in ("array", "object"))
         texts = [text for key, text in sent if key == name]
-        inside = [(_KEY.findall(key[len(name) :]), text) for key, text in sent if key.startswith(f"{name}[")]
+        inside = [(_KEY.findall(key[len(name) :])[:_DEEPEST], text) for key, text in sent if key.startswith(f"{name}[")]
         if inside:
             yield _nested(inside)
         elif texts:
