@@ -80,7 +80,7 @@ def _parts(schema: Json, said: Json) -> Iterator[str]:
     yield " ".join(said.get("text", "").split())
     yield said.get("unit", "")
     yield "" if within is None or _is_range(within) else _value(within)
-    low, high = within if _is_range(within) else (None, None)
+    low, high = within if within is not None and _is_range(within) else (None, None)
     yield _range(schema.get("minimum", low), schema.get("maximum", high))
     for lower, upper, what in _BOUNDS:
         low, high = schema.get(lower), schema.get(upper, said.get("max_items") if what == "items" else None)
