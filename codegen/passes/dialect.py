@@ -7,12 +7,13 @@ from itertools import count
 from typing import Any
 
 from .. import marks
+from ..canonical import PROSE
 from ..document import TIGHTER, Json, Refused, all_schemas, at, refuse_rings, rewrite, roots, to_ref
 
 _KNOWN = frozenset(
     {"type", "enum", "const", "properties", "required", "additionalProperties", "items", "allOf", "anyOf", "oneOf", "not", "nullable"}
     | {"default", "discriminator", "deprecated", "readOnly", "writeOnly", "format", "pattern", "title", "multipleOf", *TIGHTER}
-    | {"contentSchema", "$ref", "$comment", "$schema", "$id", "$anchor", "$defs"}
+    | {"contentSchema", "$ref", "$comment", "$schema", "$id", "$anchor", "$defs", *PROSE}
 )
 """Keywords that are understood, or say nothing of the values. What else there is would be lost."""
 

@@ -30,6 +30,7 @@ def said(schema: Json) -> Json:
         ({"type": ["null"]}, {"nullable": True}),
         ({"const": None}, {"nullable": True}),
         ({"type": "object", "propertyNames": {"maxLength": 3}}, {"type": "object"}),
+        ({"type": "string", "description": "Ours.", "x-other": 1}, {"type": "string", "description": "Ours.", "x-other": 1}),
     ],
 )
 def test_what_other_dialects_say(written: Json, meant: Json) -> None:
