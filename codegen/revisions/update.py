@@ -142,7 +142,8 @@ def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
         if not_new := refusal(new):
             raise not_new
         while refused := refusal(reasons):
-            named = operation_key(*[*parts(refused.pointer), "", "", ""][2:0:-1])
+            _, path, method, *_ = (*parts(refused.pointer), "", "", "")
+            named = operation_key(method, path)
             if named in new and (alone := refusal(key for key in new if key != named)):
                 reasons[named] = str(alone)
                 continue

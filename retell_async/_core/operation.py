@@ -254,7 +254,7 @@ class Request(Generic[T_co]):
     """A body that is a form."""
 
     def with_body(self, body: Mapping[str, Any]) -> Request[T_co]:
-        """The same with another body, at a fifth of what `attrs.evolve` takes."""
+        """The same with another body, at a third of what `attrs.evolve` takes."""
         return Request(self.operation, self.path, self.query, body, self.content, self.form, headers=self.headers)
 
 

@@ -47,7 +47,7 @@ from .way import (
 from .wire.http1 import BufferedRequest, BufferedResponse, Origin, Times, origin_of
 from .wire.usual import usual_headers
 
-__all__ = ["Http", "OwnClient", "no_cookies"]
+__all__ = ["OF_CLIENTS", "Http", "OwnClient", "no_cookies"]
 
 _logger = Log("retell_async")
 
@@ -123,21 +123,13 @@ class OwnClient(httpx.AsyncClient):
         return self.own if plain else None
 
 
-_WAY = Methods(
-    {
-        OwnClient: (
-            "request",
-            "build_request",
-            "send",
-            "_send_handling_auth",
-            "_send_handling_redirects",
-            "_send_single_request",
-            "_transport_for_url",
-        ),
-        Transport: ("handle_async_request",),
-    }
+OF_CLIENTS = (
+    *("request", "build_request", "send", "_send_handling_auth", "_send_handling_redirects", "_send_single_request"),
+    "_transport_for_url",
 )
-"""The methods that httpx calls, one after the other, down to the transport."""
+"""The methods of a client that httpx calls, one after the other, down to the transport."""
+
+_WAY = Methods({OwnClient: OF_CLIENTS, Transport: ("handle_async_request",)})
 
 
 class Http:

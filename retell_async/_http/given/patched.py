@@ -12,17 +12,13 @@ from typing import Any
 import httpcore
 import httpx
 
-from ..exchange import Http, no_cookies
+from ..exchange import OF_CLIENTS, Http, no_cookies
 from ..instrumented import Methods
 from ..loops import this_process
 from .threads import ThreadedClient
 
 __all__ = ["Patched"]
 
-_OF_CLIENTS = (
-    *("request", "build_request", "send", "_send_handling_auth", "_send_handling_redirects", "_send_single_request"),
-    "_transport_for_url",
-)
 _BELOW = (
     (httpx.HTTPTransport, httpx.AsyncHTTPTransport),
     (httpcore.ConnectionPool, httpcore.AsyncConnectionPool),
@@ -30,11 +26,11 @@ _BELOW = (
     (httpcore.HTTP11Connection, httpcore.AsyncHTTP11Connection),
 )
 _TWINS = [
-    *((Methods({httpx.Client: (name,)}), Methods({httpx.AsyncClient: (name,)})) for name in _OF_CLIENTS),
+    *((Methods({httpx.Client: (name,)}), Methods({httpx.AsyncClient: (name,)})) for name in OF_CLIENTS),
     *((Methods({one: ("handle_request",)}), Methods({other: ("handle_async_request",)})) for one, other in _BELOW),
 ]
-_SYNC = Methods({httpx.Client: _OF_CLIENTS, **{one: ("handle_request",) for one, _ in _BELOW}})
-_ASYNC = Methods({httpx.AsyncClient: _OF_CLIENTS, **{other: ("handle_async_request",) for _, other in _BELOW}})
+_SYNC = Methods({httpx.Client: OF_CLIENTS, **{one: ("handle_request",) for one, _ in _BELOW}})
+_ASYNC = Methods({httpx.AsyncClient: OF_CLIENTS, **{other: ("handle_async_request",) for _, other in _BELOW}})
 
 
 class Patched:
