@@ -68,7 +68,7 @@ for _tag in ("str", "timestamp"):
     _Constructor.add_constructor(f"tag:yaml.org,2002:{_tag}", _Constructor.construct_yaml_str)
 
 
-def load(text: str, name: str, empty: Json | None = None) -> Json:
+def load(text: str | bytes, name: str, empty: Json | None = None) -> Json:
     """Parse YAML 1.2 or JSON; the name stands in the error.
 
     :param empty: what a text without anything means; ``None`` if it is to be refused.

@@ -14,23 +14,7 @@ from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValida
 from openapi_spec_validator.schemas import schema_v30, schema_v31
 from openapi_spec_validator.validation.exceptions import DuplicateOperationIDError, UnresolvableParameterError
 
-from ..document import (
-    IN_A_COPY,
-    PATTERNS,
-    VALUES,
-    Json,
-    Refused,
-    all_schemas,
-    at,
-    followed,
-    load,
-    operations,
-    pointer,
-    pruned,
-    refuse_rings,
-    roots,
-    values,
-)
+from ..document import IN_A_COPY, PATTERNS, VALUES, Json, Refused, at, followed, load, pointer, pruned, refuse_rings, roots, values
 
 _PATH = re.compile(r"(?:/(?!/|(?:\.|%2[Ee]){1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@%-]|{[\w.~$-]+})*)+")
 """What may stand in the path of a URL (RFC 3986), but for what leads elsewhere, and places for parameters."""
@@ -51,10 +35,7 @@ def parse(fetched: bytes, name: str) -> Json:
 
 
 def _checked(fetched: bytes, name: str) -> Json:
-    try:
-        read = load(fetched.decode("utf-8"), name)
-    except UnicodeDecodeError as error:
-        raise Refused("", f"{name} is not text in UTF-8: {error.reason} at byte {error.start}") from error
+    read = load(fetched, name)
     version = str(read.get("openapi", ""))
     if (checks := _VERSIONS.get(version[:3])) is None:
         raise Refused("/openapi", f"an OpenAPI 3.0 or 3.1 document is needed, {name} says {version or 'nothing'}")
@@ -100,8 +81,9 @@ def _placed(document: Json, wrong: ValidationError) -> str:
     where, message = pointer(*wrong.absolute_path), wrong.message
     found = (start + where for start in ("", *(start for start, _, _ in roots(document))))
     if not where:
-        found = (f"{place}/default" for place, schema in all_schemas(document) if schema.get("default", ...) == wrong.instance)
-        named = {pointer("paths", path, method): (f"'{path}'", f"'{method}'") for method, path, _ in operations(document)}
+        found = (place for place, value in values(document) if place.endswith("/default") and value == wrong.instance)
+        operations = [(path, method) for path, item in document["paths"].items() for method in item]
+        named = {pointer("paths", path, method): (f"'{path}'", f"'{method}'") for path, method in operations}
         if some := [place for place, names in named.items() if all(name in message for name in names)]:
             return some[0]
     return next((place for place in found if pruned(at(document, place, ...), _in_both) == wrong.instance), where)

@@ -39,7 +39,7 @@ def of_sdk(stats: str) -> bytes:
     :param stats: where its repository says so, in ``openapi_spec_url``.
     :raises Refused: it cannot be had.
     """
-    said = load(fetch(stats).decode("utf-8", "replace"), shown(stats)).get("openapi_spec_url")
+    said = load(fetch(stats), shown(stats)).get("openapi_spec_url")
     if not isinstance(said, str) or not said.startswith("https://"):
         raise Refused("", f"{shown(stats)} names no document")
     return fetch(said)

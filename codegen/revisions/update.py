@@ -80,7 +80,7 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
     new = pin.Pin.of(facts, pins.now.source, fetched, text, datetime.now(UTC).date())
     told = [] if spec or not pins.sdk else _other_source(pins.sdk, text)
     missing = load_file(root / "openapi" / "left_out.yaml", there=False)
-    if new.pinned == pins.now.pinned and (new.fetched == pins.now.fetched or fetched.decode() == text):
+    if new.pinned == pins.now.pinned and (new.fetched == pins.now.fetched or fetched == text.encode()):
         pinned(root / "openapi", told=told)
         return Update(pins.now.revision, pins.now.revision, [], None, told, missing)
     before, surface = pinned(root / "openapi"), load_file(root / "openapi" / "surface.yaml")

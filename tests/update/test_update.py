@@ -191,7 +191,7 @@ def untyped(document: Json) -> None:
     [
         (b"paths: [", "", "is neither YAML nor JSON"),
         (FACTS.read_bytes()[:100_001], "", ""),
-        (b"\xff\xfe\x00", "", "is not text in UTF-8"),
+        (b"\xff\xfe\x00", "", "is neither YAML nor JSON"),
         (b"- 1\n- 2\n", "", "not an object"),
         (b"just a sentence", "", "not an object"),
         (b"", "", "not an object"),
