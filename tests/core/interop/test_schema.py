@@ -24,12 +24,13 @@ from .test_models import CALL
 pytestmark = pytest.mark.parallel
 
 VOICE = answer_of("VoiceResponse", voice_id="v", voice_name="n", provider="elevenlabs", gender="male")
+VOICES = AsyncListPage([types.VoiceResponse.from_dict(VOICE)])
+"""As a list without pages is answered, whichever there are."""
 
 
 def served(request: httpx.Request) -> httpx.Response:
     answers: dict[str, Any] = {
         OPERATION.path: {"items": [CALL], "has_more": True, "pagination_key": "k"},
-        "/list-voices": [VOICE],
         "/v2/get-call/c": CALL,
     }
     return httpx.Response(200, json=answers[request.url.path])
@@ -53,15 +54,15 @@ def application() -> FastAPI:
 
     @app.get("/voices")
     async def voices() -> list[types.VoiceResponse]:
-        return await client.voice.list()
+        return VOICES
 
     @app.get("/page-of-voices")
     async def page_of_voices() -> AsyncListPage[types.VoiceResponse]:
-        return await client.voice.list()
+        return VOICES
 
     @app.get("/untyped/{what}")
     async def untyped(what: str):  # type: ignore[no-untyped-def]
-        return {"call": await client.call.retrieve("c"), "calls": await client.call.list(), "voices": await client.voice.list()}[what]
+        return {"call": await client.call.retrieve("c"), "calls": await client.call.list(), "voices": VOICES}[what]
 
     @app.post("/call")
     async def take(call: types.CallResponse = Body()) -> str:  # noqa: B008
