@@ -25,7 +25,7 @@ from retell_async import AsyncPage, AsyncRetell, ConfigurationError, RateLimit, 
 from retell_async.lib import webhook_auth
 from retell_async.types import CallResponse, PhoneCallResponse, VoiceResponse
 
-from ..needed import answer_of
+from ..needed import answer_of, listed, nothing_listed, path_of
 
 pytestmark = pytest.mark.asyncio
 KEY = "key_0123456789abcdef"
@@ -333,8 +333,8 @@ async def test_a_raw_response_is_awaited_or_not() -> None:
 def answers(request: httpx.Request) -> httpx.Response:
     if request.method == "DELETE":
         return httpx.Response(204)
-    if "list-voices" in request.url.path:
-        return httpx.Response(200, json=[{"voice_id": "voice_1"}])
+    if request.url.path.endswith(path_of("listVoices")):
+        return httpx.Response(200, json=listed("listVoices", {"voice_id": "voice_1"}))
     return httpx.Response(200, json=PAGE if "list" in request.url.path else {**ITEM, "call_analysis": {"call_summary": "Well."}})
 
 
@@ -475,10 +475,11 @@ async def test_a_resource_is_made_of_a_client_by_keyword() -> None:
     from retell_async.resources._sync.voice import VoiceResource
     from retell_async.resources.voice import AsyncVoiceResource
 
-    async with client(httpx.Response(200, json=[])) as here:
-        assert await AsyncVoiceResource(client=here).list() == []
-    with Retell(KEY, http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=[])))) as there:
-        assert VoiceResource(client=there).list() == []
+    nothing = nothing_listed("listVoices")
+    async with client(httpx.Response(200, json=nothing)) as here:
+        assert [*await AsyncVoiceResource(client=here).list()] == []
+    with Retell(KEY, http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=nothing)))) as there:
+        assert [*VoiceResource(client=there).list()] == []
 
 
 @pytest.mark.parametrize("kind", [AsyncRetell, Retell])

@@ -8,6 +8,7 @@ from codegen.generate import ROOT, pinned
 from codegen.reserved import OPTIONS
 from codegen.revisions.diff import Revision
 from tests.codegen.revisions import LOOKED_THROUGH
+from tests.needed import path_of
 from tests.peer.__main__ import main
 from tests.peer.drift import Drift, Finding, Side, compare, drift
 from tests.update.revisions import VOICE
@@ -36,7 +37,7 @@ def test_nothing_that_the_official_sdk_has_is_missing_here(result: Drift) -> Non
 def test_what_is_missing_is_found() -> None:
     """What the overlay brings in, where it is left out; a method, and a value of another kind, where the document lacks them."""
     document = load_file(OPENAPI / "openapi.yaml")
-    del document["paths"]["/list-voices"]
+    del document["paths"][path_of("listVoices")]
     document["components"]["schemas"][VOICE]["properties"]["voice_name"] = {"type": "integer"}
     alone = {**OVERLAY, "actions": [action for action in OVERLAY["actions"] if "x-from" not in action]}
     findings = drift(Revision.of(overlay.apply(document, alone), SURFACE))

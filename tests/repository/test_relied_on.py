@@ -34,6 +34,7 @@ YOUNGER = {
     *(f"{name}.{verb}(version_title)" for name in ("agent", "chat_agent") for verb in ("create", "update")),
     *(f"{name}.list(sort_order)" for name in ("agent", "chat_agent", "conversation_flow", "llm")),
     *(f"{name}.list(filter_criteria)" for name in ("agent", "chat_agent")),
+    *(f"{name}.list({argument})" for name in ("voice", "knowledge_base") for argument in ("limit", "sort_order")),
     "agent.list_versions",
     "agent.list_versions(limit)",
     "agent.list_versions(sort_order)",
@@ -41,7 +42,7 @@ YOUNGER = {
     "identity.retrieve",
     "GetConcurrencyResponse.reserved_inbound_concurrency",
 }
-"""What is younger than revisions that can be pinned: an update may lose it, and says so, and `make check` where it is used."""
+"""What is younger than revisions that can be pinned, or comes with pages: an update may lose it, and `make check` says where it is used."""
 OFFERS = Revision.of(pinned(), SURFACE).offers
 HANDLERS = PACKAGE / "sandbox" / "operations" / "__init__.py"
 

@@ -23,6 +23,8 @@ from retell_async import (
 from retell_async.sandbox import RunningClock, Settings
 from retell_async.testing import LocalRetell, SandboxTransport
 
+from ..needed import path_of
+
 pytestmark = [pytest.mark.anyio, pytest.mark.parallel]
 
 PERSON = "+12015550100"
@@ -78,7 +80,7 @@ async def test_latency_beyond_the_patience_of_a_client_takes_no_time(local: Loca
     local.fault("latency", seconds=60)
     with anyio.fail_after(1), pytest.raises(httpx.ReadTimeout):
         async with httpx.AsyncClient(transport=SandboxTransport(local.sandbox), timeout=5) as http:
-            await http.get("http://any/list-voices")
+            await http.get(f"http://any{path_of('listVoices')}")
     local.clear_faults()
     fault = local.fault("latency", seconds=0.02)
     await local.client().voice.list()

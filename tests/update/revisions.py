@@ -34,7 +34,7 @@ VOICE = ref_name(PINNED["paths"]["/get-voice/{voice_id}"]["get"]["responses"]["2
 
 def _part() -> Json:
     """The pinned document with a few of its operations, and what these need: quicker to load."""
-    kept = ("/create-chat", "/create-agent", "/get-voice/{voice_id}", "/list-voices", "/get-concurrency", newest("list-agents"))
+    kept = ("/create-chat", "/create-agent", "/get-voice/{voice_id}", newest("list-voices"), "/get-concurrency", newest("list-agents"))
     part = {**PINNED, "paths": {path: item for path, item in PINNED["paths"].items() if path in kept}}
     unused = prepare(part)["x-unreachable"]
     schemas = {name: schema for name, schema in PINNED["components"]["schemas"].items() if name not in unused}
@@ -94,7 +94,7 @@ def adds_a_paged_list(document: Json) -> None:
 
 
 def deprecates_an_operation(document: Json) -> None:
-    document["paths"]["/list-voices"]["get"]["deprecated"] = True
+    document["paths"][newest("list-voices", document)]["get"]["deprecated"] = True
 
 
 def removes_an_operation(document: Json) -> None:

@@ -17,7 +17,7 @@ from pytest_httpx import HTTPXMock
 
 from codegen.__main__ import main
 from codegen.canonical import canonical
-from codegen.document import Json, Refused, dump, load_file, operations
+from codegen.document import Json, Refused, dump, load_file, operations, pointer
 from codegen.generate import GENERATED, ROOT, decided, generate_pinned, pinned
 from codegen.prepare import prepare
 from codegen.revisions import changelog, pin, update as updating
@@ -30,11 +30,14 @@ from codegen.surface import relied_on
 from docs.builder.markup import rest
 from docs.builder.pages import left_out
 
+from ..needed import nothing_listed
 from . import mutations, revisions
 
 pytestmark = pytest.mark.parallel
 
 FACTS = ROOT / "openapi" / "openapi.yaml"
+LIST = revisions.newest("list-voices")
+LISTED = pointer("paths", LIST)
 
 
 @pytest.fixture
@@ -99,8 +102,8 @@ pages = [
 asked = []
 
 def answer(request):
-    if request.url.path == "/list-voices":
-        return httpx.Response(200, json=[])
+    if request.url.path.endswith("/list-voices"):
+        return httpx.Response(200, json=NOTHING)
     asked.append(str(request.url.query, "ascii"))
     return httpx.Response(200, json=pages[len(asked) - 1])
 
@@ -133,12 +136,12 @@ def test_what_came_works_and_what_goes_says_so(small: Path) -> None:
     )
     _relied_on_nothing(small)
     with (small / "openapi" / "retired.yaml").open("a", encoding="utf-8") as table:
-        table.write("GET /list-voices: {instead: voice.describe, date: 2027-01-31}\n")
+        table.write(f"GET {LIST}: {{instead: voice.describe, date: 2027-01-31}}\n")
         table.write('"GET /get-voice/{voice_id}": {methods: [voice.retrieve], instead: voice.describe}\n')
     spec = revisions.written(document, small.parent / "new.yaml")
     done = update(spec, root=small)
     assert done.made is not None
-    named_themselves = sorted(f"{one.method} {one.path}" for one in done.made.operations if not one.entry.named)
+    named_themselves = sorted(f"{one.method} {one.path}" for one in done.made.operations if not one.entry.named and one.path != LIST)
     assert named_themselves == [
         "GET /describe-voice/{voice_id}",
         "GET /v2/list-widgets",
@@ -146,9 +149,9 @@ def test_what_came_works_and_what_goes_says_so(small: Path) -> None:
     between = state(small)
     assert update(spec, root=small).made is None
     assert state(small) == between
-    warned = "client.voice.list is deprecated: the API ends GET /list-voices on 2027-01-31. Use client.voice.describe instead."
+    warned = f"client.voice.list is deprecated: the API ends GET {LIST} on 2027-01-31. Use client.voice.describe instead."
     gone = "AttributeError client.concurrency.retrieve is gone: the API no longer has GET /get-concurrency."
-    assert run(small, USE).splitlines() == [
+    assert run(small, USE.replace("NOTHING", repr(nothing_listed("listVoices")))).splitlines() == [
         "['a', 'b', 'c'] ['colour=red', 'colour=red&pagination_key=k']",
         str([(warned, "DeprecationWarning", "<string>")] * 2),  # once for each place that calls it
         gone,
@@ -179,7 +182,7 @@ def undecidable(document: Json) -> None:
 
 
 def invalid(document: Json) -> None:
-    del document["paths"]["/list-voices"]["get"]["responses"]
+    del document["paths"][LIST]["get"]["responses"]
 
 
 def untyped(document: Json) -> None:
@@ -203,7 +206,7 @@ def untyped(document: Json) -> None:
         ),
         (b'{"openapi": "3.0.3", "info": {"title": "x"}, "paths": {}}', "/info", "'version' is a required property"),
         (dangling, f"/components/schemas/{revisions.VOICE}/properties/accent/$ref", "#/components/schemas/Nowhere is not there"),
-        (invalid, "/paths/~1list-voices/get", "'responses' is a required property"),
+        (invalid, f"{LISTED}/get", "'responses' is a required property"),
         (untyped, f"/components/schemas/{revisions.VOICE}/properties/accent/type", "'text' is not one of"),
         (inexpressible, f"/components/schemas/{revisions.VOICE}/properties/accent/not", "cannot be expressed"),
         (undecidable, f"/components/schemas/{revisions.VOICE}/properties/accent/oneOf", "no tag"),
@@ -376,7 +379,7 @@ def _stands_for_generated(package: Path) -> Any:
 @pytest.mark.soak
 @pytest.mark.parametrize(
     ("file", "where"),
-    [("api/voice/list_voices", "/paths/~1list-voices/get"), ("params/create_agent_request", "/components/schemas/CreateAgentRequest")],
+    [("api/voice/list_voices", f"{LISTED}/get"), ("params/create_agent_request", "/components/schemas/CreateAgentRequest")],
 )
 def test_what_has_an_error_of_types_says_of_what_it_is(small: Path, monkeypatch: pytest.MonkeyPatch, file: str, where: str) -> None:
     seen = decided(pinned(facts=revisions.PART), load_file(ROOT / "openapi" / "surface.yaml"), {})
@@ -489,12 +492,12 @@ def test_what_a_refusal_names_is_left_out_without_a_search(monkeypatch: pytest.M
 
 def test_an_operation_that_was_there_is_not_left_out(small: Path) -> None:
     def streams(document: Json) -> None:
-        content = document["paths"]["/list-voices"]["get"]["responses"]["200"]["content"]
+        content = document["paths"][LIST]["get"]["responses"]["200"]["content"]
         content["text/event-stream"] = content.pop("application/json")
 
     with pytest.raises(Refused, match="event-stream cannot be expressed") as caught:
         update(revisions.written(revisions.changed(streams), small.parent / "new.yaml"), root=small)
-    assert caught.value.pointer == "/paths/~1list-voices/get/responses/200/content"
+    assert caught.value.pointer == f"{LISTED}/get/responses/200/content"
 
 
 def test_a_method_that_code_by_hand_relies_on_may_not_be_lost(small: Path) -> None:

@@ -39,7 +39,7 @@ from retell_async import types, webhooks
 from retell_async._core.errors import status_error
 from tests.peer.checkers import mypy, pyright
 
-from ...needed import answer_of
+from ...needed import answer_of, in_pages, listed
 from .guide import CALL, GUIDE, Sent, omit_of, row
 
 pytestmark = pytest.mark.parallel
@@ -160,7 +160,8 @@ def test_pages_for_mocks() -> None:
         with pytest.raises(ValueError, match="has_more"):
             pydantic.TypeAdapter(kind).validate_python({"items": []})
         assert kind(items=[made.items[0]], has_more=True).items[0] is made.items[0]
-        assert pydantic.TypeAdapter(module.VoiceListResponse).validate_python([]) == []
+        if not in_pages("voice.list"):  # as the document has it by now
+            assert pydantic.TypeAdapter(module.VoiceListResponse).validate_python([]) == []
 
 
 @pytest.mark.asyncio
@@ -186,7 +187,8 @@ async def test_lists_as_coroutines() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("method", ["parse", "text", "json"])
 @pytest.mark.parametrize(
-    ("name", "answer"), [("call.list", {"items": [CALL], "has_more": False}), ("voice.list", [{}]), ("concurrency.retrieve", {})]
+    ("name", "answer"),
+    [("call.list", {"items": [CALL], "has_more": False}), ("voice.list", listed("listVoices", {})), ("concurrency.retrieve", {})],
 )
 async def test_raw_answers_as_coroutines(name: str, answer: Any, method: str) -> None:
     said = row("Raw answers as coroutines")
@@ -545,7 +547,12 @@ async def test_headers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("voice.list", {}), ("knowledge_base.list", {}), ("mcp_tool.get_mcp_tools", {"mcp_id": "m"})]
+    ("name", "arguments"),
+    [
+        (name, arguments)
+        for name, arguments in (("voice.list", {}), ("knowledge_base.list", {}), ("mcp_tool.get_mcp_tools", {"mcp_id": "m"}))
+        if not in_pages(name)  # as the document has it by now
+    ],
 )
 async def test_lists_that_have_no_pages(name: str, arguments: dict[str, str]) -> None:
     assert f"`{name}`" in row("Lists that have no pages")

@@ -11,6 +11,8 @@ from retell_async import AsyncRetell
 from retell_async.sandbox import Fault, Sandbox, SteppedClock, create_app, create_fixtures, serve
 from retell_async.sandbox.__main__ import _parser
 
+from ...needed import path_of
+
 pytestmark = pytest.mark.parallel
 
 CHANGES = [
@@ -150,7 +152,7 @@ async def test_the_api_is_for_programs_by_any_name_and_for_no_page_from_elsewher
             assert refused.status_code == 403, origin
         rebound = {**key, "host": "evil.example:8888", "origin": "http://evil.example:8888"}
         assert (await http.post("/create-retell-llm", json={}, headers=rebound)).status_code == 403
-        assert (await http.get("/list-voices", headers={**key, "origin": "http://evil.example"})).status_code == 200
+        assert (await http.get(path_of("listVoices"), headers={**key, "origin": "http://evil.example"})).status_code == 200
         assert (await http.post("/create-retell-llm", json={}, headers={"content-type": "text/plain"})).status_code == 401
     assert (len(sandbox.store.llms), sandbox.log.count - 2) == (made, logged)
 

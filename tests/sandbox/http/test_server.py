@@ -20,6 +20,8 @@ from retell_async.sandbox.__main__ import main
 from retell_async.sandbox.http.server import listen
 from retell_async.sandbox.operations import HANDLERS
 
+from ...needed import path_of
+
 pytestmark = pytest.mark.parallel
 
 HEADERS = {"Authorization": "Bearer key_of_nobody"}
@@ -175,7 +177,7 @@ def test_a_taken_port_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) ->
 def test_answers_are_compact_json() -> None:
     async def fetch() -> bytes:
         async with serve() as served, httpx.AsyncClient(headers=HEADERS) as client:
-            return (await client.get(f"{served.url}/list-voices")).content
+            return (await client.get(f"{served.url}{path_of('listVoices')}")).content
 
     content = anyio.run(fetch)
     assert content == json.dumps(json.loads(content), separators=(",", ":")).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ...needed import path_of
 from ..checked import Api, Json
 
 
@@ -151,7 +152,8 @@ def test_a_number_is_had_once_and_its_fallback_has_none(api: Api) -> None:
 
 
 def test_voices(api: Api) -> None:
-    voices = api.get("/list-voices")
+    answer = api.get(path_of("listVoices"))
+    voices = answer if isinstance(answer, list) else answer["items"]
     assert len(voices) > 5
     assert all(api.get(f"/get-voice/{voice['voice_id']}") == voice for voice in voices)
     assert api.refusal("GET", "/get-voice/nobody")[0] == 422

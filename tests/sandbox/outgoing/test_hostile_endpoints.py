@@ -22,6 +22,7 @@ import pytest
 from retell_async.sandbox import Settings, serve
 from retell_async.sandbox.outgoing.sender import Sender
 
+from ...needed import path_of
 from ..checked import Api, Json
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.soak, pytest.mark.parallel]
@@ -289,7 +290,7 @@ async def test_clients_of_its_own() -> None:
                 with anyio.move_on_after(0.2):
                     assert not (await reader.read(1 << 16)).startswith(b"HTTP/1.1 500")
             writer.close()
-            assert (await client.get("/list-voices")).status_code == 200
+            assert (await client.get(path_of("listVoices"))).status_code == 200
 
 
 async def test_what_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

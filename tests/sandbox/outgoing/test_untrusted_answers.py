@@ -20,6 +20,7 @@ from retell_async.sandbox.outgoing.sender import Sender
 from retell_async.sandbox.simulation.lifecycle import CallProfile, plan_call
 from retell_async.sandbox.simulation.outcomes import Outcomes
 
+from ...needed import path_of
 from ..checked import Api, Json
 from ..endpoints import KEY
 
@@ -284,7 +285,7 @@ def test_a_failure_of_what_is_due_is_nobody_elses(problems: list[str]) -> None:
 
     api.sandbox.store.scheduler.add(api.clock.now() + 1, fail)
     api.clock.advance(1)
-    assert api.get("/list-voices")
+    assert api.get(path_of("listVoices"))
     (problem,) = problems
     assert "RuntimeError" in problem
     assert "+12015550100" not in problem
