@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """Holding back new calls while the account has no room for them."""
 
 from __future__ import annotations

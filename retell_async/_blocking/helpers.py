@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """Methods by hand, as `retell_async._helpers` has them: what resources of a `Retell` inherit."""
 
 from __future__ import annotations

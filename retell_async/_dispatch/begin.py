@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """A client's way to dispatch calls, from its settings."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """Finding out whether what was asked for exists, where the API can be asked that."""
 
 from __future__ import annotations

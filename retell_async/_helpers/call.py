@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """`client.call`: waiting for calls, and finding those that ended."""
 
 from __future__ import annotations

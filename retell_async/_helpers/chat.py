@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """`client.chat`: waiting for chats."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """`client.knowledge_base`: waiting until one can be used."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """`client.tests`: waiting for batches of test runs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """Reading what the API has into the archive: what is new, what webhooks missed, and analyses that come late."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """What a campaign would do: who is called when, who is not and why, until when, and for how much."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """``retell-async campaign``."""
 
 from __future__ import annotations

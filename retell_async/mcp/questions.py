@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """The tools that answer a question: what they read, and what they make of it."""
 
 from __future__ import annotations

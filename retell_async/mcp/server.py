@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """The server: the tools and resources of one workspace, by the official package's low-level server. It knows of no transport."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """Telling who watches a call that it changed. One question asks for all calls that are watched."""
 
 from __future__ import annotations

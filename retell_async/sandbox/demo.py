@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """``python -m retell_async.sandbox.demo``: a campaign of 500 calls on the sandbox, over HTTP, while things go wrong."""
 
 from __future__ import annotations

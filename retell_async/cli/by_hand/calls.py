@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """``retell-async call follow``, ``retell-async call place`` and ``retell-async logs``."""
 
 from __future__ import annotations

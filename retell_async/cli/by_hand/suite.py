@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """``retell-async test run``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """``retell-async webhooks``: events of an account for a program that Retell cannot reach, or did not reach."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: reportDeprecated=false
 """The control interface of the sandbox: faults, time, what was received and sent, and a page that shows it.
 
 Everything is JSON and needs no key. It is for this machine alone: a request under an unknown host name, or from another site's page, is
