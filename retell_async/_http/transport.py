@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import sys
 import warnings
@@ -18,7 +19,7 @@ import attrs
 import httpcore
 import httpx
 
-from .._core.errors import RetellError
+from .._core.errors import ConfigurationError, RetellError, reason
 from .instrumented import Methods
 from .loops import close_soon, is_over, running_loop, this_process
 from .proxies import Proxies
@@ -335,12 +336,26 @@ class Transport(OwnTransport):
         context = self._contexts.get(scheme)
         if context is None:
             if scheme == "https":
-                context = httpx.create_ssl_context(verify=self._verify, cert=self._cert, trust_env=self._trust_env)
+                context = self._trusting()
                 context.set_alpn_protocols(["http/1.1"])  # where HTTP/2 is wanted, httpx says so itself
             else:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             self._contexts[scheme] = context
         return context
+
+    def _trusting(self) -> ssl.SSLContext:
+        """:raises ConfigurationError: what the environment names cannot be read, which no other attempt will change."""
+        names = ("SSL_CERT_FILE", "SSL_CERT_DIR") if self._verify is True and self._trust_env else ()
+        name = next(filter(os.environ.get, names), None)  # httpx reads that alone
+        path = os.environ.get(name or "", "")
+        try:
+            if name == "SSL_CERT_DIR" and not any(map(os.path.isdir, path.split(os.pathsep))):
+                raise NotADirectoryError("there is no such directory")  # OpenSSL would trust nobody and say nothing
+            return httpx.create_ssl_context(verify=self._verify, cert=self._cert, trust_env=self._trust_env)
+        except OSError as error:
+            if name is None or self._cert:
+                raise
+            raise ConfigurationError(f"the certificates of the environment ({name}={path}) cannot be read: {reason(error)}") from error
 
     async def aclose(self) -> None:
         """Close the idle connections; the others close when their answers are read."""
