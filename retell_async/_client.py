@@ -52,12 +52,12 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     import httpx
-    import httpx2
 
     from ._call_slots import CallSlots
     from ._core.model import Model
     from ._dispatch.dispatch import Dispatch
     from ._dispatch.outcome import Progress, Until
+    from ._engine import given as httpx2  # its clients, checked where it is not installed too
     from ._engine.calls import Call
     from ._engine.gate import Account
     from ._helpers.watch import Events

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from typing import Self, TypeAlias, Unpack
 
     import httpx
-    import httpx2
 
     from ._blocking.dispatch import SyncDispatch
     from ._core.model import Model
     from ._dispatch.outcome import Progress, Until
+    from ._engine import given as httpx2  # its clients, checked where it is not installed too
     from ._engine.settings import Settings
     from ._engine.shared import SharedState
 

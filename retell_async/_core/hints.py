@@ -131,6 +131,8 @@ class _Names(dict[str, Any]):
             module, attribute = self._places[name]
             try:
                 found: Any = import_module(module)
+                if attribute is not None and not hasattr(found, attribute):
+                    return import_module(f"{module}.{attribute}")
             except ImportError:
                 found = _NotInstalled(module)
             return found if attribute is None else getattr(found, attribute)

@@ -20,10 +20,10 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     import httpx
-    import httpx2
 
     from .._http.exchange import Http
     from .._http.given.patched import Patched
+    from . import given as httpx2  # its clients, checked where it is not installed too
 
 __all__ = ["Clock", "SharedState", "Use"]
 

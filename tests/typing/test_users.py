@@ -57,6 +57,16 @@ def test_errors_are_on_the_marked_lines(checker: Checker, name: str, tmp_path: P
     assert {line: message for line, message in found.items() if line not in marked} == {}, "wrong to the type checker, but not marked"
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("checker", [mypy, pyright])
+@pytest.mark.parametrize("resolved", [True, False])
+def test_what_is_no_http_client(checker: Checker, resolved: bool, tmp_path: Path) -> None:
+    """Where httpx2 is not installed its classes are anything to type checkers; the clients that are given are checked all the same."""
+    if not resolved:
+        (tmp_path / "httpx2.pyi").write_text("from typing import Any\ndef __getattr__(name: str) -> Any: ...\n")
+    test_errors_are_on_the_marked_lines(checker, "http_clients.py", tmp_path)
+
+
 def test_what_an_editor_offers_and_a_tag_narrows(tmp_path: Path) -> None:
     source = tmp_path / "unions.py"
     source.write_text(UNIONS)

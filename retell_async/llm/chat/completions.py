@@ -30,7 +30,8 @@ from .transcripts import ChatMessage
 
 if TYPE_CHECKING:
     import httpx
-    import httpx2
+
+    from retell_async._engine import given as httpx2  # its clients, checked where it is not installed too
 
     from ..turn import Turn
 
