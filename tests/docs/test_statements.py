@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import anyio
 import httpx
@@ -76,6 +77,31 @@ async def test_which_errors_are_of_which_kind() -> None:
             await client.call.retrieve("")
         with pytest.raises(TypeError, match="from_number"):
             await client.call.create_phone_call(to_number="+14155550101")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    local.assert_received("call.create_phone_call", times=0)
+
+
+WRONG: dict[str, Any] = {
+    "timeout": -1.0,
+    "deadline": 0.0,
+    "max_retries": -1,
+    "extra_headers": {"a b": "c"},
+    "extra_query": 5,
+    "idempotency_key": "a b",
+}
+
+
+async def test_options_that_cannot_be_are_errors_of_the_package() -> None:
+    section = (ROOT / "docs" / "guides" / "reliability.md").read_text().partition("## Which errors there are\n")[2].partition("\n## ")[0]
+    named = re.findall(r"`(\w+)`", section.partition("one of a request")[2].partition(".")[0])
+    assert set(named) == set(WRONG)
+    short = (ROOT / "README.md").read_text().partition("where they are options, such as ")[2].partition("it is a `ConfigurationError`")[0]
+    assert set(re.findall(r"`(\w+)`", short)) == {"timeout", "idempotency_key"}
+    local = LocalRetell()
+    async with local.client() as client:
+        for name in named:
+            options: dict[str, Any] = {name: WRONG[name]}
+            with pytest.raises(ConfigurationError):
+                await client.call.create_phone_call(from_number="+14155550100", to_number="+14155550101", **options)
     local.assert_received("call.create_phone_call", times=0)
 
 
