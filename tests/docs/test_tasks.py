@@ -271,9 +271,12 @@ def test_a_service(account: Account) -> None:
         refused = httpx.post(url, json={"to_number": "0176", "job_id": "another"})
         wrong = httpx.post(url, json={**order, "job_id": "no key"})
         unknown = httpx.get(f"{url}/call_1")
+        account.local.fault("reset", operation="call.retrieve")
+        unreached = httpx.get(f"{url}/{first.json()['call_id']}")
 
-    answers = (first, again, refused, wrong, unknown)
-    assert [answer.status_code for answer in answers] == [202, 202, 502, 422, 404]
+    answers = (first, again, refused, wrong, unknown, unreached)
+    assert [answer.status_code for answer in answers] == [202, 202, 502, 422, 404, 502]
+    assert "Connection error" in unreached.json()["detail"]
     assert first.json() == again.json()
     assert (call["to_number"], call["metadata"]) == ("+14155550108", {"job": "appointment-4711"})
     account.local.assert_placed("+14155550108", times=1)
