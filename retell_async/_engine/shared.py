@@ -63,6 +63,7 @@ class _Place:
     loop: Loop
     process: object
     slots: Slots
+    thread: int = attrs.field(factory=threading.get_ident)
     under_way: int = 0
 
 
@@ -190,9 +191,10 @@ class SharedState:
             if is_asyncio(last.loop) != is_asyncio(loop):
                 was, now = ("asyncio", "trio") if is_asyncio(last.loop) else ("trio", "asyncio")
                 raise ConfigurationError(f"this client was used under {was} and cannot be used under {now}: make another one for it")
-            if last.under_way and is_running(last.loop):
+            # One in another thread may send at any moment: who is refused must not depend on whether it does in this one.
+            if is_running(last.loop) and (last.under_way or last.thread != threading.get_ident()):
                 raise ConfigurationError(
-                    "this client is in use in another event loop at the same time: "
+                    "this client is in use in another event loop, which still runs: "
                     "make one for each thread, or send everything from one event loop"
                 )
         self._clock.move(loop)

@@ -8,6 +8,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count, pairwise
 from typing import Any, cast
@@ -514,6 +515,36 @@ def test_two_threads_that_use_a_client_at_once_are_told_and_one_after_the_other_
     assert all(outcome == "c" or "in use in another event loop" in str(outcome) for outcome in outcomes)
     work()
     assert outcomes[-1] == "c"
+
+
+@pytest.mark.parametrize("begin", [asyncio.run, lambda main: trio.run(lambda: main)])
+def test_a_client_stays_with_an_event_loop_that_runs_in_another_thread(begin: Callable[[Any], Any]) -> None:
+    client = AsyncRetell(KEY, http_client=httpx.AsyncClient(transport=httpx.MockTransport(_answer)))
+    refused: list[str] = []
+
+    def elsewhere() -> None:
+        with pytest.raises(ConfigurationError, match="in use in another event loop, which still runs") as caught:
+            begin(client.call.retrieve("c"))
+        refused.append(str(caught.value))
+
+    async def main() -> None:
+        for _ in range(3):  # with nothing under way between them
+            assert (await client.call.retrieve("c")).call_id == "c"
+            await anyio.to_thread.run_sync(elsewhere)
+
+    begin(main())
+    assert len(refused) == 3
+    assert begin(client.call.retrieve("c")).call_id == "c"
+
+
+def test_an_event_loop_that_was_stopped_gives_way_and_may_come_back() -> None:
+    client = AsyncRetell(KEY, http_client=httpx.AsyncClient(transport=httpx.MockTransport(_answer)))
+    loop = asyncio.new_event_loop()
+    for _ in range(2):
+        assert loop.run_until_complete(client.call.retrieve("c")).call_id == "c"
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(asyncio.run, client.call.retrieve("c")).result().call_id == "c"
+    loop.close()
 
 
 def test_a_loop_that_ended_in_the_middle_of_a_request_holds_no_slot_and_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
