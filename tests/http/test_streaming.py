@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from retell_async import APIConnectionError, APITimeoutError, AsyncPage, AsyncRetell, NotFoundError, StreamedResponse
+from retell_async._http.wire import usual
 
 from ..engine.example import KEY, NO_OPTIONS, get
 from .test_transport import EACH, ok, serving
@@ -52,6 +53,15 @@ async def test_an_answer_is_read_in_any_of_the_ways(make: Callable[..., httpx.As
             assert (await response.parse()).thing_id == "ä"
             assert await response.read() == body
         assert server.opened == 1
+
+
+async def test_an_answer_that_is_streamed_is_left_to_h11(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(usual, "UsualAnswer")  # by which llhttp reads
+    async with serving(lambda _: ok(b'{"thing_id":"a"}')) as server, AsyncRetell(KEY, base_url=server.url, max_retries=0) as client:
+        async with client.stream(get(), NO_OPTIONS) as response:
+            assert await response.json() == {"thing_id": "a"}
+        with pytest.raises(APIConnectionError, match="UsualAnswer"):
+            await client.send(get(), NO_OPTIONS)
 
 
 async def test_every_method_has_a_streaming_one() -> None:

@@ -34,7 +34,7 @@ def answering(body: object = CALL, **parts: Any) -> httpx.MockTransport:
 
 def test_event_loops_at_once() -> None:
     said = row("one `AsyncRetell` in several event loops at once")
-    assert "a `ConfigurationError` in all but one: give the threads one `Retell`" in said
+    assert "a `ConfigurationError` in all but the first, for as long as that one runs: give the threads one `Retell`" in said
     together = Barrier(2)
 
     async def answer(_: httpx.Request) -> httpx.Response:
