@@ -28,7 +28,7 @@ from .files import ChangedFileError, UnreadableFileError, opened
 from .httpx2 import Httpx2Client, is_httpx2
 from .instrumented import Methods
 from .logs import masked_logs
-from .loops import this_process
+from .loops import is_in_loop, this_process
 from .mocks import MockedClient, is_mock
 from .transport import Transport
 from .way import (
@@ -310,6 +310,8 @@ class Http:
         except Exception as error:
             if departure.refusal is not None:
                 raise
+            if not is_in_loop():
+                raise GeneratorExit from None  # it is collected after its loop, which what closes its connection would have needed
             # A transport or a hook of the user's own, or something in its way, failed as it should not.
             failure = error.error if isinstance(error, OfOthersError) else error
             message = f"Connection error: {reason(failure)}; {self.way(encoded)}"

@@ -21,6 +21,7 @@ __all__ = [
     "close_soon",
     "in_thread",
     "is_asyncio",
+    "is_in_loop",
     "is_over",
     "is_running",
     "no_thread_begins",
@@ -48,6 +49,15 @@ def on_asyncio() -> bool:
 def running_loop() -> Loop:
     """The one that the caller is in."""
     return asyncio.get_running_loop() if on_asyncio() else sys.modules["trio"].lowlevel.current_trio_token()
+
+
+def is_in_loop() -> bool:
+    """Whether the caller is in one: what is collected when all are over is not."""
+    try:
+        running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def is_asyncio(loop: Loop) -> bool:

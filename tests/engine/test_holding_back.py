@@ -547,6 +547,38 @@ def test_an_event_loop_that_was_stopped_gives_way_and_may_come_back() -> None:
     loop.close()
 
 
+def test_what_is_collected_after_its_loop_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    complained: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda about: complained.append(about.exc_value))
+    told: list[object] = []
+    under_way: list[str] = []
+
+    async def hang(request: httpx.Request) -> httpx.Response:
+        under_way.append(request.method)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            with anyio.CancelScope(shield=True):  # as what closes a connection has it
+                await anyio.sleep(0.001)
+        raise AssertionError
+
+    client = AsyncRetell(KEY, http_client=httpx.AsyncClient(transport=httpx.MockTransport(hang)), hooks=[told.append])
+
+    async def leave() -> None:
+        tasks = [asyncio.create_task(client.call.retrieve("c")), asyncio.create_task(client.call.create_web_call(agent_id="a"))]
+        await asyncio.sleep(0.1)
+        assert len(under_way) == len(tasks)
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # which tells of tasks that are pending
+    loop.run_until_complete(leave())
+    loop.close()
+    del loop
+    gc.collect()
+    assert sorted(under_way) == ["GET", "POST"]
+    assert (complained, told) == ([], [])
+
+
 def test_a_loop_that_ended_in_the_middle_of_a_request_holds_no_slot_and_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     # What such a request leaves behind complains when it is collected.
     monkeypatch.setattr("sys.unraisablehook", lambda _: None)
