@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -72,8 +73,11 @@ def run(parser: argparse.ArgumentParser, arguments: list[str] | None, recovered:
         print(f"refused: {refused}{refused.remedy and f'; {refused.remedy}'}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"refused: a file cannot be read or written: {error}", file=sys.stderr)
+        said = error.args[0][0][-1] if isinstance(error, shutil.Error) else error  # of all files that were not copied one
+        print(f"refused: a file cannot be read or written: {said!s:.300}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return code
 
 

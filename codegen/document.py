@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import lru_cache
@@ -14,7 +15,7 @@ from typing import Any
 
 import jsonschema_rs
 from ruamel.yaml import YAML
-from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
 from ruamel.yaml.error import YAMLError
 
 Json = dict[str, Any]
@@ -80,6 +81,8 @@ def load(text: str | bytes, name: str, empty: Json | None = None) -> Json:
             data = json.loads(text, object_pairs_hook=_once)
         except ValueError:
             data = yaml.load(text)
+    except DuplicateKeyError as error:
+        raise Refused("", f"{name}, line {error.problem_mark.line + 1}: {error.problem.partition(' with value')[0]}") from error
     except (YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise Refused("", f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
     except RecursionError:
@@ -98,15 +101,21 @@ def _once(pairs: list[tuple[str, Any]]) -> Json:
 
 def load_file(path: Path, *, there: bool = True) -> Json:
     """:param there: whether the file has to be there; else what is not there is empty."""
-    return deepcopy(_loaded(path.read_text(encoding="utf-8"), path.name, path.parent.name)) if there or path.exists() else {}
+    return deepcopy(_loaded(path.read_bytes(), path.name, path.parent.name)) if there or path.exists() else {}
 
 
 @lru_cache(maxsize=64)  # files are read again and again within one update
-def _loaded(text: str, name: str, folder: str) -> Json:
-    said = load(text, name, {})  # as a file is whose last entry was taken out
-    form = _FORMS.get(f"{folder}/{name}") or _FORMS.get(f"{folder}/*")
-    for wrong in form.iter_errors(said) if form else ():
-        raise Refused(pointer(name.removesuffix(".yaml"), *wrong.instance_path), f"{wrong.message}: correct it in {folder}/{name}", "")
+def _loaded(text: bytes, name: str, folder: str) -> Json:
+    file, stem = f"{'openapi/' if folder == 'docs' else ''}{folder}/{name}", name.rpartition(".")[0]
+    form = _FORMS.get(file) or _FORMS.get(f"{file.removesuffix(name)}*")
+    try:
+        said = tomllib.loads(text.decode()) if name.endswith(".toml") else load(text, file, {})  # as one is whose last entry was taken out
+        wrong = next(form.iter_errors(said), None) if form else None
+    except (Refused, ValueError) as error:  # of TOML, or of what JSON has no word for
+        why = error.reason if isinstance(error, Refused) else f"{file} cannot be read: {error}"
+        raise Refused(pointer(stem), f"{why}: correct it there", "") from error
+    if wrong:
+        raise Refused(pointer(stem, *wrong.instance_path), f"{wrong.message}: correct it in {file}", "")
     return said
 
 
@@ -114,8 +123,8 @@ PATTERNS = jsonschema_rs.FancyRegexOptions(size_limit=2**30)
 """How patterns are read, as the sandbox does: some repeat a class of characters thousands of times."""
 
 _FORMS = {
-    name: jsonschema_rs.validator_for(form)
-    for name, form in load(Path(__file__).with_name("forms.yaml").read_text(encoding="utf-8"), "forms.yaml").items()
+    name: jsonschema_rs.validator_for(form, validate_formats=True)
+    for name, form in load(Path(__file__).with_name("forms.yaml").read_bytes(), "forms.yaml").items()
 }
 
 

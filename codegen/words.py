@@ -25,13 +25,18 @@ STALE = "words for what is not there"
 def load(folder: Path) -> Json:
     """All that is said below a folder: text and facts, by class or operation, and by field or parameter; ``""`` is the thing itself."""
     found: Json = {}
-    for path in sorted(folder.glob("*.yaml")):
+    files: dict[tuple[str, str], str] = {}
+    for path in sorted(folder.glob("[!.]*")):
+        if path.suffix != ".yaml":
+            raise Refused(f"/docs/{path.name}", "is not read: words are in openapi/docs/*.yaml", "")
         for name, said in load_file(path).items():
             own = {"": said["text"], **said.get("parameters", {})} if path.name == "operations.yaml" else said
-            known = found.setdefault(name, {})
-            if twice := known.keys() & own.keys():
-                raise Refused(pointer(name), f"{path.name} says {', '.join(sorted(twice))} again")
-            known |= {wire: {"text": it} if isinstance(it, str) else it for wire, it in own.items()}
+            for wire, it in own.items():
+                if other := files.get((name, wire)):
+                    both = f"openapi/docs/{other} and openapi/docs/{path.name}"
+                    raise Refused(pointer(name), f"{both} have words for {wire or 'it'}: take them out of one", "")
+                files[name, wire] = path.name
+                found.setdefault(name, {})[wire] = {"text": it} if isinstance(it, str) else it
     return found
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
-import tomllib
 from pathlib import Path
 
 import attrs
 
 from .. import marks
-from ..document import Json
+from ..document import Json, load_file
 
 _HEAD = """\
 # Where openapi.yaml comes from, and where the official SDK's repository names the document that it was made from. `fetched` is the SHA-256
@@ -65,7 +64,7 @@ class Pins:
 
 
 def load(path: Path) -> Pins:
-    said = tomllib.loads(path.read_text(encoding="utf-8"))
+    said = load_file(path)
     before, sdk = said.pop("before", ()), said.pop("sdk", "")
     return Pins(Pin(**said), tuple(Pin(**old) for old in before), sdk)
 

@@ -151,9 +151,20 @@ def test_versions_of_a_class_stand_in_for_each_other_text_and_facts(tmp_path: Pa
     }
 
 
-def test_what_is_said_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"two.yaml says x again"):
-        words.load(written(tmp_path, one="A: {x: a}", two="A: {x: b}"))
+@pytest.mark.parametrize(("wire", "what"), [("x", "x"), ("''", "it")])
+def test_what_is_said_twice_is_refused(tmp_path: Path, wire: str, what: str) -> None:
+    with pytest.raises(Refused) as caught:
+        words.load(written(tmp_path, one=f"A: {{{wire}: a}}", two=f"A: {{{wire}: b}}"))
+    said = f"/A: openapi/docs/one.yaml and openapi/docs/two.yaml have words for {what}: take them out of one"
+    assert (str(caught.value), caught.value.remedy) == (said, "")
+
+
+def test_a_file_of_words_that_would_not_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".one.yaml.swp").write_text("of an editor", encoding="utf-8")
+    assert words.load(written(tmp_path, one="A: {x: a}")) == {"A": {"x": {"text": "a"}}}
+    (tmp_path / "more.yml").write_text("A: {y: b}", encoding="utf-8")
+    with pytest.raises(Refused, match=r"^/docs/more.yml: is not read: words are in openapi/docs/\*.yaml$"):
+        words.load(tmp_path)
 
 
 def test_all_that_is_pinned_has_words() -> None:

@@ -28,6 +28,31 @@ def test_what_was_pinned_before_survives_the_file(tmp_path: Path) -> None:
     assert pin.load(path) == pins
 
 
+@pytest.mark.parametrize(
+    ("said", "where", "why"),
+    [
+        (b"", "/pin", '"source" is a required property'),
+        (b'source = "s"\nrevision = "r"\nfetched = "f"\n', "/pin", '"pinned" is a required property'),
+        (b'SOURCE\n[before]\nsource = "s"', "/pin/before", 'is not of type "array"'),
+        (b'SOURCE\n[[before]]\nsource = "s"', "/pin/before/0", '"revision" is a required property'),
+        (b"SOURCE\nsourec = 9", "/pin", "('sourec' was unexpected)"),
+        (b"SOURCE\nsdk = 9", "/pin/sdk", '9 is not of type "string"'),
+        (b"SOURCE\nsdk = 2026-01-01", "/pin", "openapi/pin.toml cannot be read: Unsupported type: 'date'"),
+        (b"source =", "/pin", "openapi/pin.toml cannot be read: Invalid value"),
+        (b"sdk = '\xe9'", "/pin", "openapi/pin.toml cannot be read: 'utf-8' codec can't decode byte 0xe9"),
+    ],
+)
+def test_a_pin_that_is_none_is_refused(tmp_path: Path, said: bytes, where: str, why: str) -> None:
+    path = tmp_path / "openapi" / "pin.toml"
+    path.parent.mkdir()
+    path.write_bytes(said.replace(b"SOURCE", pin.dump(Pins(A)).encode()))
+    with pytest.raises(Refused) as caught:
+        pin.load(path)
+    assert (caught.value.pointer, caught.value.remedy) == (where, "")
+    assert why in caught.value.reason
+    assert caught.value.reason.endswith((": correct it in openapi/pin.toml", ": correct it there"))
+
+
 def test_going_back_forgets_what_came_after() -> None:
     pins, undone = Pins(A).moved(B)
     assert (pins, undone) == (Pins(B, (A,)), ())
