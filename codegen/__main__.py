@@ -73,8 +73,8 @@ def run(parser: argparse.ArgumentParser, arguments: list[str] | None, recovered:
         print(f"refused: {refused}{refused.remedy and f'; {refused.remedy}'}", file=sys.stderr)
         return 1
     except OSError as error:
-        said = error.args[0][0][-1] if isinstance(error, shutil.Error) else error  # of all files that were not copied one
-        print(f"refused: a file cannot be read or written: {said!s:.300}", file=sys.stderr)
+        why = error.args[0][0][-1] if type(error) is shutil.Error else error  # of many files that of the first
+        print(f"refused: a file cannot be read or written: {why!s:.300}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

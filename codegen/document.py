@@ -69,11 +69,8 @@ for _tag in ("str", "timestamp"):
     _Constructor.add_constructor(f"tag:yaml.org,2002:{_tag}", _Constructor.construct_yaml_str)
 
 
-def load(text: str | bytes, name: str, empty: Json | None = None) -> Json:
-    """Parse YAML 1.2 or JSON; the name stands in the error.
-
-    :param empty: what a text without anything means; ``None`` if it is to be refused.
-    """
+def load(text: str | bytes, name: str) -> Json:
+    """Parse YAML 1.2 or JSON; the name stands in the error. A file whose last entry was taken out is empty."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     try:
@@ -87,8 +84,7 @@ def load(text: str | bytes, name: str, empty: Json | None = None) -> Json:
         raise Refused("", f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
     except RecursionError:
         raise Refused("", f"{name} is nested too deep") from None
-    data = empty if data is None else data
-    if not isinstance(data, dict):
+    if not isinstance(data := {} if data is None else data, dict):
         raise Refused("", f"{name} holds {type(data).__name__}, not an object")
     return data
 
@@ -109,7 +105,7 @@ def _loaded(text: bytes, name: str, folder: str) -> Json:
     file, stem = f"{'openapi/' if folder == 'docs' else ''}{folder}/{name}", name.rpartition(".")[0]
     form = _FORMS.get(file) or _FORMS.get(f"{file.removesuffix(name)}*")
     try:
-        said = tomllib.loads(text.decode()) if name.endswith(".toml") else load(text, file, {})  # as one is whose last entry was taken out
+        said = tomllib.loads(text.decode()) if name.endswith(".toml") else load(text, file)
         wrong = next(form.iter_errors(said), None) if form else None
     except (Refused, ValueError) as error:  # of TOML, or of what JSON has no word for
         why = error.reason if isinstance(error, Refused) else f"{file} cannot be read: {error}"

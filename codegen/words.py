@@ -32,10 +32,9 @@ def load(folder: Path) -> Json:
         for name, said in load_file(path).items():
             own = {"": said["text"], **said.get("parameters", {})} if path.name == "operations.yaml" else said
             for wire, it in own.items():
-                if other := files.get((name, wire)):
+                if (other := files.setdefault((name, wire), path.name)) != path.name:
                     both = f"openapi/docs/{other} and openapi/docs/{path.name}"
                     raise Refused(pointer(name), f"{both} have words for {wire or 'it'}: take them out of one", "")
-                files[name, wire] = path.name
                 found.setdefault(name, {})[wire] = {"text": it} if isinstance(it, str) else it
     return found
 

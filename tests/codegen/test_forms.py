@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen.document import Refused, load_file
+from codegen.document import Json, Refused, load_file
 from codegen.generate import ROOT
 
 
@@ -25,7 +25,7 @@ from codegen.generate import ROOT
             "/surface",
             "openapi/surface.yaml cannot be read: Unsupported type: 'bytes'",
         ),
-        ("openapi/surface.yaml", "GET /a: [", "/surface", "openapi/surface.yaml is neither YAML nor JSON: while parsing a flow node"),
+        ("openapi/surface.yaml", "GET /a: [", "/surface", "openapi/surface.yaml is neither YAML nor JSON: while parsing a flow sequence"),
         (
             "openapi/surface.yaml",
             "GET /a: {}\nGET /a: {}",
@@ -139,7 +139,7 @@ def test_what_means_nothing_is_refused(tmp_path: Path, file: str, text: str, whe
     path = tmp_path / file
     path.parent.mkdir(parents=True)
     if "surface" in file and text and text[0] != "{":
-        needed = {"relied_on": [], "resources": {}, "inherits": {}}
+        needed: Json = {"relied_on": [], "resources": {}, "inherits": {}}
         text = "\n".join([text, *(f"{name}: {empty}" for name, empty in needed.items() if f"{name}:" not in text)])
     path.write_text(text, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(Refused) as caught:

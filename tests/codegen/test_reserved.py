@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -302,10 +303,20 @@ def test_a_refusal_says_where_to_mend_it(
     assert capsys.readouterr().err == f"refused: {where or '(document)'}: is odd{remedy}\n"
 
 
-def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+FULL = OSError(28, "No space left on device", "raw")
+
+
+@pytest.mark.parametrize("error", [FULL, shutil.Error([("raw", "new/raw", str(FULL)) for _ in range(700)])])
+def test_a_full_disk_is_one_line(error: OSError, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def full() -> Json:
-        raise OSError(28, "No space left on device", "raw")
+        raise error
 
     monkeypatch.setattr("codegen.__main__.differences", full)
     assert main(["check"]) == 1
     assert capsys.readouterr().err == "refused: a file cannot be read or written: [Errno 28] No space left on device: 'raw'\n"
+
+
+def test_what_is_cut_off_says_no_more(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("codegen.__main__.differences", lambda: signal.raise_signal(signal.SIGINT))
+    assert main(["check"]) == 130
+    assert capsys.readouterr().err == ""
