@@ -69,8 +69,8 @@ for _tag in ("str", "timestamp"):
     _Constructor.add_constructor(f"tag:yaml.org,2002:{_tag}", _Constructor.construct_yaml_str)
 
 
-def load(text: str | bytes, name: str) -> Json:
-    """Parse YAML 1.2 or JSON; the name stands in the error. A file whose last entry was taken out is empty."""
+def load(text: str | bytes, name: str, empty: Json | None = None) -> Json:
+    """Parse YAML 1.2 or JSON; the name stands in the error. A text without anything is refused, or what is given for it."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     try:
@@ -81,10 +81,11 @@ def load(text: str | bytes, name: str) -> Json:
     except DuplicateKeyError as error:
         raise Refused("", f"{name}, line {error.problem_mark.line + 1}: {error.problem.partition(' with value')[0]}") from error
     except (YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise Refused("", f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
+        why = " ".join(str(error).split()).replace('"<byte string>", ', "")
+        raise Refused("", f"{name} is neither YAML nor JSON: {why}") from error
     except RecursionError:
         raise Refused("", f"{name} is nested too deep") from None
-    if not isinstance(data := {} if data is None else data, dict):
+    if not isinstance(data := empty if data is None else data, dict):
         raise Refused("", f"{name} holds {type(data).__name__}, not an object")
     return data
 
@@ -105,7 +106,7 @@ def _loaded(text: bytes, name: str, folder: str) -> Json:
     file, stem = f"{'openapi/' if folder == 'docs' else ''}{folder}/{name}", name.rpartition(".")[0]
     form = _FORMS.get(file) or _FORMS.get(f"{file.removesuffix(name)}*")
     try:
-        said = tomllib.loads(text.decode()) if name.endswith(".toml") else load(text, file)
+        said = tomllib.loads(text.decode()) if name.endswith(".toml") else load(text, file, {})
         wrong = next(form.iter_errors(said), None) if form else None
     except (Refused, ValueError) as error:  # of TOML, or of what JSON has no word for
         why = error.reason if isinstance(error, Refused) else f"{file} cannot be read: {error}"

@@ -25,7 +25,12 @@ from codegen.generate import ROOT
             "/surface",
             "openapi/surface.yaml cannot be read: Unsupported type: 'bytes'",
         ),
-        ("openapi/surface.yaml", "GET /a: [", "/surface", "openapi/surface.yaml is neither YAML nor JSON: while parsing a flow sequence"),
+        (
+            "openapi/surface.yaml",
+            "GET /a: [",
+            "/surface",
+            "openapi/surface.yaml is neither YAML nor JSON: while parsing a flow sequence in line 1,",
+        ),
         (
             "openapi/surface.yaml",
             "GET /a: {}\nGET /a: {}",

@@ -197,7 +197,7 @@ def untyped(document: Json) -> None:
         (b"\xff\xfe\x00", "", "is neither YAML nor JSON"),
         (b"- 1\n- 2\n", "", "not an object"),
         (b"just a sentence", "", "not an object"),
-        (b"", "/openapi", "document is needed"),
+        (b"", "", "not an object"),
         (b"name: something else\n", "/openapi", "an OpenAPI 3.0 or 3.1 document is needed"),
         (
             b'{"swagger": "2.0", "info": {"title": "x", "version": "1"}, "paths": {}}',
