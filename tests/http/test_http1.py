@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import struct
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -168,6 +169,31 @@ async def test_an_answer_before_the_whole_request_was_sent_counts(make: Callable
                 UPLOAD.request(body={"knowledge_base_files": [b"x" * 5_000_000]}),
             ):
                 with pytest.raises(APIStatusError, match=r"413 - .*large"):
+                    await client.send(request, {})
+        tasks.cancel_scope.cancel()
+
+
+async def answer_and_reset(stream: SocketStream) -> None:
+    """Say that it is done as soon as a request begins, and take no more of it."""
+    async with stream:
+        await stream.receive(1000)
+        await stream.send(ok())
+        await anyio.sleep(0.1)
+        stream.extra(SocketAttribute.raw_socket).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@EACH
+async def test_what_did_not_leave_whole_is_no_success(make: Callable[..., httpx.AsyncClient]) -> None:
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, answer_and_reset)
+        url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
+        async with AsyncRetell(KEY, base_url=url, max_retries=0, http_client=make()) as client:
+            for request in (
+                CREATE.request(body={"text": "x" * 30_000_000}),
+                UPLOAD.request(body={"knowledge_base_files": [b"x" * 30_000_000]}),
+            ):
+                with pytest.raises(OutcomeUnknownError):
                     await client.send(request, {})
         tasks.cancel_scope.cancel()
 

@@ -90,10 +90,12 @@ class Http1Connection:
             data = short or self._written(request)  # before it leaves: it may not be possible
             if request.leaves is not None:
                 request.leaves()
-            await self._send(stream, data, times.get("write"))
-            if short and (answer := await self._usual(stream, request, read)) is not None:
+            complete = await self._send(stream, data, times.get("write"))
+            if short and not complete:
+                self._written(request)  # to h11, so that it knows what is answered
+            elif short and (answer := await self._usual(stream, request, read)) is not None:
                 return answer
-            head = await self._head(stream, read)
+            head = _of(complete, await self._head(stream, read))
         except BaseException:
             await self.aclose()
             raise
@@ -135,10 +137,7 @@ class Http1Connection:
     async def _ask(self, stream: NetworkStream, request: httpx.Request, times: Times) -> h11.Response:
         """Send a request, and read the head of the answer."""
         complete = await self._send_stream(stream, request, times.get("write"))
-        head = await self._head(stream, times.get("read"))
-        if not complete and 200 <= head.status_code < 300:
-            raise httpx.WriteError("the server answered before it had the whole request")
-        return head
+        return _of(complete, await self._head(stream, times.get("read")))
 
     async def aclose(self) -> None:
         """Close the connection, if there is one."""
@@ -324,6 +323,13 @@ def origin_of(url: httpx.URL) -> Origin:
 def _refused(error: h11.LocalProtocolError) -> httpx.LocalProtocolError:
     """Why a request cannot be written, without what h11 quotes of it: the value of a header may be a key."""
     return httpx.LocalProtocolError(str(error).partition(" b'")[0].partition(' b"')[0])
+
+
+def _of(complete: bool, head: h11.Response) -> h11.Response:
+    """The head of an answer to a request, which means no success of one that did not leave whole."""
+    if not complete and 200 <= head.status_code < 300:
+        raise httpx.WriteError("the server answered before it had the whole request")
+    return head
 
 
 def _extensions(reason: bytes) -> dict[str, Any]:
