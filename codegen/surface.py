@@ -238,7 +238,9 @@ def _repeat(document: Json, key: str, operation: Json, surface: Json) -> Repeat:
     def are_things(words: list[str]) -> bool:
         return singular(words[-1]) != words[-1] and (len(words) == 1 or "_".join(_singular(words)) in known)
 
-    if given is None or _VERBS["more"] & {*words, *by_id} or not (_VERBS["reading"] & {*by_id[:1]} or words.issuperset(by_id)):
+    things = {word for name in known for word in name.split("_")}  # a call is one, though to call somebody is not
+    acts = {one[-1] for one in said if len(one) > 1} & _VERBS["acting"] - things  # as `get-sms-send` does, and `get-sync-status` not
+    if given is None or acts or _VERBS["more"] & {*words, *by_id} or not (_VERBS["reading"] & {*by_id[:1]} or words.issuperset(by_id)):
         reads = False
     elif method == "get":
         reads = (first[0] in _VERBS["reading"] or are_things(first)) and all(map(are_things, rest))

@@ -126,7 +126,7 @@ def _answers(operation: Json, where: str) -> None:
     found: dict[str, tuple[str, Json]] = {}
     for status, response in responses.items():
         content = {_kind(media): (media, said["schema"]) for media, said in reversed(response.get("content", {}).items())}
-        kind = next((kind for kind in ("json", "text", "bytes", "events", "form") if kind in content), "")
+        kind = next((kind for kind in ("json", "bytes", "text", "events", "form") if kind in content), "")
         if kind in ("events", "form"):
             raise Refused(where + pointer(status, "content"), f"an answer of {content[kind][0]} cannot be expressed")
         if kind:

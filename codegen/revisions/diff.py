@@ -10,6 +10,7 @@ How a change is classed, `docs/guides/regenerating.md` says.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Set as AbstractSet
 from enum import StrEnum
@@ -221,8 +222,13 @@ class _Difference:
                 olds.setdefault(sides[1][instead], olds.pop(sides[0][name]))
                 self._add("keyword", "renamed", instead, [f"{one}({name}=...)" for one in has])
         self._fields(olds, news, lambda name: [f"{one}({aside(python_name(name), KEYWORDS)}=...)" for one in has], "keyword", sent=True)
-        self._limits(body(self.old.prepared, was), body(self.new.prepared, now), has, sent=True)
-        places = [{parameter["name"]: parameter["in"] for parameter in operation["parameters"]} for operation in (was, now)]
+        given, gives = body(self.old.prepared, was), body(self.new.prepared, now)
+        self._limits(given, gives, has, sent=True)
+        self._bounds(given, gives, has, "the body", sent=True)
+        lasts = [re.findall(r"{([^}]*)}", one)[-1:] for one in (key, other)]
+        if {*lasts[0]} <= news.keys():
+            self._changed("keyword", "given by place: ", lasts, has, breaks=True)
+        places = [_places(was, given), _places(now, gives)]
         for name in places[0].keys() & places[1].keys():
             self._changed("keyword", f"{name}: sent in the ", [sent[name] for sent in places], has, shows=False)
         before, after = ({"null"} if operation.get(marks.NULLABLE) else set[str]() for operation in (was, now))
@@ -267,9 +273,15 @@ class _Difference:
         self._kinds(before, after, names, what, sent=sent, optional=optional)
         self._values(_values(self.old.prepared, was), _values(self.new.prepared, now), names, what, sent=sent)
         self._bounds(was, now, names, what, sent=sent)
+        before_one, after_one = _plain(self.old.prepared, old), _plain(self.new.prepared, new)
+        for member in sorted(before_one.keys() & after_one.keys()):
+            self._bounds(before_one[member], after_one[member], names, what, sent=sent)
         olds = [choice for choice, meant in choices(self.old.prepared, old) if is_object(meant)]
         news = [choice for choice, meant in choices(self.new.prepared, new) if is_object(meant)]
-        self._members(olds, news, names, what, sent=sent)
+        tags = [one.get(marks.TAG) for one in (was, now)]
+        if len(olds) > 1 < len(news):
+            self._changed("type", f"{what}: told apart by ", (tag or "what is there" for tag in tags), names, breaks=True)
+        self._members(olds, news, names, what, sent=sent, told=tags[0] == tags[1])
         inner, outer = inside(self.old.prepared, was), inside(self.new.prepared, now)
         for kind in sorted({"array", "map"} & before & after):
             self._schemas(inner.get(kind, {}), outer.get(kind, {}), names, f"{what}[]", sent=sent)
@@ -306,7 +318,8 @@ class _Difference:
             subject, shows = "default" if keyword == "default" else "bound", sent and keyword != "format" and not silent
             self._changed(subject, f"{what}: {keyword} ", map(_said, (before, after)), names, breaks=narrower, shows=shows)
 
-    def _members(self, olds: list[Json], news: list[Json], names: Iterable[str], what: str, *, sent: bool) -> None:
+    def _members(self, olds: list[Json], news: list[Json], names: Iterable[str], what: str, *, sent: bool, told: bool) -> None:
+        """:param told: whether they are told apart by what they were."""
         left, matches = list(news), [self._match(old, news, alone=len(olds) == len(news) == 1) for old in olds]
         if olds and news and not sent and (not any(matches) or len(olds) == 1 < len(news)):
             sides = [" | ".join(sorted(map(_told, some))) for some in (olds, news)]
@@ -318,6 +331,9 @@ class _Difference:
                     self._add("member", "removed", f"{what}: {_told(old)}", names, breaks=True, shows=sent)
                 continue
             left = [one for one in left if one is not match]
+            said: list[list[Any]] = [one.get(marks.VALUES, []) for one in (old, match)]
+            if told and any(value not in said[1] for value in said[0]):
+                self._changed("type", f"{what}: {ref_name(match)} is ", said, names, breaks=True)
             before, after = str(ref_name(old)), str(ref_name(match))
             if before == after or not (before in self.new.classes or after in self.old.classes):
                 self._objects(old, match, sent=sent)
@@ -344,6 +360,7 @@ class _Difference:
         owner = [f"{after}Param" if sent else after]
         self._schemas(more, less, owner, "other fields", sent=sent)
         self._limits(whole, other, owner, sent=sent)
+        self._bounds(whole, other, owner, "the object", sent=sent)
 
     def _class_names(self) -> None:
         come = self.new.classes - self.old.classes
@@ -381,9 +398,26 @@ def kinds(document: Json, schema: Json) -> set[str]:
 def _values(document: Json, schema: Json) -> frozenset[str]:
     """The values that are listed, as JSON; none where any will do."""
     some = [choice for _, choice in choices(document, schema)]
-    if any(choice.get("type") in SCALARS and "enum" not in choice for choice in some):
-        return frozenset()
-    return frozenset(_said(value) for choice in some for value in choice.get("enum", ()))
+    free = {SCALARS.get(str(choice.get("type"))) for choice in some if "enum" not in choice}
+    free |= {"int"} if "float" in free else set()
+    return frozenset(_said(value) for choice in some for value in choice.get("enum", ()) if type(value).__name__ not in free)
+
+
+def _plain(document: Json, schema: Json) -> dict[tuple[str, int], Json]:
+    """What is no object with fields of what a value may be, by its type, and its place among those of that type."""
+    often, found = Counter[str](), dict[tuple[str, int], Json]()
+    for _, choice in choices(document, schema):
+        if not is_object(choice):
+            kind = str(choice.get("type"))
+            found[kind, often[kind]] = choice
+            often[kind] += 1
+    return found
+
+
+def _places(operation: Json, sent: Json) -> dict[str, str]:
+    """Where each thing that an operation takes is sent, and in which style if that is said."""
+    found = {one["name"]: " as ".join([one["in"], *filter(None, [one.get(marks.STYLE)])]) for one in operation["parameters"]}
+    return dict.fromkeys(sent.get("properties", ()), "body") | found
 
 
 def _holdings(document: Json, schema: Json) -> set[str]:

@@ -159,6 +159,14 @@ def test_a_keyword_whose_old_name_still_works_is_not_gone() -> None:
         ({"type": "integer"}, {"type": "integer", "multipleOf": 5}, BREAKING, INTERNAL),
         (STRING, {**STRING, "format": "binary"}, BREAKING, BREAKING),
         ({"type": "object"}, {"type": "object", "additionalProperties": False}, BREAKING, BREAKING),
+        ({"oneOf": [STRING, {"type": "integer"}]}, {"oneOf": [STRING, {"type": "integer", "minimum": 1}]}, BREAKING, INTERNAL),
+        ({"oneOf": [STRING, {"type": "array"}]}, {"oneOf": [{**STRING, "pattern": "^a"}, {"type": "array"}]}, BREAKING, INTERNAL),
+        (
+            {"oneOf": [{**STRING, "enum": ["a", "b"]}, {"type": "integer"}]},
+            {"oneOf": [{**STRING, "enum": ["a"]}, {"type": "integer"}]},
+            *(BREAKING, BREAKING),
+        ),
+        ({"properties": {"y": STRING}}, {"properties": {"y": STRING}, "minProperties": 1}, BREAKING, INTERNAL),
     ],
 )
 def test_how_a_change_of_a_field_is_classed(old: Json, new: Json, sent: Impact, answered: Impact) -> None:
@@ -372,6 +380,44 @@ def test_an_answer_that_is_another_or_may_be_empty_is_told() -> None:
     empty["paths"]["/make-thing"]["post"]["responses"]["204"] = {"description": ""}
     changes = difference(of(exchange(STRING, STRING)), of(empty))
     assert [said(change) for change in changes] == [(BREAKING, "type added: the answer: null")]
+
+
+def test_what_members_are_told_apart_by_is_told() -> None:
+    def made(tag: str, *values: str) -> Revision:
+        document = exchange(STRING, {"$ref": "#/components/schemas/Pet"})
+        members = {name: {"type": "object", "properties": dict.fromkeys(("kind", "sort", name), STRING)} for name in ("Cat", "Dog")}
+        discriminator = {"propertyName": tag, "mapping": dict(zip(values, members, strict=True))}
+        union = {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in members], "discriminator": discriminator}
+        document["components"]["schemas"] = {**members, "Pet": union}
+        return of(document)
+
+    assert difference(made("kind", "cat", "dog"), made("kind", "cat", "dog")) == []
+    assert [said(one) for one in difference(made("kind", "cat", "dog"), made("kind", "dog", "cat"))] == [
+        (BREAKING, "type changed: x: Cat is ['cat'] → ['dog']"),
+        (BREAKING, "type changed: x: Dog is ['dog'] → ['cat']"),
+    ]
+    assert [said(one) for one in difference(made("kind", "cat", "dog"), made("sort", "cat", "dog"))] == [
+        (BREAKING, "type changed: x: told apart by kind → sort")
+    ]
+
+
+def test_what_is_given_by_place_is_told() -> None:
+    documents = []
+    for path in ("/do-thing/{a}/{b}", "/do-thing/{b}/{a}"):
+        document = exchange(STRING, STRING)
+        document["paths"] = {path: document["paths"]["/make-thing"]}
+        documents.append(of(document, {f"POST {path}": {"methods": ["thing.do"], "repeat": "unsafe"}}))
+    assert (BREAKING, "keyword changed: given by place: ['b'] → ['a']") in map(said, difference(*documents))
+
+
+def test_how_something_is_written_is_told() -> None:
+    plain, written = exchange(STRING, STRING), exchange(STRING, STRING)
+    parameter = {"in": "query", "name": "q", "schema": {"type": "array", "items": STRING}}
+    plain["paths"]["/make-thing"]["post"]["parameters"] = [parameter]
+    written["paths"]["/make-thing"]["post"]["parameters"] = [{**parameter, "style": "pipeDelimited", "explode": False}]
+    assert [said(one) for one in difference(of(plain), of(written))] == [
+        (INTERNAL, "keyword changed: q: sent in the query → query as pipe")
+    ]
 
 
 def test_authentication_webhooks_and_places_are_told() -> None:

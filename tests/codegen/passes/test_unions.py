@@ -40,9 +40,33 @@ def test_type_is_preferred_then_what_is_required() -> None:
 
     assert told(member("1", "b"), member("2", "b"))["x-tag"] == "b"
     assert told(member("1", "a"), member("2", "b"))["x-tag"] == "a"
-    with_type = [object_("a", a=enum(letter), type=enum(letter.upper())) for letter in "xy"]
+    with_type = [object_("a", "type", a=enum(letter), type=enum(letter.upper())) for letter in "xy"]
     assert told(*with_type)["x-tag"] == "type"
     assert schemas_after(unions.run, A=union(*with_type, **{"x-tag": "a"}))["A"]["x-tag"] == "a"
+
+
+def test_a_field_that_may_be_left_out_is_a_tag_where_nothing_else_is() -> None:
+    """Else an answer without it, which was told by something else the day before, would be none of its members."""
+    required = [object_("kind", kind=enum(letter), type=enum(letter.upper())) for letter in "xy"]
+    assert told(*required)["x-tag"] == "kind"
+    made = told(*(object_(key, type=enum(key), **{key: {}}) for key in "ab"))
+    assert ("x-tag" in made, [member["x-key"] for member in made["oneOf"]]) == (False, ["a", "b"])
+    assert told(*(object_(type=enum(letter)) for letter in "xy"))["x-tag"] == "type"
+
+
+def test_the_documents_own_discriminator_comes_before_what_else_could_tell_them_apart() -> None:
+    cat = object_("kind", kind={"type": "string"}, color=enum("red"))
+    dog = object_("kind", kind={"type": "string"}, color=enum("blue"))
+    said = {"propertyName": "kind", "mapping": {"cat": "#/components/schemas/Cat", "dog": "Dog"}}
+    made = schemas_after(unions.run, Cat=cat, Dog=dog, A={"oneOf": [ref("Cat"), ref("Dog")], "discriminator": said})["A"]
+    assert (made["x-tag"], [member["x-values"] for member in made["oneOf"]]) == ("kind", [["cat"], ["dog"]])
+
+
+def test_what_a_discriminator_maps_beside_the_values_that_are_listed_is_understood_too() -> None:
+    said = {"propertyName": "kind", "mapping": {"feline": "Cat", "dog": "Dog"}}
+    members = {"Cat": object_("kind", kind=enum("cat")), "Dog": object_("kind", kind=enum("dog"))}
+    made = schemas_after(unions.run, **members, A={"oneOf": [ref("Cat"), ref("Dog")], "discriminator": said})["A"]
+    assert [member["x-values"] for member in made["oneOf"]] == [["cat", "feline"], ["dog"]]
 
 
 def test_values_may_stand_behind_a_reference() -> None:
