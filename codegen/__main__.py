@@ -21,6 +21,7 @@ from .revisions.checked import parse
 from .revisions.diff import Revision, difference
 from .revisions.sources import fetch
 from .revisions.swap import recover
+from .surface import relied_on
 
 OPENAPI = ROOT / "openapi"
 
@@ -81,7 +82,17 @@ def run(parser: argparse.ArgumentParser, arguments: list[str] | None, recovered:
     return code
 
 
+def _held() -> None:
+    """Refuse to lose what code by hand relies on, as an update does."""
+    surface = load_file(OPENAPI / "surface.yaml")
+    offers = Revision.of(pinned(OPENAPI), surface).offers
+    lost = [name for name in relied_on(surface) - offers.keys() if not name.endswith(" as a list")]
+    if lost := sorted(name for name in lost if "(" not in name or name.partition("(")[0] in offers):
+        raise Refused("/surface", f"{', '.join(lost)} is not there, and relied on by code by hand, or what somebody is asked about")
+
+
 def _generate() -> int:
+    _held()
     told: list[str] = []
     made = generate_pinned(document=pinned(told=told))
     (OPENAPI / "names.yaml").write_text(dump(made.prepared[marks.NAMES]), encoding="utf-8")

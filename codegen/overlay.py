@@ -47,7 +47,7 @@ def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str
         return f"the document has no {', '.join(missing)} to refer to"
     target = str(action.get("target", "") or "(none)")
     for old, new in moved.items():
-        target = new + target.removeprefix(old) if target.startswith(old) else target
+        target = new + target.removeprefix(old) if target.startswith(old) and not target[len(old) :][:1].isalnum() else target
     try:
         matches = list(_ENVIRONMENT.finditer(target, document))
     except JSONPathError as error:

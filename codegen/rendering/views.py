@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import attrs
@@ -69,7 +70,7 @@ class Views:
 
     @property
     def notes(self) -> list[str]:
-        """What methods take under another name than the document's, since that is taken, and what the surface says of arguments in vain."""
+        """What methods take under another name than the document's, since that is taken, and what the surface says in vain."""
         taken = [(method, field) for resource in self.resources for method in resource.methods for field in method.operation.taken]
         aside = [
             f"client.{method.resource}.{method.name} takes {visible(field.wire)} as {field.name}, since its own name is taken"
@@ -79,10 +80,9 @@ class Views:
         ]
         vain = [(one, old, new) for one in self.operations for old, new in one.entry.renamed.items() if old not in one.renamed]
         unused = [f"openapi/surface.yaml: client.{one.entry.methods[0]} does not need {old} to stand for {new}" for one, old, new in vain]
-        some = [one for one in self.operations if one.entry.named]
-        lost = [(one.entry.methods[0], name) for one in some for name in {*one.entry.asks} - {"", *(field.wire for field in one.taken)}]
-        unasked = [f"openapi/surface.yaml: nobody is asked about {name}: client.{method} has no such argument" for method, name in lost]
-        return [*aside, *unused, *unasked]
+        limits = Counter(one.entry.limit for one in self.operations if one.entry.limit)
+        alone = [f"openapi/surface.yaml: one operation alone has the limit {name}" for name, count in limits.items() if count == 1]
+        return [*aside, *unused, *alone]
 
     def imports(self, types: Iterable[str], own: str = "") -> list[tuple[str, str, str]]:
         """Folder, module and name of what types use, but for the module's own."""

@@ -510,6 +510,38 @@ def test_a_method_that_code_by_hand_relies_on_may_not_be_lost(small: Path) -> No
     assert state(small) == before
 
 
+@pytest.mark.parametrize(
+    ("line", "instead", "lost"),
+    [
+        ("methods: [agent.create]", "methods: [agent.make]", "agent.create is not there"),
+        ("- agent.create\n", "- agent.crate\n", "agent.crate is not there"),
+        ("data_storage_retention_days: deletion", "data_storage_days: deletion", "agent.update(data_storage_days)"),
+    ],
+)
+def test_nor_by_what_is_written_by_hand(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, instead: str, lost: str
+) -> None:
+    surface = tree / "openapi" / "surface.yaml"
+    text = surface.read_text(encoding="utf-8")
+    assert line in text
+    surface.write_text(text.replace(line, instead), encoding="utf-8")
+    monkeypatch.setattr("codegen.__main__.OPENAPI", tree / "openapi")
+    before = state(ROOT / "retell_async" / "resources")
+    assert main(["generate"]) == 1
+    assert lost in capsys.readouterr().err
+    assert state(ROOT / "retell_async" / "resources") == before
+
+
+def test_what_the_overlay_says_of_a_class_goes_along_with_its_next_version() -> None:
+    document = json.loads(
+        json.dumps(revisions.PINNED).replace("V3ChatResponse", "V4ChatResponse").replace("/v3/list-chats", "/v4/list-chats")
+    )
+    told: list[str] = []
+    with_it = pinned(facts=document, told=told)
+    assert "V3ChatResponse" not in "".join(told)
+    assert prepare(with_it)["components"]["schemas"].keys() == prepare(pinned(facts=revisions.PINNED))["components"]["schemas"].keys()
+
+
 def lost(change: Any) -> list[str]:
     surface = load_file(ROOT / "openapi" / "surface.yaml")
     before, after = (

@@ -144,10 +144,8 @@ def test_what_the_surface_says_in_vain_is_told(tmp_path: Path) -> None:
         "openapi/surface.yaml: client.thing.create does not need agent to stand for agentt_id",
         "openapi/surface.yaml: client.thing.create does not need note to stand for agent_id",
     ]
-    said = {"POST /create-thing": {"methods": ["thing.create"], "asks": {"agent_id": "money", "agents_id": "money"}}}
-    assert generated(tmp_path / "asks", said).notes == [
-        "openapi/surface.yaml: nobody is asked about agents_id: client.thing.create has no such argument"
-    ]
+    said = {"POST /create-thing": {"methods": ["thing.create"], "limit": "thinks"}}
+    assert generated(tmp_path / "limit", said).notes == ["openapi/surface.yaml: one operation alone has the limit thinks"]
     assert "renamed" not in (tmp_path / "resources" / "thing.py").read_text()
 
 
