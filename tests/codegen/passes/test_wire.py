@@ -132,6 +132,12 @@ def test_other_answers_are_text_or_bytes(media: str, kind: str) -> None:
     assert passed({"responses": {"200": content(STRING, media)}})["x-media"] == kind
 
 
+def test_what_may_be_text_or_a_file_is_read_as_a_file() -> None:
+    """As text it would be destroyed."""
+    both = {"content": {**content(STRING, "text/plain")["content"], **content(STRING, "application/pdf")["content"]}}
+    assert passed({"responses": {"200": both}})["x-media"] == "bytes"
+
+
 def test_an_answer_or_nothing() -> None:
     found = passed({"responses": {"200": content(THING), "204": {"description": ""}}})
     assert (list(found["responses"]), found["x-nullable"]) == (["200"], True)
