@@ -40,11 +40,7 @@ def pinned(
     there, meanings = by_key(facts), known(facts, surface)
     targets = {_target(meant): _target(key) for key, (meant, version) in meanings.items() if not version and meant not in there}
     classes = dict(_renewed(facts, meanings, laid))
-    there_too: Json = at(facts, _SCHEMAS, {})
-    targets |= {_TARGET + old: _TARGET + new for old, new in classes.items() if old not in there_too}
-    for old in {str(action.get("target")).removeprefix(_TARGET).partition(".")[0] for action in laid.get("actions", ())} - {*there_too}:
-        later = [name for name in there_too if unversioned(name) == unversioned(old) and (len(name), name) > (len(old), old)]
-        targets |= {_TARGET + old: _TARGET + later[0]} if len(later) == 1 else {}
+    targets |= {_TARGET + old: _TARGET + new for old, new in classes.items() if old not in at(facts, _SCHEMAS, {})}
     document = overlay.apply(adopted(facts, surface), laid, targets, told)
     schemas: Json = at(document, _SCHEMAS, {})
     for old, new in ((old, new) for old, new in classes.items() if old in schemas):

@@ -99,7 +99,7 @@ def told(action: Json, moved: dict[str, str] | None = None) -> tuple[Json, list[
         ),
         ({"target": "$.components.schemas", "update": {"A": {"type": "object"}}}, "the document says A otherwise and is believed"),
         ({"target": "$.components.schemas.Gone", "update": {"x": 1}}, "nothing is at its target"),
-        ({"target": "$.components.schemas.Gone", "remove": True}, "what it removes is gone"),
+        ({"target": "$.components.schemas.Gone", "remove": True}, "what it removes is gone, or has another name now"),
         ({"target": "$.components.schemas.U.oneOf", "update": {"$ref": "#/components/schemas/No"}}, "the document has no No to refer to"),
         ({"target": "$.components.schemas.U.oneOf", "update": {"$ref": "#/components/schemas/B"}}, "the document says it itself"),
         (

@@ -236,6 +236,7 @@ def test_an_update_says_what_stepped_aside(monkeypatch: pytest.MonkeyPatch, caps
     report = package(posting(object_(deadline=STRING)), tmp_path)
     monkeypatch.setattr("codegen.__main__.generate_pinned", lambda document: report)
     monkeypatch.setattr("codegen.__main__.OPENAPI", tmp_path)
+    monkeypatch.setattr("codegen.__main__._held", lambda: None)
     monkeypatch.setattr("codegen.__main__.pinned", lambda told: told.append("openapi/docs: nothing is at GET /gone"))
     assert main(["generate"]) == 0
     said = capsys.readouterr().out
@@ -317,6 +318,10 @@ def test_a_full_disk_is_one_line(error: OSError, monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_is_cut_off_says_no_more(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored where tests run in the background
     monkeypatch.setattr("codegen.__main__.differences", lambda: signal.raise_signal(signal.SIGINT))
-    assert main(["check"]) == 130
+    try:
+        assert main(["check"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, former)
     assert capsys.readouterr().err == ""

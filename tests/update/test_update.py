@@ -532,16 +532,6 @@ def test_nor_by_what_is_written_by_hand(
     assert state(ROOT / "retell_async" / "resources") == before
 
 
-def test_what_the_overlay_says_of_a_class_goes_along_with_its_next_version() -> None:
-    document = json.loads(
-        json.dumps(revisions.PINNED).replace("V3ChatResponse", "V4ChatResponse").replace("/v3/list-chats", "/v4/list-chats")
-    )
-    told: list[str] = []
-    with_it = pinned(facts=document, told=told)
-    assert "V3ChatResponse" not in "".join(told)
-    assert prepare(with_it)["components"]["schemas"].keys() == prepare(pinned(facts=revisions.PINNED))["components"]["schemas"].keys()
-
-
 def lost(change: Any) -> list[str]:
     surface = load_file(ROOT / "openapi" / "surface.yaml")
     before, after = (
