@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import marks, words
 from .canonical import canonical
-from .document import Refused, dump, load_file, visible
+from .document import Json, Refused, dump, load_file, visible
 from .generate import ROOT, differences, generate_pinned, pinned
 from .prepare import prepare
 from .rendering.views import Views
@@ -82,19 +82,20 @@ def run(parser: argparse.ArgumentParser, arguments: list[str] | None, recovered:
     return code
 
 
-def _held() -> None:
+def _held(document: Json) -> None:
     """Refuse to lose what code by hand relies on, as an update does."""
     surface = load_file(OPENAPI / "surface.yaml")
-    offers = Revision.of(pinned(OPENAPI), surface).offers
+    offers = Revision.of(document, surface).offers
     lost = [name for name in relied_on(surface) - offers.keys() if not name.endswith(" as a list")]
     if lost := sorted(name for name in lost if "(" not in name or name.partition("(")[0] in offers):
         raise Refused("/surface", f"{', '.join(lost)} is not there, and relied on by code by hand, or what somebody is asked about")
 
 
 def _generate() -> int:
-    _held()
     told: list[str] = []
-    made = generate_pinned(document=pinned(told=told))
+    document = pinned(told=told)
+    _held(document)
+    made = generate_pinned(document=document)
     (OPENAPI / "names.yaml").write_text(dump(made.prepared[marks.NAMES]), encoding="utf-8")
     print(_made(made), *_to_look_at(made, told), sep="\n")
     return 0

@@ -272,8 +272,7 @@ class _Difference:
         before, after = kinds(self.old.prepared, old), kinds(self.new.prepared, new)
         self._kinds(before, after, names, what, sent=sent, optional=optional)
         self._values(_values(self.old.prepared, was), _values(self.new.prepared, now), names, what, sent=sent)
-        self._bounds(was, now, names, what, sent=sent)
-        before_one, after_one = _plain(self.old.prepared, old), _plain(self.new.prepared, new)
+        before_one, after_one = _by_type(self.old.prepared, old), _by_type(self.new.prepared, new)
         for member in sorted(before_one.keys() & after_one.keys()):
             self._bounds(before_one[member], after_one[member], names, what, sent=sent)
         olds = [choice for choice, meant in choices(self.old.prepared, old) if is_object(meant)]
@@ -360,7 +359,6 @@ class _Difference:
         owner = [f"{after}Param" if sent else after]
         self._schemas(more, less, owner, "other fields", sent=sent)
         self._limits(whole, other, owner, sent=sent)
-        self._bounds(whole, other, owner, "the object", sent=sent)
 
     def _class_names(self) -> None:
         come = self.new.classes - self.old.classes
@@ -403,14 +401,14 @@ def _values(document: Json, schema: Json) -> frozenset[str]:
     return frozenset(_said(value) for choice in some for value in choice.get("enum", ()) if type(value).__name__ not in free)
 
 
-def _plain(document: Json, schema: Json) -> dict[tuple[str, int], Json]:
-    """What is no object with fields of what a value may be, by its type, and its place among those of that type."""
+def _by_type(document: Json, schema: Json) -> dict[tuple[str, int], Json]:
+    """What a value may be, each with the default of all, by its type and its place among those of that type."""
     often, found = Counter[str](), dict[tuple[str, int], Json]()
+    default = {key: said for key, said in resolved(document, schema).items() if key == "default"}
     for _, choice in choices(document, schema):
-        if not is_object(choice):
-            kind = str(choice.get("type"))
-            found[kind, often[kind]] = choice
-            often[kind] += 1
+        kind = str(choice.get("type"))
+        found[kind, often[kind]] = choice | default
+        often[kind] += 1
     return found
 
 

@@ -236,7 +236,7 @@ def test_an_update_says_what_stepped_aside(monkeypatch: pytest.MonkeyPatch, caps
     report = package(posting(object_(deadline=STRING)), tmp_path)
     monkeypatch.setattr("codegen.__main__.generate_pinned", lambda document: report)
     monkeypatch.setattr("codegen.__main__.OPENAPI", tmp_path)
-    monkeypatch.setattr("codegen.__main__._held", lambda: None)
+    monkeypatch.setattr("codegen.__main__._held", lambda _: None)
     monkeypatch.setattr("codegen.__main__.pinned", lambda told: told.append("openapi/docs: nothing is at GET /gone"))
     assert main(["generate"]) == 0
     said = capsys.readouterr().out
