@@ -150,7 +150,9 @@ def check_timeout(timeout: object) -> float | httpx.Timeout | None:
         if isinstance(timeout, tuple):
             timeout = _timeout_of(cast("tuple[object, ...]", timeout))
         if not isinstance(timeout, httpx.Timeout):
-            raise ConfigurationError(f"a timeout must be a number of seconds, an httpx.Timeout or None, not {type(timeout).__name__}")
+            kind = type(timeout)
+            given = f"{kind.__module__}.{kind.__name__}".removeprefix("builtins.")  # `httpx2.Timeout` is another one
+            raise ConfigurationError(f"a timeout must be a number of seconds, an httpx.Timeout or None, not {given}")
         if all(part is None or part >= 0 for part in timeout.as_dict().values()):
             return timeout
     raise ConfigurationError(f"a timeout must be a number of seconds above 0, not {timeout!r}")

@@ -141,7 +141,8 @@ class Http:
         elif is_httpx2(given):
             given = Httpx2Client(cast("Any", given))
         if given is not None and not isinstance(given, httpx.AsyncClient):
-            raise WrongKindError(f"Invalid `http_client` argument: it must be an httpx.AsyncClient, not {type(given).__name__}")
+            wanted = "an httpx.AsyncClient, or for Retell an httpx.Client"
+            raise WrongKindError(f"Invalid `http_client` argument: it must be {wanted}, not {type(given).__name__}")
         self._closed = False
         self._is_given = given is not None
         self._client = OwnClient(Transport(limits=httpx.Limits(max_connections=max_connections))) if given is None else given

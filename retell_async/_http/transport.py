@@ -344,7 +344,7 @@ class Transport(OwnTransport):
         return context
 
     def _trusting(self) -> ssl.SSLContext:
-        """:raises ConfigurationError: what the environment names cannot be read, which no other attempt will change."""
+        """:raises ConfigurationError: what is given, or what the environment names, cannot be read, which no other attempt will change."""
         names = ("SSL_CERT_FILE", "SSL_CERT_DIR") if self._verify is True and self._trust_env else ()
         name = next(filter(os.environ.get, names), None)  # httpx reads that alone
         path = os.environ.get(name or "", "")
@@ -353,9 +353,8 @@ class Transport(OwnTransport):
                 raise NotADirectoryError("there is no such directory")  # OpenSSL would trust nobody and say nothing
             return httpx.create_ssl_context(verify=self._verify, cert=self._cert, trust_env=self._trust_env)
         except OSError as error:
-            if name is None or self._cert:
-                raise
-            raise ConfigurationError(f"the certificates of the environment ({name}={path}) cannot be read: {reason(error)}") from error
+            named = "that are given as verify or cert" if name is None or self._cert else f"of the environment ({name}={path})"
+            raise ConfigurationError(f"the certificates {named} cannot be read: {reason(error)}") from error
 
     async def aclose(self) -> None:
         """Close the idle connections; the others close when their answers are read."""

@@ -103,9 +103,9 @@ class _Generic:
 
     def _create(self, store: Store, table: Assets, incoming: Incoming) -> Any:
         id = self._new_id(store)
-        made: Json = dict.fromkeys(self._id_fields(), id)
-        made |= {field: store.now() for field in self._fields() if field.endswith("_timestamp")}
-        return self._shown(store, table.add(id, incoming.body | {**incoming.path} | made).latest)
+        now = {field: store.now() for field in self._fields() if field.endswith("_timestamp")}  # where the caller says no other
+        ids: Json = dict.fromkeys(self._id_fields(), id)
+        return self._shown(store, table.add(id, now | incoming.body | {**incoming.path} | ids).latest)
 
     def _list(self, store: Store, table: Assets, incoming: Incoming) -> Any:
         schema, fields = self._document.resolve(self._route.answer or {}), self._fields()

@@ -1,4 +1,4 @@
-"""Certificates that the environment names and that cannot be read: one error that says which, and nothing is tried again."""
+"""Certificates that are given or that the environment names, and that cannot be read: one error that says so, and nothing is tried again."""
 
 from __future__ import annotations
 
@@ -56,6 +56,19 @@ def test_so_it_is_without_await(monkeypatch: pytest.MonkeyPatch, folder: Path, v
     with Retell(KEY, base_url=URL, hooks=[told.append]) as client, pytest.raises(ConfigurationError, match=why) as caught:
         client.call.retrieve("call_1")
     assert f"{variable}={folder / name}" in str(caught.value)
+    assert told == []
+
+
+@pytest.mark.anyio
+@pytest.mark.filterwarnings("ignore:.*is deprecated")  # by httpx, which would rather be given a context
+@pytest.mark.parametrize("name", ["nope.pem", "empty.pem", "broken.pem"])
+@pytest.mark.parametrize("setting", ["verify", "cert"])
+async def test_so_it_is_with_those_that_are_given(folder: Path, setting: str, name: str) -> None:
+    given = DefaultAsyncHttpxClient(**{setting: str(folder / name)})
+    told: list[object] = []
+    async with AsyncRetell(KEY, base_url=URL, hooks=[told.append], http_client=given) as client:
+        with pytest.raises(ConfigurationError, match="given as verify or cert"):
+            await client.call.retrieve("call_1")
     assert told == []
 
 

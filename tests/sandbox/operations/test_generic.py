@@ -88,6 +88,13 @@ def test_what_is_created_is_there_until_it_is_deleted(sandbox: Sandbox) -> None:
     assert ask(sandbox, "GET", f"/get-campaign/{id}")[0] == 404
 
 
+def test_what_the_caller_says_is_kept_but_for_the_id(sandbox: Sandbox) -> None:
+    given = {"name": "winter", "status": "running", "created_timestamp": 1_700_000_000_000, "campaign_id": "mine"}
+    made = ask(sandbox, "POST", "/create-campaign", given)[1]
+    assert {**made, "campaign_id": "mine", "owner_id": ""} == {**given, "owner_id": ""}
+    assert made["campaign_id"] != "mine"
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
