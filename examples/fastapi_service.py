@@ -26,6 +26,7 @@ from typing import Annotated, TypedDict
 
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from retell_async import APIError, AsyncRetell, OutcomeUnknownError, RateLimit, UnprocessableEntityError, webhooks
@@ -108,6 +109,10 @@ def create_app(api_key: str | None = None, *, base_url: str | None = None, from_
     app = FastAPI(lifespan=lifespan)
     app.mount("/retell", router)
 
+    @app.exception_handler(APIError)
+    async def not_answered(_: Request, error: APIError) -> JSONResponse:
+        return JSONResponse({"detail": error.message}, 502)
+
     @app.post("/calls", status_code=202)
     async def place(order: Order, client: Client) -> Followed:
         try:
@@ -122,8 +127,6 @@ def create_app(api_key: str | None = None, *, base_url: str | None = None, from_
             )
         except OutcomeUnknownError as error:
             raise HTTPException(504, "nobody knows whether the call was placed: send the same order again") from error
-        except APIError as error:
-            raise HTTPException(502, error.message) from error
         log.info("call %s placed for order %s", call.call_id, order.order_id)
         return follow(call.call_id)
 

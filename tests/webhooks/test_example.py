@@ -96,3 +96,10 @@ async def test_what_nobody_signed_is_refused() -> None:
     async with served(create_app(KEY)) as client:
         answer = await client.post("/retell/events", content=event_body("call_ended", call_id="call_2"))
         assert answer.status_code == 401
+
+
+async def test_who_asks_while_retell_cannot_be_reached_is_told_so() -> None:
+    async with served(create_app(KEY, base_url="http://127.0.0.1:9")) as client:
+        answer = await client.get("/calls/call_1/transcript")
+        assert answer.status_code == 502
+        assert "Connection error" in answer.json()["detail"]
