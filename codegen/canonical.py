@@ -30,10 +30,11 @@ def _path_item(path: str, item: Json) -> Json:
             return ("query", 0, parameter["$ref"].rpartition("/")[2].removesuffix("Param").lower())
         return (parameter.get("in", ""), order.get(parameter.get("name", ""), 0), parameter.get("name", ""))
 
-    for keyword in ("$ref", "servers"):
-        if keyword in item:
-            raise Refused(pointer("paths", path, keyword), f"{keyword} of a whole path cannot be expressed", IN_A_COPY)
-    kept = {name: _kept(item[name], "operation") for name in ("parameters", *METHODS) if name in item}
+    if "$ref" in item:
+        raise Refused(pointer("paths", path, "$ref"), "$ref of a whole path cannot be expressed", IN_A_COPY)
+    shared = {"servers": item["servers"]} if "servers" in item else {}
+    said = {name: shared | item[name] if name in METHODS else item[name] for name in ("parameters", *METHODS) if name in item}
+    kept = {name: _kept(one, "operation") for name, one in said.items()}
     for said in (kept, *(kept[method] for method in METHODS if method in kept)):
         said.get("parameters", []).sort(key=place)
     return kept

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import re
+import sys
 from typing import Any
 
 import jsonschema_rs
@@ -94,10 +94,13 @@ def _readable(document: Json) -> None:
     for number, (where, value) in enumerate(values(document)):
         if number > _MOST:
             raise Refused(where, f"there are more than {_MOST} values up to here: aliases of YAML that hold aliases make them")
+        if isinstance(value, dict) and len({*map(str, value)}) < len(value):
+            raise Refused(where, "a key is there twice, as a text and as a number")
         for place, said in [(where + pointer(key), key) for key in value] if isinstance(value, dict) else [(where, value)]:
             is_text = isinstance(said, str) and (said.isascii() or not any("\ud800" <= char <= "\udfff" for char in said))
-            if not (is_text or isinstance(said, list | int | None) or (isinstance(said, float) and math.isfinite(said))):
-                raise Refused(place, f"{said!r} is no value of JSON")
+            is_number = isinstance(said, int | float) and abs(said) <= sys.float_info.max
+            if not (is_text or is_number or isinstance(said, list | None)):
+                raise Refused(place, f"{'a number too large' if isinstance(said, int) else repr(said)} is no value of JSON")
         if where.count("/") > _DEEPEST:
             raise Refused(where, "is nested too deep")
 

@@ -437,8 +437,9 @@ def inside(document: Json, schema: Json) -> Json:
 def _authentication(document: Json) -> str:
     """What the document wants to be sent as proof of who calls."""
     schemes = document["components"].get("securitySchemes", {}).items()
-    told = {name: " ".join(str(scheme[key]) for key in ("type", "scheme", "in", "name") if key in scheme) for name, scheme in schemes}
-    return " or ".join(" and ".join(told.get(name, "") for name in way) for way in document.get("security", ())) or "none"
+    read = {name: scheme | {"scheme": str(scheme.get("scheme", "")).lower()} for name, scheme in schemes}  # `Bearer` is `bearer`
+    told = {name: " ".join(str(scheme[key]) for key in ("type", "scheme", "in", "name") if scheme.get(key)) for name, scheme in read.items()}
+    return " or ".join(sorted(" and ".join(sorted(told.get(name, "") for name in way)) for way in document.get("security", ()))) or "none"
 
 
 def _webhooks(document: Json) -> Json:

@@ -158,11 +158,17 @@ def test_status_codes_may_be_numbers_and_dates_are_texts() -> None:
         ({"info": None}, "/info"),
         ({"paths": []}, "/paths"),
         ({"paths": {"/a": {"$ref": "#/x"}}}, "/paths/~1a/$ref"),
-        ({"paths": {"/a": {"servers": []}}}, "/paths/~1a/servers"),
     ],
 )
 def test_what_is_no_document_or_lies_elsewhere_is_refused(broken: Json, where: str) -> None:
     assert refused(lambda made: canonical(parse(json.dumps(made).encode(), "it")), {**document({}), **broken})[0] == where
+
+
+def test_servers_of_a_path_are_those_of_its_operations_that_have_none() -> None:
+    one, other = [{"url": "https://one.test"}], [{"url": "https://other.test"}]
+    item = {"servers": one, "get": {"responses": {}}, "post": {"servers": other, "responses": {}}}
+    made = canonical(document({"/a": item}))["paths"]["/a"]
+    assert (made["get"]["servers"], made["post"]["servers"], made.keys()) == (one, other, {"get", "post"})
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a", "a: 1\na: 2", ""])

@@ -231,6 +231,13 @@ def test_what_json_has_no_word_for_is_refused_with_its_place(value: str) -> None
     assert (caught.value.pointer, "JSON" in caught.value.reason) == ("/x-a/1", True)
 
 
+@pytest.mark.parametrize(("text", "where"), [("{200: a, '200': b}", "/x-a"), (f"[0x{'f' * 5000}]", "/x-a/0")])
+def test_what_is_another_thing_in_json_is_refused_with_its_place(text: str, where: str) -> None:
+    with pytest.raises(Refused) as caught:
+        parse(f"openapi: 3.0.3\ninfo: {{title: a, version: b}}\npaths: {{}}\nx-a: {text}\n".encode(), "the document")
+    assert caught.value.pointer == where
+
+
 @pytest.mark.parametrize("levels", [200, 900, 50_000])
 def test_what_is_nested_without_an_end_is_refused(levels: int) -> None:
     text = f'{{"openapi": "3.0.3", "info": {{"title": "a", "version": "b"}}, "paths": {{}}, "x-a": {"[" * levels}{"]" * levels}}}'

@@ -436,6 +436,14 @@ def test_authentication_webhooks_and_places_are_told() -> None:
     ]
 
 
+def test_authentication_in_other_words_is_the_same() -> None:
+    old, new = exchange(STRING, STRING), exchange(STRING, STRING)
+    key = {"type": "apiKey", "in": "header", "name": "K"}
+    for made, word, ways in ((old, "bearer", [{"a": []}, {"b": [], "a": []}]), (new, "Bearer", [{"a": [], "b": []}, {"a": []}])):
+        made["security"], made["components"] = ways, {"securitySchemes": {"a": {"type": "http", "scheme": word}, "b": key}}
+    assert difference(of(old), of(new)) == []
+
+
 def test_what_is_required_without_a_description_is_a_field() -> None:
     new = exchange(STRING, STRING, required=("x",))
     body = new["paths"]["/make-thing"]["post"]["requestBody"]["content"]["application/json"]["schema"]
