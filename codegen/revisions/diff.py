@@ -437,9 +437,12 @@ def inside(document: Json, schema: Json) -> Json:
 def _authentication(document: Json) -> str:
     """What the document wants to be sent as proof of who calls."""
     schemes = document["components"].get("securitySchemes", {}).items()
-    read = {name: scheme | {"scheme": str(scheme.get("scheme", "")).lower()} for name, scheme in schemes}  # `Bearer` is `bearer`
-    told = {name: " ".join(str(scheme[key]) for key in ("type", "scheme", "in", "name") if scheme.get(key)) for name, scheme in read.items()}
-    return " or ".join(sorted(" and ".join(sorted(told.get(name, "") for name in way)) for way in document.get("security", ()))) or "none"
+    told: dict[str, str] = {}
+    for name, said in schemes:
+        known = said | ({"scheme": said["scheme"].lower()} if "scheme" in said else {})  # `Bearer` is `bearer`
+        told[name] = " ".join(str(known[key]) for key in ("type", "scheme", "in", "name") if key in known)
+    ways = (" and ".join(sorted(told.get(name, "") for name in way)) for way in document.get("security", ()))
+    return " or ".join(sorted(ways)) or "none"
 
 
 def _webhooks(document: Json) -> Json:

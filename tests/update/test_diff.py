@@ -439,7 +439,8 @@ def test_authentication_webhooks_and_places_are_told() -> None:
 def test_authentication_in_other_words_is_the_same() -> None:
     old, new = exchange(STRING, STRING), exchange(STRING, STRING)
     key = {"type": "apiKey", "in": "header", "name": "K"}
-    for made, word, ways in ((old, "bearer", [{"a": []}, {"b": [], "a": []}]), (new, "Bearer", [{"a": [], "b": []}, {"a": []}])):
+    one: Json = {"a": []}
+    for made, word, ways in ((old, "bearer", [one, {"b": [], "a": []}]), (new, "Bearer", [{"a": [], "b": []}, one])):
         made["security"], made["components"] = ways, {"securitySchemes": {"a": {"type": "http", "scheme": word}, "b": key}}
     assert difference(of(old), of(new)) == []
 

@@ -1,4 +1,4 @@
-"""Certificates that are given or that the environment names, and that cannot be read: one error that says so, and nothing is tried again."""
+"""Certificates that are given or named in the environment, and cannot be read: one error that says which, and nothing is tried again."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def test_so_it_is_without_await(monkeypatch: pytest.MonkeyPatch, folder: Path, v
 @pytest.mark.parametrize("name", ["nope.pem", "empty.pem", "broken.pem"])
 @pytest.mark.parametrize("setting", ["verify", "cert"])
 async def test_so_it_is_with_those_that_are_given(folder: Path, setting: str, name: str) -> None:
-    given = DefaultAsyncHttpxClient(**{setting: str(folder / name)})
+    path = str(folder / name)
+    given = DefaultAsyncHttpxClient(verify=path) if setting == "verify" else DefaultAsyncHttpxClient(cert=path)
     told: list[object] = []
     async with AsyncRetell(KEY, base_url=URL, hooks=[told.append], http_client=given) as client:
         with pytest.raises(ConfigurationError, match="given as verify or cert"):
