@@ -127,6 +127,7 @@ SELDOM = [
     answer() + b"\r",
     answer("200 OK", b"ok\r\n") + b"\r",
     answer("204 No Content", b"", length=0) + b"\r\n",
+    answer("204 No Content", b"", length=0) + b"\r\r\n\r\n",
     answer("204 No Content", b"", length=0) + b"\n",
     chunked(b"ok") + b"\r\n",
     chunked(b"ok", trailer=b"T: 1\r\n"),

@@ -141,7 +141,7 @@ class UsualAnswer:
             # It passes over line ends after an answer too, which belong to none.
             end = _LAST_CHUNK if self._is_chunked else self.content[-1] if self.content else _END_OF_HEAD
             seen = self._end + data
-            if not seen.endswith(end) or (end is _END_OF_HEAD and seen.endswith(b"\n" + end)):
+            if not seen.endswith(end) or (end is _END_OF_HEAD and seen.endswith((b"\r" + end, b"\n" + end))):
                 self.is_usual = False
         else:
             self._end = (self._end + data)[-len(_LAST_CHUNK) :]
