@@ -73,7 +73,7 @@ _DEEPEST = 100
 # What a request passes on its way, and what looks at it there. In their local variables it stands as text and bytes, API key included.
 _ON_THE_WAY = frozenset(
     [
-        *("retell_async", "httpx", "httpcore", "h11", "h2", "hpack", "socksio", "httpx_ws"),
+        *("retell_async", "httpx", "httpx2", "httpcore", "httpcore2", "h11", "h2", "hpack", "socksio", "httpx_ws"),
         *("aiohttp", "httpx_aiohttp", "aiohappyeyeballs", "yarl"),
         *("anyio", "asyncio", "outcome", "trio", "uvloop"),
         *("contextlib", "json", "selectors", "socket", "ssl", "urllib"),
@@ -81,7 +81,7 @@ _ON_THE_WAY = frozenset(
         *("pytest_httpx", "respx", "vcr"),
     ]
 )
-_TRANSLATED = frozenset(("aiohttp", "h11", "h2", "httpcore"))
+_TRANSLATED = frozenset(("aiohttp", "h11", "h2", "httpcore", "httpcore2"))
 _QUOTING = frozenset(("httpx", "httpx2"))  # in the errors of which stands what came in place of an answer
 
 

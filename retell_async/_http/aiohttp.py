@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import nullcontext
 from contextvars import ContextVar
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 from weakref import WeakSet
@@ -20,6 +21,7 @@ import anyio
 import attrs
 import httpx
 import httpx_aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from .._core.errors import ConfigurationError, RetellError
@@ -157,6 +159,7 @@ class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
         connector = aiohttp.TCPConnector(
             ssl=self.ssl_context, limit=self.limits.max_connections or 0, keepalive_timeout=self.limits.keepalive_expiry
         )
+        cast("Any", connector)._factory = partial(_Connection, loop=asyncio.get_running_loop())
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -269,6 +272,14 @@ class _Trip:
 
 class _StaleError(aiohttp.ClientError):
     """A connection that was used before cannot be used again. Nothing was sent over it."""
+
+
+class _Connection(ResponseHandler):
+    async def read(self) -> Any:
+        message = await super().read()
+        if 100 <= message[0].code < 200:
+            self.start_timeout()  # which an interim answer ends in aiohttp, though what is waited for has not come
+        return message
 
 
 class _Request(aiohttp.ClientRequest):

@@ -37,6 +37,7 @@ from .way import (
     Departure,
     OfOthersError,
     OwnTransport,
+    Returned,
     bounds_waits,
     drop_abandoned,
     is_plain,
@@ -405,10 +406,13 @@ class Http:
         if not (self._tells or tells(transport)):
             departure.suppose()
         try:
-            return await self._send_by_client(encoded, request, files, stream=stream)
+            response = await self._send_by_client(encoded, request, files, stream=stream)
         except BaseException:
-            await drop_abandoned(transport)
+            await drop_abandoned(transport, departure)
             raise
+        if isinstance(response.stream, httpx.AsyncByteStream):
+            response.stream = Returned(response.stream, transport, departure)
+        return response
 
     async def _send_by_client(
         self, encoded: Encoded, request: httpx.Request, files: list[tuple[str, Any]] | None, *, stream: bool

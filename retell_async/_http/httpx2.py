@@ -193,7 +193,7 @@ class _Body(httpx.AsyncByteStream):
             if self._response.is_stream_consumed:
                 yield self._response.content  # a hook has read it, and it was decoded then
                 return
-            async for piece in self._response.aiter_raw():
+            async for piece in cast("Any", self._response.stream):  # `aiter_raw` would close it, before anybody can look at what came
                 yield piece
 
     async def aclose(self) -> None:
@@ -211,7 +211,7 @@ class _BlockingBody(httpx.SyncByteStream):
             if self._response.is_stream_consumed:
                 yield self._response.content  # as above
                 return
-            yield from self._response.iter_raw()
+            yield from cast("Any", self._response.stream)  # as above
 
     def close(self) -> None:
         with _as_of_httpx(self._request, self._response.request):
@@ -242,7 +242,7 @@ def _as_of_httpx(request: httpx.Request, made: httpx2.Request) -> Generator[None
         response = httpx.Response(answer.status_code, headers=_headers(answer), content=content, request=request)
         raise httpx.HTTPStatusError(str(error), request=request, response=response) from cut(error, before)
     except httpx2.RequestError as error:
-        if getattr(error, "_request", made) is not made:
+        if getattr(error, "_request", None) not in (None, made):
             raise
         kind = next((found for base in type(error).__mro__ if (found := getattr(httpx, base.__name__, None))), httpx.RequestError)
         raise kind(str(error), request=request) from cut(error, before)

@@ -12,8 +12,8 @@ from .._core.masking import mask_text
 __all__ = ["masked_logs"]
 
 _LOGGERS = (
-    "httpx",
-    *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
+    *("httpx", "httpx2"),
+    *(f"{pool}.{part}" for pool in ("httpcore", "httpcore2") for part in ("connection", "http11", "http2", "proxy", "socks")),
     *(f"hpack.{part}" for part in ("hpack", "table")),
     *(f"aiohttp.{part}" for part in ("client", "internal")),
 )

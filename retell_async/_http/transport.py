@@ -24,7 +24,7 @@ from .instrumented import Methods
 from .loops import close_soon, is_over, running_loop, this_process
 from .proxies import Proxies
 from .slots import Slots
-from .way import NOT_SENT, OwnTransport, drop_abandoned, goes_out, not_sent
+from .way import NOT_SENT, OwnTransport, Returned, drop_abandoned, goes_out, not_sent
 from .wire.http1 import BufferedRequest, BufferedResponse, Http1Connection, Origin, Times, origin_of
 from .wire.streams import keep_alive
 
@@ -265,11 +265,7 @@ class Transport(OwnTransport):
             shared = pool.shared.get(way)
             if shared is None:
                 shared = pool.shared[way] = self._open_httpx(origin, self.limits)
-            try:
-                return await _by_httpx(shared, request)
-            except BaseException:
-                await drop_abandoned(shared)
-                raise
+            return await _by_httpx(shared, request)
         place = await pool.take(origin, request.extensions.get("timeout", {}).get("pool"), self._open)
         try:
             if isinstance(place.connection, Http1Connection):
@@ -427,10 +423,16 @@ async def _by_httpx(transport: httpx.AsyncHTTPTransport, request: httpx.Request)
 
     request.extensions = {**request.extensions, "trace": traced}
     try:
-        return await transport.handle_async_request(request)
+        try:
+            response = await transport.handle_async_request(request)
+        except BaseException:
+            await drop_abandoned(transport, traced)
+            raise
     except httpx.TransportError as error:
         if left or not began or isinstance(error, NOT_SENT):
             raise
         raise not_sent(error) from error
     except (UnicodeError, OverflowError) as error:  # of looking up the address of a host or a proxy
         raise httpx.ConnectError(f"there can be no such host: {error}") from error
+    response.stream = Returned(cast("httpx.AsyncByteStream", response.stream), transport, traced)
+    return response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, cast
 
@@ -21,9 +21,11 @@ __all__ = [
     "Departure",
     "OfOthersError",
     "OwnTransport",
+    "Returned",
     "bounds_waits",
     "drop_abandoned",
     "drop_abandoned_blocking",
+    "end_if_more_came",
     "goes_out",
     "is_plain",
     "leave",
@@ -172,29 +174,79 @@ def tells(transport: object) -> bool:
     return any(True for _ in _through(transport))
 
 
-async def drop_abandoned(transport: object) -> None:
+class Returned(httpx.AsyncByteStream):
+    """The body of an answer that came by pools of httpcore, and what they miss when it is closed.
+
+    What came behind an answer would be taken for the next one. And a cancellation by asyncio itself, from which the shields of httpcore do
+    not keep it, may come while it closes: then the request stays in its pool for ever, with its connection.
+    """
+
+    def __init__(self, inner: httpx.AsyncByteStream, transport: object, mark: object) -> None:
+        self._inner = inner
+        self._transport = transport
+        self._mark = mark
+        self._failed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._inner:
+                yield chunk
+        except BaseException:
+            self._failed = True
+            raise
+
+    async def aclose(self) -> None:
+        end_if_more_came(self._transport, self._mark)
+        try:
+            await self._inner.aclose()
+        except BaseException:
+            self._failed = True
+            raise
+        finally:
+            if self._failed:
+                await drop_abandoned(self._transport, self._mark)
+
+
+def end_if_more_came(transport: object, mark: object) -> None:
+    """Have the connection of a request, the answer to which was read, closed with it if more has come than that."""
+    for request in (one for pool in _pools(transport) for one in pool._requests if _is_marked(one, mark)):
+        connection = request.connection
+        while connection is not None and not hasattr(connection, "_h11_state"):
+            connection = getattr(connection, "_connection", None)
+        if connection is not None and connection._h11_state.trailing_data[0]:
+            connection._h11_state.send_failed()
+
+
+def _is_marked(request: Any, mark: object) -> bool:
+    return any(value is mark for value in request.request.extensions.values())
+
+
+async def drop_abandoned(transport: object, mark: object) -> None:
     """Close the connections in pools of httpcore on this way that nobody uses and nobody can use: to be called when a request failed.
 
     Such a pool keeps a connection to a proxy for ever when TLS with the server behind it fails or is cancelled, and one that was assigned
     to a request which was cancelled at that moment. Once it is full of those, every request waits without end.
+
+    :param mark: what stands among the extensions of that request alone.
     """
     for pool in _pools(transport):
         if hasattr(pool, "handle_async_request"):
             with anyio.CancelScope(shield=True):
-                await pool._close_connections(_taken_out(pool))
+                await pool._close_connections(_taken_out(pool, mark))
 
 
-def drop_abandoned_blocking(transport: object) -> None:
+def drop_abandoned_blocking(transport: object, mark: object) -> None:
     """The same for pools that do not await, in the thread of the request."""
     for pool in _pools(transport):
         if hasattr(pool, "handle_request"):
             with pool._optional_thread_lock:
-                closing = _taken_out(pool)
+                closing = _taken_out(pool, mark)
             pool._close_connections(closing)
 
 
-def _taken_out(pool: Any) -> list[Any]:
+def _taken_out(pool: Any, mark: object) -> list[Any]:
     """Take what is abandoned out of a pool, give its place to requests that wait, and give what is to be closed."""
+    pool._requests = [request for request in pool._requests if not _is_marked(request, mark)]
     used = {id(request.connection) for request in pool._requests}
     abandoned = [one for one in pool._connections if not (id(one) in used or one.is_idle() or one.is_available() or one.is_closed())]
     if not abandoned:

@@ -135,6 +135,17 @@ async def test_a_late_answer_is_not_taken_for_that_of_the_next_request(anyio_bac
         assert (await client.send(get(), {})).thing_id == "2"
 
 
+async def test_an_interim_answer_does_not_end_the_wait_for_the_answer(anyio_backend: Any) -> None:
+    async def talk(stream: SocketStream, _: int) -> None:
+        await stream.receive()
+        await stream.send(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n")
+        await anyio.sleep(10)
+
+    async with Raw(talk) as url, client_of(url, timeout=0.2) as client:
+        with anyio.fail_after(5), pytest.raises(errors.APITimeoutError):
+            await client.send(CREATE.request(body={}), {})
+
+
 async def test_connections_are_kept_open_by_what_lies_between(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     send = aiohttp.ClientRequest.send

@@ -18,7 +18,7 @@ from anyio import CancelScope, CapacityLimiter, from_thread
 from ..httpx2 import BlockingHttpx2Client
 from ..instrumented import Methods
 from ..loops import in_thread
-from ..way import LEAVES, Departure, drop_abandoned_blocking, goes_out
+from ..way import LEAVES, Departure, drop_abandoned_blocking, end_if_more_came, goes_out
 
 if TYPE_CHECKING:
     import httpx2
@@ -56,8 +56,9 @@ class ThreadedClient(httpx.AsyncClient):
         return self._given.build_request(*arguments, content=content, **settings)
 
     async def send(self, request: httpx.Request, **settings: Any) -> httpx.Response:
-        exchange = _Exchange(self._transport_for_url(request.url))
-        request.extensions = {**request.extensions, "trace": exchange.trace(request.extensions[LEAVES])}
+        departure = request.extensions[LEAVES]
+        exchange = _Exchange(self._transport_for_url(request.url), departure)
+        request.extensions = {**request.extensions, "trace": exchange.trace()}
         try:
             response = await exchange.run(exchange.open, partial(self._send, request, settings))
         except BaseException:
@@ -93,8 +94,9 @@ class ThreadedClient(httpx.AsyncClient):
 class _Exchange(httpx.AsyncByteStream):
     """A request, and the body of its answer."""
 
-    def __init__(self, transport: object) -> None:
+    def __init__(self, transport: object, departure: Departure) -> None:
         self._transport = transport
+        self._departure = departure
         self._body: httpx.SyncByteStream | None = None
         self._lock = Lock()
         self._in_thread = False
@@ -122,13 +124,14 @@ class _Exchange(httpx.AsyncByteStream):
         try:
             response = send()
         except BaseException:
-            drop_abandoned_blocking(self._transport)
+            drop_abandoned_blocking(self._transport, self._departure)
             raise
         self._body = cast("httpx.SyncByteStream", response.stream)
         return response
 
-    def trace(self, departure: Departure) -> Callable[[str, Mapping[str, Any]], None]:
+    def trace(self) -> Callable[[str, Mapping[str, Any]], None]:
         """What httpcore is to tell of the request."""
+        departure = self._departure
 
         def leave(event: str, details: Mapping[str, Any]) -> None:
             self._refuse_gone()
@@ -165,6 +168,7 @@ class _Exchange(httpx.AsyncByteStream):
     def _close(self) -> None:
         body, self._body = self._body, None
         if body is not None:
+            end_if_more_came(self._transport, self._departure)
             body.close()
 
 

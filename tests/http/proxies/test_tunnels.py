@@ -287,6 +287,6 @@ async def test_what_is_in_use_is_not_taken_for_abandoned() -> None:
     pool: Any = transport._pool
     request: Any = type("Request", (), {"connection": connections["used"], "is_queued": lambda _: False})()
     pool._requests, pool._connections = [request], list(connections.values())
-    await drop_abandoned(transport)
+    await drop_abandoned(transport, object())
     assert [connection.state for connection in pool.connections] == ["idle", "available", "used"]
     assert [connection.state for connection in connections.values() if connection.closed] == ["abandoned"]
