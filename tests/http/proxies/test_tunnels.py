@@ -285,7 +285,8 @@ async def test_what_is_in_use_is_not_taken_for_abandoned() -> None:
     connections = {state: Connection(state) for state in ("idle", "available", "used", "abandoned")}
     transport = httpx.AsyncHTTPTransport()
     pool: Any = transport._pool
-    request: Any = type("Request", (), {"connection": connections["used"], "is_queued": lambda _: False})()
+    sent = httpx.Request("GET", "http://retell.test")
+    request: Any = type("Request", (), {"connection": connections["used"], "request": sent, "is_queued": lambda _: False})()
     pool._requests, pool._connections = [request], list(connections.values())
     await drop_abandoned(transport, object())
     assert [connection.state for connection in pool.connections] == ["idle", "available", "used"]
