@@ -17,7 +17,7 @@ def retired(document: Json, entries: dict[str, Entry], past: Json) -> dict[str, 
     """
     there = {method for entry in entries.values() for method in entry.methods}
     said: Json = past.get("retired", {})
-    known: dict[str, list[str]] = {**past.get("released", {}), **{key: entry.get("methods", []) for key, entry in said.items()}}
+    known: dict[str, list[str]] = past.get("released", {}) | {key: entry["methods"] for key, entry in said.items() if "methods" in entry}
 
     operations = by_key(document)
     meanings = {key: shape(operation.get(marks.KNOWN_AS, key)) for key, operation in operations.items()}

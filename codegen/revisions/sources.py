@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from time import monotonic
 
 import httpx
 
 from ..document import Refused, load
+
+LONGEST = 30
+"""Seconds in which a document has to be there."""
 
 
 def fetch(spec: str) -> bytes:
@@ -16,14 +21,21 @@ def fetch(spec: str) -> bytes:
             return Path(spec).read_bytes()
         except OSError as error:
             raise Refused("", f"{spec} cannot be read: {error.strerror}") from error
+    print(f"fetching {shown(spec)}", file=sys.stderr)
+    end, parts = monotonic() + LONGEST, list[bytes]()
     try:
-        return httpx.get(spec, follow_redirects=True, timeout=60).raise_for_status().content
+        with httpx.stream("GET", spec, follow_redirects=True, timeout=LONGEST) as answer:
+            for part in answer.raise_for_status().iter_bytes():
+                parts.append(part)
+                if monotonic() > end:
+                    raise httpx.ReadTimeout(f"not whole within {LONGEST} s")
+        return b"".join(parts)
     except httpx.HTTPStatusError as error:
         reason = f"{shown(spec)} answered {error.response.status_code}: give the document as a file, SPEC=<path>"
     except httpx.InvalidURL as error:
         reason = f"the URL cannot be read: {error}"
     except httpx.HTTPError as error:
-        reason = f"{shown(spec)} cannot be reached ({error}): without a network give the document as a file, SPEC=<path>"
+        reason = f"{shown(spec)} cannot be fetched ({error}): give the document as a file, SPEC=<path>"
     raise Refused("", reason.replace(spec, shown(spec)))
 
 

@@ -20,7 +20,7 @@ from codegen.canonical import canonical
 from codegen.document import Json, Refused, dump, load_file, operations, pointer
 from codegen.generate import GENERATED, ROOT, decided, generate_pinned, pinned
 from codegen.prepare import prepare
-from codegen.revisions import changelog, pin, update as updating
+from codegen.revisions import changelog, pin, sources, update as updating
 from codegen.revisions.checked import parse
 from codegen.revisions.diff import Revision, difference
 from codegen.revisions.sources import fetch
@@ -662,7 +662,7 @@ def test_what_does_nothing_any_more_is_told(small: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (httpx.ConnectError("no route"), "cannot be reached (no route): without a network give the document as a file, SPEC=<path>"),
+        (httpx.ConnectError("no route"), "cannot be fetched (no route): give the document as a file, SPEC=<path>"),
         (404, "answered 404: give the document as a file, SPEC=<path>"),
     ],
 )
@@ -676,6 +676,13 @@ def test_without_a_network_it_says_what_to_do(httpx_mock: HTTPXMock, tree: Path,
         update(root=tree)
     assert why in caught.value.reason
     assert state(tree) == before
+
+
+def test_a_document_that_comes_too_slowly_is_not_waited_for(httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "LONGEST", 0)
+    httpx_mock.add_response(content=b"openapi: 3.0.3")
+    with pytest.raises(Refused, match=r"https://slow\.test cannot be fetched \(not whole within 0 s\): give the document as a file"):
+        fetch("https://slow.test?token=secret")
 
 
 def test_a_path_that_is_not_there() -> None:

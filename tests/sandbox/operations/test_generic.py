@@ -11,6 +11,7 @@ import pytest
 from retell_async.sandbox.openapi.document import Document
 from retell_async.sandbox.service import Sandbox
 
+from ...needed import body_of
 from ..checked import DOCUMENT, Json
 
 STRING: Json = {"type": "string"}
@@ -155,7 +156,7 @@ def test_what_answers_of_a_known_operation_have_to_have_now_is_there(sandbox: Sa
     added: Json = {"properties": {"consent_status": {"type": "string", "enum": ["none", "given"]}}, "required": ["consent_status"]}
     schemas[name] = {"allOf": [schemas[name], {"type": "object", **added}]}
     sandbox._document = Document(document)
-    made = ask(sandbox, "POST", "/create-contact", {"phone_number": "+14155550100"})[1]
+    made = ask(sandbox, "POST", "/create-contact", body_of("createContact", phone_number="+14155550100"))[1]
     assert made["consent_status"] == "none"
     (listed,) = ask(sandbox, "POST", "/list-contacts", {})[1]["items"]
     assert listed["consent_status"] == "none"
