@@ -75,6 +75,15 @@ def call(id: str) -> bytes:
 
 
 @asynccontextmanager
+async def serving(talk: Callable[[SocketStream], Any]) -> AsyncIterator[str]:
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, talk)
+        yield f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
+        tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
 async def answering(*more: bytes) -> AsyncIterator[str]:
     """A server whose answers say by their id which call was asked for, each with more behind it."""
 
@@ -87,11 +96,8 @@ async def answering(*more: bytes) -> AsyncIterator[str]:
                     return
                 await stream.send(call(asked.split(b" ")[1].rpartition(b"/")[2].decode()) + b"".join(more))
 
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, talk)
-        yield f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
-        tasks.cancel_scope.cancel()
+    async with serving(talk) as url:
+        yield url
 
 
 async def test_what_comes_behind_an_answer_is_not_the_next_one(way: Callable[[], Any]) -> None:
@@ -161,14 +167,9 @@ async def test_a_key_and_a_number_stay_out_of_what_httpx2_says_of_them(caplog: p
         async with stream:
             await stream.send((await stream.receive()).replace(b"\r\n", b"; ") + b"\r\n\r\n")
 
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, echo)
-        url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
-        async with AsyncRetell(KEY, base_url=url, max_retries=0, http_client=httpx2.AsyncClient()) as client:
-            with pytest.raises(APIConnectionError) as caught:
-                await client.phone_number.retrieve(number)
-        tasks.cancel_scope.cancel()
+    async with serving(echo) as url, AsyncRetell(KEY, base_url=url, max_retries=0, http_client=httpx2.AsyncClient()) as client:
+        with pytest.raises(APIConnectionError) as caught:
+            await client.phone_number.retrieve(number)
     async with answering() as url, AsyncRetell(KEY, base_url=url, http_client=httpx2.AsyncClient()) as client:
         await client.phone_number.retrieve(number)
     assert any(record.name.startswith("httpcore2.") for record in caplog.records)
