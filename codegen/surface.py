@@ -117,7 +117,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         repeat: Repeat = said["repeat"] if "repeat" in said and not of_another else _repeat(document, key, operation, surface)
         if repeat == "idempotency_key" and not _takes_key(document, operation):
             repeat = "unsafe"
-        effect = _effect(key)
+        effect: Effect = "delete" if _effect(meant) == "delete" else _effect(key)  # by whatever method it deletes from now on
         asks: Any = said.get("asks", "deletion" if effect == "delete" else {})  # what deletes asks, whether or not anybody says so
         if not said and repeat != "safe" and effect != "delete":  # nobody has said that it only reads, or that it is free
             effect, asks = "write", "money"

@@ -204,6 +204,8 @@ class _Difference:
         for rule in ("repeat", "timeout", "limit"):
             rules = [_said(getattr(entry, rule)) for entry in (self.old.entries[key], self.new.entries[other])]
             self._changed("repeat", f"{other}: {rule} ", rules, has, breaks=True)
+        asks = [_asked(entry) for entry in (self.old.entries[key], self.new.entries[other])]
+        self._changed("question", f"{other}: asks about ", asks, has, breaks=True)
         media = [operation.get(marks.MEDIA) or "json" for operation in (was, now)]
         self._changed("type", "the answer: ", media, calls, breaks=True)
         bodies = [held for operation in (was, now) for held in operation.get("requestBody", {}).get("content", {}).items()]
@@ -457,6 +459,11 @@ def _limits(schema: Json) -> set[str]:
     needed = " or ".join(" and ".join(some) for some in schema.get(marks.NEEDED, ()))
     closed = is_object(schema) and schema.get("additionalProperties") is False
     return exclude | ({f"{needed} has to be there"} if needed else set()) | ({"no field but these may be there"} if closed else set())
+
+
+def _asked(entry: Entry) -> str:
+    """What a human is asked about before."""
+    return ", ".join(f"{what} where {name} is given" if name else what for name, what in sorted(entry.asks.items())) or "nothing"
 
 
 def _told(member: Json) -> str:

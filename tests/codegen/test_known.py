@@ -176,6 +176,13 @@ def test_what_was_safe_is_not_so_under_another_method() -> None:
     assert (entry.methods[0], entry.repeat) == ("thing.replace", "unsafe")
 
 
+@pytest.mark.parametrize("key", ["POST /delete-thing/{t}", "POST /v2/things/{t}/delete", "GET /get-thing/{t}", "DELETE /things/{t}"])
+def test_what_deletes_deletes_and_asks_under_any_method(key: str) -> None:
+    surface: Json = {"DELETE /delete-thing/{t}": {"id": "deleteThing", "methods": ["thing.delete"], "repeat": "safe"}}
+    (entry,) = entries(adopted(having(deleteThing=key), surface), surface).values()
+    assert (entry.methods, entry.effect, entry.asks) == (("thing.delete",), "delete", {"": "deletion"})
+
+
 @pytest.mark.parametrize("key", ["POST /list-agents", "POST /v2/list-agents"])
 def test_what_has_the_path_of_what_reads_and_another_method_says_of_itself_whether_it_does(key: str) -> None:
     found = entries(having(x="GET /list-agents", y=key), SURFACE)

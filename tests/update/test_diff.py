@@ -229,6 +229,18 @@ def test_what_may_be_repeated_and_how_long_it_takes_comes_first() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [("deletion", "money", "deletion → money"), ("money", {}, "money → nothing"), ({"x": "money"}, "money", "money where x is given → money")],
+)
+def test_what_is_asked_before_it_is_told_beside_repeats(before: Any, after: Any, told: str) -> None:
+    surfaces = [{"POST /make-thing": {"methods": ["thing.make"], "repeat": "unsafe", "asks": asks}} for asks in (before, after)]
+    document = exchange(STRING, STRING)
+    changes = difference(*(of(document, surface) for surface in surfaces))
+    assert [said(change) for change in changes] == [(BREAKING, f"question changed: POST /make-thing: asks about {told}")]
+    assert "Look who says yes before it is carried out" in report.markdown(changes)
+
+
 def test_kinds_of_bodies_and_fields_that_exclude_each_other_are_seen() -> None:
     old, new = exchange(STRING, STRING), exchange(STRING, STRING)
     request = new["paths"]["/make-thing"]["post"]["requestBody"]
