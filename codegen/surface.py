@@ -34,6 +34,9 @@ _HTTP = {"post": "create", "put": "update", "patch": "update", "delete": "delete
 _KEYS = (f"ra-{'0' * 32}", f"ra-{'0' * 32}-{'0' * 50}")
 """Keys as `retell_async/_engine/idempotency.py` makes them: alone, and with the trace that a request belongs to."""
 _VERBS = {kind: frozenset(words) for kind, words in load_file(Path(__file__).with_name("verbs.yaml")).items()}
+_STEMS = {stem for verb in _VERBS["acting"] for stem in (verb, verb.removesuffix("e"), verb + verb[-1], re.sub("y$", "i", verb))}
+_ACTS = frozenset(stem + end for stem in _STEMS for end in ("", "s", "es", "ed", "ing"))
+"""Verbs that act, as participles and in the plural too."""
 
 
 @attrs.frozen
@@ -239,7 +242,9 @@ def _repeat(document: Json, key: str, operation: Json, surface: Json) -> Repeat:
         return singular(words[-1]) != words[-1] and (len(words) == 1 or "_".join(_singular(words)) in known)
 
     things = {word for name in known for word in name.split("_")}  # a call is one, though to call somebody is not
-    acts = {one[-1] for one in said if len(one) > 1} & _VERBS["acting"] - things  # as `get-sms-send` does, and `get-sync-status` not
+    ends = {one[-1] for one in said if (one[1:] or one is not first) and not (one[:-1] == ["list"] and are_things(one[-1:]))}
+    # `get-sms-send` acts, and `get-sync-status` does not, nor does `list-exports`.
+    acts = {end for end in ends & _ACTS if not {end, singular(end)} & things}
     if given is None or acts or _VERBS["more"] & {*words, *by_id} or not (_VERBS["reading"] & {*by_id[:1]} or words.issuperset(by_id)):
         reads = False
     elif method == "get":

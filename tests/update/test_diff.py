@@ -231,7 +231,11 @@ def test_what_may_be_repeated_and_how_long_it_takes_comes_first() -> None:
 
 @pytest.mark.parametrize(
     ("before", "after", "told"),
-    [("deletion", "money", "deletion → money"), ("money", {}, "money → nothing"), ({"x": "money"}, "money", "money where x is given → money")],
+    [
+        ("deletion", "money", "deletion → money"),
+        ("money", {}, "money → nothing"),
+        ({"x": "money"}, "money", "money where x is given → money"),
+    ],
 )
 def test_what_is_asked_before_it_is_told_beside_repeats(before: Any, after: Any, told: str) -> None:
     surfaces = [{"POST /make-thing": {"methods": ["thing.make"], "repeat": "unsafe", "asks": asks}} for asks in (before, after)]
