@@ -6,6 +6,7 @@ What this package would send or read in another way than the document says is re
 from __future__ import annotations
 
 import re
+from itertools import chain
 
 from .. import marks
 from ..document import SCALARS, Json, Refused, operations, pointer, resolved
@@ -99,10 +100,11 @@ def _request(document: Json, body: Json, where: str) -> None:
     kinds = {_kind(media): (media, content) for media, content in contents if not media.lower().partition(";")[0].endswith("+json")}
     if body.get("content") and not kinds.keys() & {"json", "form"}:
         raise Refused(where, f"a body of {', '.join(body['content'])} cannot be expressed: application/json or a form is needed")
-    media, content = kinds.get("form", ("", {"schema": {}}))
-    fields = resolved(document, content["schema"]).get("properties", {})
-    if "json" in kinds and not any(_is_file(document, field) for field in fields.values()):  # which JSON has no word for
-        body["content"] = {"application/json": kinds["json"][1]}
+    (_, json), (media, content) = (kinds.get(kind, ("", {"schema": {}})) for kind in ("json", "form"))
+    others, fields = (_fields(document, one["schema"]) for one in (json, content))
+    has_files = any(_is_file(document, field) for field in fields.values())  # which JSON has no word for
+    if "json" in kinds and not (has_files and others.keys() <= fields.keys()):
+        body["content"] = {"application/json": json}
     elif kinds:
         for name, said in content.get("encoding", {}).items():
             field = resolved(document, fields.get(name, {}))
@@ -111,6 +113,13 @@ def _request(document: Json, body: Json, where: str) -> None:
                 place = where + pointer(media, "encoding", name)
                 raise Refused(place, "a part of a form that is written in a way of its own cannot be sent")
         body["content"] = {"multipart/form-data": content}
+
+
+def _fields(document: Json, schema: Json) -> Json:
+    """The fields of a body, and of all that it is made of."""
+    schema = resolved(document, schema)
+    parts = (_fields(document, part) for keyword in ("allOf", "oneOf") for part in schema.get(keyword, ()))
+    return dict(chain(*(part.items() for part in parts), schema.get("properties", {}).items()))
 
 
 def _is_file(document: Json, field: Json) -> bool:

@@ -118,10 +118,18 @@ def test_of_several_kinds_json_is_taken() -> None:
     assert passed({"requestBody": both})["requestBody"]["content"] == {"application/json": {"schema": THING}}
 
 
-@pytest.mark.parametrize(("field", "kept"), [({"format": "binary"}, "multipart/form-data"), ({}, "application/json")])
-def test_json_beside_a_form_does_not_take_the_file_away(field: Json, kept: str) -> None:
-    form = content(object_(file=array({**STRING, **field})), "multipart/form-data")
-    both = {"content": {**form["content"], **content(object_(file_url=STRING))["content"]}}
+@pytest.mark.parametrize(
+    ("field", "json", "kept"),
+    [
+        ({"format": "binary"}, object_(note=STRING), "multipart/form-data"),
+        ({"format": "binary"}, object_(note=STRING, file_url=STRING), "application/json"),
+        ({"format": "binary"}, {"allOf": [{"oneOf": [object_(note=STRING), object_(file_url=STRING)]}]}, "application/json"),
+        ({}, object_(note=STRING), "application/json"),
+    ],
+)
+def test_json_beside_a_form_does_not_take_the_file_away_nor_the_form_a_field(field: Json, json: Json, kept: str) -> None:
+    form = content({"allOf": [object_(note=STRING)], **object_(file=array({**STRING, **field}))}, "multipart/form-data")
+    both = {"content": {**form["content"], **content(json)["content"]}}
     assert list(passed({"requestBody": both})["requestBody"]["content"]) == [kept]
 
 
