@@ -28,6 +28,11 @@ OURS = "https://api.retellai.com"
 
 def run(document: Json) -> None:
     document[marks.SERVER] = server(document)
+    known = document.get("components", {}).get("securitySchemes", {})
+    for where, said in [("", document), *((pointer("paths", path, method), said) for method, path, said in operations(document))]:
+        for index, way in enumerate(said.get("security", ())):
+            if lost := sorted(way.keys() - known.keys()):
+                raise Refused(f"{where}/security{pointer(index, lost[0])}", "no security scheme has this name")
     common = {name: document.get(name, []) for name in ("servers", "security")}
     own = [operation.get("security", common["security"]) for _, _, operation in operations(document)]
     document["security"] = common["security"] or max(own, key=own.count, default=[])  # of what is said by each, what most say

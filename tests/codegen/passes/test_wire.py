@@ -12,9 +12,12 @@ from ..small import STRING, after, array, content, document, object_, operation,
 THING = object_(id=STRING)
 
 
+KEYS: Json = {"key": {"type": "http", "scheme": "bearer"}}
+
+
 def passed(said: Json, **more: Any) -> Json:
     """What the passes up to this one make of an operation."""
-    made = document({"/get-thing": {"get": {**operation(answer=THING), **said}}}) | more
+    made = document({"/get-thing": {"get": {**operation(answer=THING), **said}}}, securitySchemes=KEYS) | more
     for run in (errors.run, reachable.run, wire.run):
         run(made)
     found: Json = made["paths"]["/get-thing"]["get"]
@@ -86,12 +89,18 @@ def test_what_the_document_says_for_all_may_be_said_again() -> None:
 
 def test_what_every_operation_asks_for_itself_is_what_the_document_asks_for() -> None:
     said: list[Json] = [{"key": []}]
-    made = document({f"/get-{one}": {"get": operation(f"get{one}", answer=THING, security=said)} for one in "abc"})
+    made = document({f"/get-{one}": {"get": operation(f"get{one}", answer=THING, security=said)} for one in "abc"}, securitySchemes=KEYS)
     errors.run(made)
     reachable.run(made)
     assert after(wire.run, made)["security"] == said
     del made["paths"]["/get-b"]["get"]["security"]
     assert refused(wire.run, made)[0] == "/paths/~1get-b/get/security"
+
+
+@pytest.mark.parametrize(("own", "where"), [({}, ""), ({"security": [{"key": []}, {"key": [], "nope": []}]}, "/paths/~1get-thing/get")])
+def test_a_proof_that_is_nowhere_said_is_refused_with_its_place(own: Json, where: str) -> None:
+    common = {} if own else {"security": [{"key": []}, {"key": [], "nope": []}]}
+    assert refused(lambda said: passed(said, **common), own) == (f"{where}/security/1/nope", "no security scheme has this name")
 
 
 def test_headers_that_are_not_the_operations_are_left_out() -> None:
