@@ -190,22 +190,23 @@ class _Difference:
         was, now = self.old.operations[key], self.new.operations[other]
         had, has = self.old.names(key), self.new.names(other)
         calls = [f"{name}()" for name in has]
-        self._methods = self.new.entries[other].methods
+        both = self.old.entries[key], self.new.entries[other]
+        self._methods = both[1].methods
         moved = key if key == other else f"{key} → {other}"
         lost, more = ([name for name in some if name not in others] for some, others in ((had, has), (has, had)))
         if lost:
             self._add("operation", "renamed", moved, [f"{name} → {', '.join(more or has)}" for name in lost], breaks=True)
-        elif is_another(key, other) and {self.old.entries[key].repeat, self.new.entries[other].repeat} != {"safe"}:
+        elif is_another(key, other) and {entry.repeat for entry in both} != {"safe"}:
             self._add("operation", "moved", moved, has, breaks=True)
         elif more:
             self._add("operation", "added", moved, more)
         elif moved != key:
             self._add("operation", "renamed", moved, has, shows=key in self.new.operations)  # as what it was goes on under another name
         for rule in ("repeat", "timeout", "limit"):
-            rules = [_said(getattr(entry, rule)) for entry in (self.old.entries[key], self.new.entries[other])]
+            rules = [_said(getattr(entry, rule)) for entry in both]
             self._changed("repeat", f"{other}: {rule} ", rules, has, breaks=True)
-        asks = [_asked(entry) for entry in (self.old.entries[key], self.new.entries[other])]
-        self._changed("question", f"{other}: asks about ", asks, has, breaks=True)
+        asks = ([f"{what} where {name} is given" if name else what for name, what in sorted(entry.asks.items())] for entry in both)
+        self._changed("question", f"{other}: asks about ", (" and ".join(some) or "nothing" for some in asks), has, breaks=True)
         media = [operation.get(marks.MEDIA) or "json" for operation in (was, now)]
         self._changed("type", "the answer: ", media, calls, breaks=True)
         bodies = [held for operation in (was, now) for held in operation.get("requestBody", {}).get("content", {}).items()]
@@ -219,7 +220,7 @@ class _Difference:
             self._add("operation", "deprecated", other, has)
         olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)
         sides = [{aside(python_name(name), KEYWORDS): name for name in some} for some in (olds, news)]
-        for name, instead in self.new.entries[other].renamed.items():
+        for name, instead in both[1].renamed.items():
             if name in sides[0] and name not in sides[1] and instead in sides[1]:
                 olds.setdefault(sides[1][instead], olds.pop(sides[0][name]))
                 self._add("keyword", "renamed", instead, [f"{one}({name}=...)" for one in has])
@@ -459,11 +460,6 @@ def _limits(schema: Json) -> set[str]:
     needed = " or ".join(" and ".join(some) for some in schema.get(marks.NEEDED, ()))
     closed = is_object(schema) and schema.get("additionalProperties") is False
     return exclude | ({f"{needed} has to be there"} if needed else set()) | ({"no field but these may be there"} if closed else set())
-
-
-def _asked(entry: Entry) -> str:
-    """What a human is asked about before."""
-    return ", ".join(f"{what} where {name} is given" if name else what for name, what in sorted(entry.asks.items())) or "nothing"
 
 
 def _told(member: Json) -> str:
