@@ -316,8 +316,8 @@ class _Difference:
             if before == after or "binary" in (before, after):  # a file instead of a text, or the other way round, is another kind
                 continue
             narrower = after is not None and (keyword not in TIGHTER or before is None or TIGHTER[keyword](before, after) == after)
-            silent = keyword == "default" and (before is None or after is None)  # nothing tells that it was another
-            subject, shows = "default" if keyword == "default" else "bound", sent and keyword != "format" and not silent
+            narrower &= keyword != "default" or before is not None  # nothing tells that it was another
+            subject, shows = "default" if keyword == "default" else "bound", sent and keyword != "format"
             self._changed(subject, f"{what}: {keyword} ", map(_said, (before, after)), names, breaks=narrower, shows=shows)
 
     def _members(self, olds: list[Json], news: list[Json], names: Iterable[str], what: str, *, sent: bool, told: bool) -> None:
