@@ -22,7 +22,7 @@ import attrs
 
 from .. import marks
 from ..document import SCALARS, TIGHTER, Json, by_key, is_object, load_file, ref_name, resolved, to_ref
-from ..operation import Fields, answer, body, keywords, listing, properties
+from ..operation import Fields, answer, body, called, keywords, listing, properties
 from ..passes.names import python_name
 from ..prepare import prepare
 from ..reserved import KEYWORDS, aside
@@ -224,6 +224,8 @@ class _Difference:
             if name in sides[0] and name not in sides[1] and instead in sides[1]:
                 olds.setdefault(sides[1][instead], olds.pop(sides[0][name]))
                 self._add("keyword", "renamed", instead, [f"{one}({name}=...)" for one in has])
+        for name in sides[0].keys() & sides[1].keys():  # one keyword, whatever it is called where it is sent
+            olds[sides[1][name]] = olds.pop(sides[0][name])
         self._fields(olds, news, lambda name: [f"{one}({aside(python_name(name), KEYWORDS)}=...)" for one in has], "keyword", sent=True)
         given, gives = body(self.old.prepared, was), body(self.new.prepared, now)
         self._limits(given, gives, has, sent=True)
@@ -416,9 +418,14 @@ def _by_type(document: Json, schema: Json) -> dict[tuple[str, int], Json]:
 
 
 def _places(operation: Json, sent: Json) -> dict[str, str]:
-    """Where each thing that an operation takes is sent, and in which style if that is said."""
-    found = {one["name"]: " as ".join([one["in"], *filter(None, [one.get(marks.STYLE)])]) for one in operation["parameters"]}
-    return dict.fromkeys(sent.get("properties", ()), "body") | found
+    """By keyword where it is sent, and as what if that is not its name in Python, and in which style if that is said."""
+    some = [("body", name, "") for name in sent.get("properties", ())]
+    some += [(one["in"], one["name"], one.get(marks.STYLE, "")) for one in operation["parameters"]]
+    found: dict[str, str] = {}
+    for place, name, style in some:
+        own = aside(python_name(called(operation, place, name)), KEYWORDS)
+        found[own] = f"{place}{f' {name}' if python_name(name) != name else ''}{f' as {style}' if style else ''}"
+    return found
 
 
 def _holdings(document: Json, schema: Json) -> set[str]:

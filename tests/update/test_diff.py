@@ -453,6 +453,22 @@ def test_authentication_webhooks_and_places_are_told() -> None:
     ]
 
 
+def test_a_keyword_that_is_sent_elsewhere_under_another_name_is_the_same_keyword() -> None:
+    def made(*headers: str) -> Revision:
+        document, own = exchange(STRING, {}), {} if headers else {"from": STRING, "trace_id": STRING}
+        said = document["paths"]["/make-thing"]["post"]
+        said["requestBody"]["content"]["application/json"]["schema"]["properties"] |= own
+        said["parameters"] = [{"in": "header", "name": name, "schema": {**STRING, "maxLength": 9}} for name in headers]
+        return of(document)
+
+    assert [(*said(one), one.names) for one in difference(made(), made("From", "Trace-Id"))] == [
+        (BREAKING, "bound changed: From: maxLength none → 9", ("client.thing.make(from_=...)",)),
+        (BREAKING, "bound changed: Trace-Id: maxLength none → 9", ("client.thing.make(trace_id=...)",)),
+        (INTERNAL, "keyword changed: from_: sent in the body from → header From", ("client.thing.make",)),
+        (INTERNAL, "keyword changed: trace_id: sent in the body → header Trace-Id", ("client.thing.make",)),
+    ]
+
+
 def test_authentication_in_other_words_is_the_same() -> None:
     old, new = exchange(STRING, STRING), exchange(STRING, STRING)
     key = {"type": "apiKey", "in": "header", "name": "K"}
