@@ -451,8 +451,7 @@ def _authentication(document: Json) -> str:
     for name, said in schemes:
         known = said | ({"scheme": said["scheme"].lower()} if "scheme" in said else {})  # `Bearer` is `bearer`
         told[name] = " ".join(str(known[key]) for key in ("type", "scheme", "in", "name") if key in known)
-    ways = (" and ".join(sorted(told.get(name, "") for name in way)) for way in document.get("security", ()))
-    return " or ".join(sorted(ways)) or "none"
+    return " or ".join(sorted(" and ".join(sorted(told[name] for name in way)) or "nothing" for way in document["security"] or [{}]))
 
 
 def _webhooks(document: Json) -> Json:

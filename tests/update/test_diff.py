@@ -469,6 +469,19 @@ def test_a_keyword_that_is_sent_elsewhere_under_another_name_is_the_same_keyword
     ]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [([{"a": []}], [{}, {"a": []}], "http bearer → http bearer or nothing"), ([{"a": []}], [], "http bearer → nothing"), ([], [{}], None)],
+)
+def test_authentication_that_may_be_left_out_is_told(before: list[Json], after: list[Json], told: str | None) -> None:
+    sides = []
+    for security in (before, after):
+        document = exchange(STRING, STRING) | {"security": security}
+        document["components"] = {"securitySchemes": {"a": {"type": "http", "scheme": "bearer"}}}
+        sides.append(of(document))
+    assert [said(one) for one in difference(*sides)] == ([(BREAKING, f"authentication changed: {told}")] if told else [])
+
+
 def test_authentication_in_other_words_is_the_same() -> None:
     old, new = exchange(STRING, STRING), exchange(STRING, STRING)
     key = {"type": "apiKey", "in": "header", "name": "K"}
