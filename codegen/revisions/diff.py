@@ -165,6 +165,7 @@ class _Difference:
         self._class_names()
         was, now = self.old.prepared, self.new.prepared
         self._changed("server", "", (was[marks.SERVER], now[marks.SERVER]), ["base_url"], breaks=True)
+        self._changed("document", "servers: ", [len(one.get("servers", ())) or "none" for one in (was, now)], shows=False)
         self._changed("authentication", "", map(_authentication, (was, now)), ["api_key"], breaks=True)
         called, calls = _webhooks(was), _webhooks(now)
         if changed := sorted(name for name in called.keys() | calls.keys() if called.get(name) != calls.get(name)):

@@ -469,6 +469,11 @@ def test_a_keyword_that_is_sent_elsewhere_under_another_name_is_the_same_keyword
     ]
 
 
+def test_a_document_that_no_longer_says_where_the_api_is_is_told() -> None:
+    old = exchange(STRING, STRING) | {"servers": [{"url": "https://api.retellai.com"}]}
+    assert [said(one) for one in difference(of(old), of(exchange(STRING, STRING)))] == [(INTERNAL, "document changed: servers: 1 → none")]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [([{"a": []}], [{}, {"a": []}], "http bearer → http bearer or nothing"), ([{"a": []}], [], "http bearer → nothing"), ([], [{}], None)],
