@@ -99,7 +99,9 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Mapping[str, str] 
     for method, path, said in operations(prepared):
         view = operation(prepared, read, method, path, said, entries[operation_key(method, path)])
         if found.setdefault(view.module, view) is not view:
-            raise Refused(pointer("paths", path), f"{view.module} is another operation's name too")
+            other, line = found[view.module], f"{view.method} {path}: {{id: ...}}"
+            reason = f"{view.module} is the name of {other.method} {other.path} too: give another in openapi/surface.yaml, {line}"
+            raise Refused(pointer("paths", path, method), reason)
     some = [(view, *method.partition(".")[::2]) for view in found.values() for method in view.entry.methods]
     methods = [Method(one, name, view, ending.pop(f"{one}.{name}", None)) for view, one, name in some]
     resources: list[Resource] = []
