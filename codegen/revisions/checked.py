@@ -107,6 +107,7 @@ def _readable(document: Json) -> None:
 
 def _findable(document: Json) -> None:
     """Refuse references to what is not there, and patterns that are none."""
+    refs: list[str] = []
     for where, value in values(pruned(document, lambda key, _: key not in VALUES and not key.startswith("x-"))):
         if where.endswith("/pattern") and isinstance(value, str):
             try:
@@ -119,6 +120,9 @@ def _findable(document: Json) -> None:
                 if at(document, target.removeprefix("#"), None) is None if target.startswith("#/") else target not in known:
                     raise Refused(where + pointer(name), f"{target} is not there")
         if where.endswith("/$ref") and not where.endswith("/properties/$ref"):
-            if not isinstance(value, str) or not value.startswith("#/") or not isinstance(at(document, value[1:], None), dict | bool):
-                raise Refused(where, f"{value} is not there")
-            followed(document, {"$ref": value})
+            is_own = isinstance(value, str) and value.startswith("#/")
+            if not is_own or not isinstance(at(document, value[1:], None), dict | bool):
+                raise Refused(where, f"{value} is not there{'' if is_own else ', and other documents are not read'}")
+            refs.append(value)
+    for ref in refs:
+        followed(document, {"$ref": ref})

@@ -248,6 +248,10 @@ def stands_for_a_number(document: Json) -> None:
     document["components"]["schemas"][revisions.VOICE]["properties"]["accent"] = {"$ref": 5}
 
 
+def is_in_another_document(document: Json) -> None:
+    document["components"]["schemas"]["AgentFilter"] = {"$ref": "file:///etc/passwd"}
+
+
 def is_of_no_members(document: Json) -> None:
     document["components"] = {"schemas": {"Either": {"oneOf": False}}}
     document |= {"openapi": "3.1.0", "paths": {}}
@@ -265,6 +269,10 @@ def newer_keyword(document: Json) -> None:
         (stands_for_itself, "/components/parameters/P", "refers to itself"),
         (stands_for_a_text, "/components/responses/R/$ref", "#/info/title is not there"),
         (stands_for_a_number, f"/components/schemas/{revisions.VOICE}/properties/accent/$ref", "5 is not there"),
+        (
+            *(is_in_another_document, "/components/schemas/AgentFilter/$ref"),
+            "file:///etc/passwd is not there, and other documents are not read",
+        ),
         (is_of_no_members, "/components/schemas/Either/oneOf", "False is not of type 'array'"),
         (newer_keyword, f"/components/schemas/{revisions.VOICE}/properties/accent", "'contentEncoding'"),
     ],
