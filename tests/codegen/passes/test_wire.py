@@ -99,7 +99,7 @@ def test_what_every_operation_asks_for_itself_is_what_the_document_asks_for() ->
 
 @pytest.mark.parametrize(("own", "where"), [({}, ""), ({"security": [{"key": []}, {"key": [], "nope": []}]}, "/paths/~1get-thing/get")])
 def test_a_proof_that_is_nowhere_said_is_refused_with_its_place(own: Json, where: str) -> None:
-    common = {} if own else {"security": [{"key": []}, {"key": [], "nope": []}]}
+    common: Json = {} if own else {"security": [{"key": []}, {"key": [], "nope": []}]}
     assert refused(lambda said: passed(said, **common), own) == (f"{where}/security/1/nope", "no security scheme has this name")
 
 
