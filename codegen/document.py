@@ -173,7 +173,7 @@ def at(document: Json, path: str, *default: Any) -> Any:
 
 
 def ref_name(schema: Json) -> str | None:
-    """The name of the component that a schema refers to: to nothing else, as `dialect` sees to."""
+    """The name of the component that a schema refers to: to nothing else, as `reachable` sees to."""
     return str(schema["$ref"]).removeprefix("#/components/schemas/") if "$ref" in schema else None
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from .. import marks
-from ..document import Json, Refused, by_key, component, followed, held, operations, parts, pointer, ref_name, walk
+from ..document import Json, Refused, component, followed, held, operations, parts, pointer, walk
 
 
 def run(document: Json) -> None:
@@ -49,16 +49,21 @@ def usage(document: Json) -> None:
 
 def used(document: Json) -> dict[str, set[str]]:
     """The names of the components that requests hold, and of those that answers do, by the mark that says so."""
-    found: dict[str, set[str]] = {marks.REQUEST: set(), marks.RESPONSE: {*refs(document.get(marks.ERROR_BODY) or {})}}
-    for operation in by_key(document).values():
+    found: dict[str, set[str]] = {marks.REQUEST: set(), marks.RESPONSE: {*_refs(document.get(marks.ERROR_BODY) or {}, "")}}
+    for method, path, operation in operations(document):
         for where, holder, _ in held(operation):
-            found[marks.RESPONSE if where.startswith("/responses") else marks.REQUEST].update(refs(holder["schema"]))
+            names = _refs(holder["schema"], pointer("paths", path, method) + where)
+            found[marks.RESPONSE if where.startswith("/responses") else marks.REQUEST].update(names)
     return {mark: reached(document, names) for mark, names in found.items()}
 
 
-def refs(schema: Json) -> list[str]:
+def _refs(schema: Json, where: str) -> set[str]:
     """The names of the components that a schema refers to, itself and in what is inside it."""
-    return [name for _, inner in walk(schema) if (name := ref_name(inner)) is not None]
+    found = {f"{place}/$ref": str(inner["$ref"]) for place, inner in walk(schema, where) if "$ref" in inner}
+    for place, ref in found.items():
+        if not ref.startswith("#/components/schemas/"):
+            raise Refused(place, f"{ref} cannot stand for a schema: only references to #/components/schemas/ can")
+    return {ref.removeprefix("#/components/schemas/") for ref in found.values()}
 
 
 def reached(document: Json, names: Iterable[str]) -> set[str]:
@@ -66,5 +71,5 @@ def reached(document: Json, names: Iterable[str]) -> set[str]:
     found, new = set[str](), {*names}
     while new:
         found |= new
-        new = {ref for name in new for ref in refs(component(document, name))} - found
+        new = {ref for name in new for ref in _refs(component(document, name), pointer("components", "schemas", name))} - found
     return found

@@ -74,6 +74,16 @@ def test_what_is_not_there_is_refused() -> None:
     assert refused(reachable.run, document({"/a": {"get": missing}}))[0] == "/components/parameters/No"
 
 
+def test_a_reference_to_what_is_no_component_is_refused_where_it_stands_and_needed() -> None:
+    other = "#/paths/~1b/get/responses/200/content/application~1json/schema"
+    odd = array({"$ref": other})
+    for schema, where in ((odd, "/paths/~1a/get/responses/200/content/application~1json/schema"), (ref("Odd"), "/components/schemas/Odd")):
+        given = document({"/a": {"get": operation("a", schema)}, "/b": {"get": operation("b", STRING)}}, {"Odd": odd})
+        reason = f"{other} cannot stand for a schema: only references to #/components/schemas/ can"
+        assert refused(reachable.run, given) == (f"{where}/items/$ref", reason)
+    assert after(reachable.run, document({}, {"Odd": odd}))["x-unreachable"] == ["Odd"]
+
+
 def test_a_parameter_without_a_schema_is_refused() -> None:
     given = document({"/a": {"get": operation("a", parameters=[{"name": "q", "in": "query", **content(STRING)}])}})
     where, reason = refused(reachable.run, given)
