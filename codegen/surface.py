@@ -242,8 +242,8 @@ def _repeat(document: Json, key: str, operation: Json, surface: Json) -> Repeat:
         return singular(words[-1]) != words[-1] and (len(words) == 1 or "_".join(_singular(words)) in known)
 
     things = {word for name in known for word in name.split("_")}  # a call is one, though to call somebody is not
-    ends = {one[-1] for one in said if (one[1:] or one is not first) and not (one[:-1] == ["list"] and are_things(one[-1:]))}
-    # `get-sms-send` acts, and `get-sync-status` does not, nor does `list-exports`.
+    ends = {one[-1] for one in said if (one[1:] or one is not first) and not (one[0] == "list" and are_things(one[-1:]))}
+    # `get-sms-send` acts, and `get-sync-status` does not, nor does `list-agent-exports`.
     acts = {end for end in ends & _ACTS if not {end, singular(end)} & things}
     if given is None or acts or _VERBS["more"] & {*words, *by_id} or not (_VERBS["reading"] & {*by_id[:1]} or words.issuperset(by_id)):
         reads = False
