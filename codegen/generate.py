@@ -89,7 +89,14 @@ def decided(document: Json, surface: Json, docs: Json, past: Json | None = None)
     prepared = prepare(document)
     words.lay(prepared, docs)
     named = entries(prepared, surface)
-    return views(prepared, named, retired(prepared, named, past or {}), surface.get("inherits", {}))
+    there = {method for entry in named.values() for method in entry.methods}
+    others = {key: said["instead"] for key, said in (past or {}).get("retired", {}).items() if "instead" in said}
+    vain = [
+        f"openapi/retired.yaml: there is no client.{other} to use instead of {key}" for key, other in others.items() if other not in there
+    ]
+    keyed = [key for key, entry in named.items() if surface.get(key, {}).get("repeat") == "idempotency_key" != entry.repeat]
+    vain += [f"openapi/surface.yaml: the body of {key} has no idempotency_key to know a repeat by: it is unsafe" for key in keyed]
+    return views(prepared, named, retired(prepared, named, past or {}), surface.get("inherits", {}), vain)
 
 
 def generate(document: Json, surface: Json, docs: Json, package: Path, past: Json | None = None, official: Json | None = None) -> Views:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
@@ -67,6 +67,8 @@ class Views:
     resources: list[Resource]
     modules: dict[str, list[tuple[str, str]]]
     """Names and modules of what ``raw/models`` and ``raw/params`` have, by folder."""
+    vain: Sequence[str] = ()
+    """What else our files say in vain."""
 
     @property
     def notes(self) -> list[str]:
@@ -82,7 +84,7 @@ class Views:
         unused = [f"openapi/surface.yaml: client.{one.entry.methods[0]} does not need {old} to stand for {new}" for one, old, new in vain]
         limits = Counter(one.entry.limit for one in self.operations if one.entry.limit)
         alone = [f"openapi/surface.yaml: one operation alone has the limit {name}" for name, count in limits.items() if count == 1]
-        return [*aside, *unused, *alone]
+        return [*aside, *unused, *alone, *self.vain]
 
     def imports(self, types: Iterable[str], own: str = "") -> list[tuple[str, str, str]]:
         """Folder, module and name of what types use, but for the module's own."""
@@ -90,7 +92,9 @@ class Views:
         return [(folder, module, name) for folder, pairs in self.modules.items() for name, module in pairs if name in used]
 
 
-def views(prepared: Json, entries: dict[str, Entry], retired: Mapping[str, str] = {}, helpers: Mapping[str, str] = {}) -> Views:
+def views(
+    prepared: Json, entries: dict[str, Entry], retired: Mapping[str, str] = {}, helpers: Mapping[str, str] = {}, vain: Sequence[str] = ()
+) -> Views:
     """Decide every file from a prepared document, the names of its operations, what is said of those that end, and classes by hand."""
     ending, read = {**retired}, parsed(prepared)
     keyed = [read.endpoints[key] for key, entry in entries.items() if entry.repeat == "idempotency_key" and key in read.endpoints]
@@ -115,4 +119,4 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Mapping[str, str] 
     for resource in resources:
         if clash := taken & {f"{start}{own}" for own in resource.class_names for start in ("", "Async")}:
             raise Refused(pointer("components", "schemas", min(clash)), f"is the class of client.{resource.name}: name it in the overlay")
-    return Views(prepared, read, made, list(found.values()), resources, modules)
+    return Views(prepared, read, made, list(found.values()), resources, modules, vain)

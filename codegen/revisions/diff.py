@@ -34,7 +34,7 @@ SENTENCES = load_file(Path(__file__).with_name("sentences.yaml"))
 _HOLDERS = {"list": "array", "dict": "map"}
 _KINDS = {"array": "array", "object": "map", **SCALARS}
 
-Action = Literal["removed", "renamed", "moved", "required", "changed", "optional", "deprecated", "added"]
+Action = Literal["removed", "renamed", "moved", "required", "changed", "optional", "deprecated", "kept", "added"]
 
 
 class Impact(StrEnum):
@@ -157,8 +157,7 @@ class _Difference:
         for key in news.keys() - {moved.get(key, key) for key in olds}:
             self._methods = self.new.entries[key].methods
             self._add("operation", "added", key, self.new.names(key))
-            if news[key].get("deprecated"):
-                self._add("operation", "deprecated", key, self.new.names(key))
+            self._deprecation("operation", key, ({}, news[key]), self.new.names(key))
         for key in sorted(olds.keys() - gone):
             self._operation(key, moved.get(key, key))
         self._methods = ()
@@ -186,6 +185,11 @@ class _Difference:
         places, about = self.changes.setdefault((impact, subject, action, what), (set(), set()))
         places.update(names)
         about.update(method.partition(".")[0] for method in self._methods)
+
+    def _deprecation(self, subject: str, what: str, sides: tuple[Json, Json], names: Iterable[str]) -> None:
+        before, after = (bool(side.get("deprecated")) for side in sides)
+        if before != after:
+            self._add(subject, "deprecated" if after else "kept", what, names)
 
     def _operation(self, key: str, other: str) -> None:
         was, now = self.old.operations[key], self.new.operations[other]
@@ -217,8 +221,7 @@ class _Difference:
         self._changed("operation", f"{other}: id ", (was["operationId"], now["operationId"]), has, shows=False)
         errors = [", ".join(map(str, operation[marks.ERRORS])) or "none" for operation in (was, now)]
         self._changed("operation", f"{other}: statuses of errors ", errors, has, shows=False)
-        if now.get("deprecated") and not was.get("deprecated"):
-            self._add("operation", "deprecated", other, has)
+        self._deprecation("operation", other, (was, now), has)
         olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)
         sides = [{aside(python_name(name), KEYWORDS): name for name in some} for some in (olds, news)]
         for name, instead in both[1].renamed.items():
@@ -269,8 +272,7 @@ class _Difference:
             (old, was_required), (new, is_required) = olds[name], news[name]
             if was_required != is_required:
                 self._add(subject, "required" if is_required else "optional", name, names(name), breaks=is_required == sent)
-            if new.get("deprecated") and not old.get("deprecated"):
-                self._add(subject, "deprecated", name, names(name))
+            self._deprecation(subject, name, (old, new), names(name))
             self._schemas(old, new, names(name), name, sent=sent, optional=not was_required)
 
     def _schemas(self, old: Json, new: Json, names: Iterable[str], what: str, *, sent: bool, optional: bool = False) -> None:

@@ -155,6 +155,7 @@ def test_a_keyword_whose_old_name_still_works_is_not_gone() -> None:
         (STRING, {**STRING, "default": "b"}, ADDITIVE, INTERNAL),
         ({"type": "boolean", "default": False}, {"type": "boolean"}, ADDITIVE, INTERNAL),
         (STRING, {**STRING, "deprecated": True}, ADDITIVE, ADDITIVE),
+        ({**STRING, "deprecated": True}, STRING, ADDITIVE, ADDITIVE),
         ({"type": "array", "items": STRING}, {"type": "array", "items": {"type": "integer"}}, BREAKING, BREAKING),
         ({"type": "number", "minimum": 1}, {"type": "number", "minimum": 1, "exclusiveMinimum": True}, BREAKING, INTERNAL),
         ({"type": "integer"}, {"type": "integer", "multipleOf": 5}, BREAKING, INTERNAL),
@@ -210,6 +211,8 @@ def test_a_deprecated_operation_is_named() -> None:
     old, new = Revision.of(exchange(STRING, STRING), {}), Revision.of(exchange(STRING, STRING, deprecated=True), {})
     (change,) = difference(old, new)
     assert (*said(change), change.names) == (ADDITIVE, "operation deprecated: POST /make-thing", ("client.thing.make",))
+    (change,) = difference(new, old)
+    assert (*said(change), change.names) == (ADDITIVE, "operation kept: POST /make-thing", ("client.thing.make",))
 
 
 def of(document: Json, surface: Json | None = None) -> Revision:

@@ -45,8 +45,8 @@ SURFACE: Json = {
 SAID = "client.thing.create(agent=...) is now agent_id=..., and the old name will go with the next release"
 
 
-def generated(folder: Path, surface: Json = SURFACE) -> Views:
-    return generate(canonical(DOCUMENT), surface, {}, folder)
+def generated(folder: Path, surface: Json = SURFACE, past: Json | None = None) -> Views:
+    return generate(canonical(DOCUMENT), surface, {}, folder, past)
 
 
 def loaded(package: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> ModuleType:
@@ -143,6 +143,12 @@ def test_what_the_surface_says_in_vain_is_told(tmp_path: Path) -> None:
     assert generated(tmp_path, said).notes == [
         "openapi/surface.yaml: client.thing.create does not need agent to stand for agentt_id",
         "openapi/surface.yaml: client.thing.create does not need note to stand for agent_id",
+    ]
+    said = {"POST /create-thing": {"methods": ["thing.create"], "repeat": "idempotency_key"}}
+    past = {"retired": {"GET /things": {"instead": "thing.find"}, "GET /old-things": {"instead": "thing.create"}}}
+    assert generated(tmp_path / "vain", said, past).notes == [
+        "openapi/retired.yaml: there is no client.thing.find to use instead of GET /things",
+        "openapi/surface.yaml: the body of POST /create-thing has no idempotency_key to know a repeat by: it is unsafe",
     ]
     said = {"POST /create-thing": {"methods": ["thing.create"], "limit": "thinks"}}
     assert generated(tmp_path / "limit", said).notes == ["openapi/surface.yaml: one operation alone has the limit thinks"]
