@@ -137,7 +137,7 @@ def test_what_came_works_and_what_goes_says_so(small: Path) -> None:
     _relied_on_nothing(small)
     with (small / "openapi" / "retired.yaml").open("a", encoding="utf-8") as table:
         table.write(f"GET {LIST}: {{instead: voice.describe, date: 2027-01-31}}\n")
-        table.write('"GET /get-voice/{voice_id}": {methods: [voice.retrieve], instead: voice.describe}\n')
+        table.write('"GET /get-voice/{voice_id}": {instead: voice.describe}\n')
     spec = revisions.written(document, small.parent / "new.yaml")
     done = update(spec, root=small)
     assert done.made is not None
