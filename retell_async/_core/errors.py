@@ -10,7 +10,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from .masking import mask_text, masked, without_key
+from .masking import mask_path, mask_text, masked, one_line, without_key
 from .reasons import stated_reason
 from .retry_after import retry_after_seconds
 
@@ -111,8 +111,9 @@ class APIError(RetellError):
         return found
 
     def __str__(self) -> str:
-        asked = f" ({mask_text(f'{self.request.method} {self.request.url.path}')})" if self._by_client else ""
-        return f"{self.args[0]}{asked}"
+        if not self._by_client:
+            return str(self.args[0])
+        return f"{self.args[0]} ({one_line(self.request.method)} {mask_path(self.request.url.raw_path.decode('ascii'))})"
 
     def __copy__(self) -> Self:
         return _restore(type(self), self.args, self.__dict__)
@@ -168,7 +169,8 @@ class APIConnectionError(APIError):
 
     def __init__(self, *, message: str = "Connection error.", request: httpx.Request, sent: bool | None = None) -> None:
         super().__init__(message, request, body=None)
-        self._by_client = sent is not None  # which a client always says
+        if sent is not None:  # which a client always says
+            by_client(self)
         self.sent = sent is not False
 
 
@@ -245,7 +247,7 @@ class WaitTimeoutError(RetellError, TimeoutError):
     """
 
     def __init__(self, name: str, within: float, last: Any = None) -> None:
-        super().__init__(f"{name} was not done within {within:g} s{'' if last is not None else ', and was never seen'}")
+        super().__init__(f"{one_line(name)} was not done within {within:g} s{'' if last is not None else ', and was never seen'}")
         self.name = name
         self.within = within
         self.last = last
@@ -365,10 +367,10 @@ def status_error(response: httpx.Response) -> APIStatusError:
 
 
 def by_client(error: E) -> E:
-    """The same error as a client makes it: it says the status and what was asked, too."""
+    """The same error as a client makes it: it says the status and what was asked, too, all of it on one line."""
     error._by_client = True  # pyright: ignore[reportPrivateUsage]
-    if error.status_code is not None:
-        error.args = (f"Error code: {error.status_code} - {said(error)}",)
+    error._said = one_line(said(error))  # pyright: ignore[reportPrivateUsage]
+    error.args = (said(error) if error.status_code is None else f"Error code: {error.status_code} - {said(error)}",)
     return error
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from traceback import extract_tb, format_exception
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,34 +22,47 @@ __all__ = [
     "mask",
     "mask_address",
     "mask_keys",
+    "mask_path",
     "mask_start",
     "mask_text",
     "masked",
     "masked_fields",
     "masked_repr",
     "masked_traceback",
+    "one_line",
     "without_key",
 ]
 
 E = TypeVar("E", bound=BaseException)
 T = TypeVar("T")
 
+# What is written with letters and digits and is none of what follows: `%0A`, `\n`, `\x00`, `\u000a`, and what colours or clears a terminal.
+_BEHIND_AN_ESCAPE = (
+    r"(?<=%[0-9A-Fa-f]{2})|(?<=\\[abefnrtv0])|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})"
+    r"|(?<=\[m)|(?<=\[\d[A-Za-z])|(?<=\[\d\d[A-Za-z])"
+)
+_BEGIN = rf"(?:(?<![\w.%-])|{_BEHIND_AN_ESCAPE})"
 # As it is written, and as it stands in a URL or in JSON that is ASCII alone.
 _PHONE = re.compile(
     r"(?:\+|(?P<plus>%(?:25)*2[Bb]|\\u002[Bb]))\d(?:[\d\s().-]|%(?:20|28|29|2[DdEe])){4,}\d"
-    r"|(?<![\w.-])\d{10,15}(?![\w.-])"
+    rf"|(?=\d{{10}}){_BEGIN}\d{{10,15}}(?![\w.-])"
 )
 # As people write it at home: (415) 555-0100, 415.555.0100, 020 7946 0958.
 _GAP = r"(?:[\s./-]|%(?:20|2[DdEe]))"
 _NATIONAL = re.compile(
-    rf"(?<![\w.-])(?:1{_GAP})?(?:(?:\(|%28)\d{{3}}(?:\)|%29){_GAP}?|\d{{3}}{_GAP})\d{{3}}{_GAP}\d{{4}}(?![\w-]|\.\d)"
-    rf"|(?<![\w.-])(?:\(|%28)?0\d{{1,4}}(?:\)|%29)?(?:{_GAP}\d{{2,8}}){{1,5}}(?![\w-]|\.\d)"
+    rf"(?=[\d(%]){_BEGIN}(?:"
+    rf"(?:1{_GAP})?(?:(?:\(|%28)\d{{3}}(?:\)|%29){_GAP}?|\d{{3}}{_GAP})\d{{3}}{_GAP}\d{{4}}(?![\w-]|\.\d)"
+    rf"|(?:\(|%28)?0\d{{1,4}}(?:\)|%29)?(?:{_GAP}\d{{2,8}}){{1,5}}(?![\w-]|\.\d))"
 )
 _LEAST_DIGITS = 9  # a date has fewer
 _NO_DIGIT = re.compile(r"%[0-9A-Fa-f]{2}|\D")
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#]+(?=@)")
 _LOGIN = re.compile(r"(?P<user>[^:/@]*)(?::(?P<password>[^@]*))?@")
-_API_KEY = re.compile(r"\bkey_[A-Za-z0-9_-]{6,}|(?i:(?<=bearer )|(?<=basic ))\S+")
+# Behind a letter it is the end of a word (`api_key_required`), unless what follows is as long as keys are, and has digits as they have.
+_API_KEY = re.compile(
+    rf"(?=key_)(?:(?:\b|{_BEHIND_AN_ESCAPE})key_[A-Za-z0-9_-]{{6,}}|key_(?=[A-Za-z]*\d)[A-Za-z0-9]{{16,}}[A-Za-z0-9_-]*)"
+    r"|(?i:(?<=bearer )|(?<=basic ))\S+"
+)
 _SECRET_FIELD = re.compile(r"token$|secret|password|(?:api|access|private)[_-]?key|authorization|credential|cookie", re.IGNORECASE)
 # In a query even a plain `key` is a secret, other than in a field of the API.
 _CREDENTIAL = (
@@ -58,6 +72,9 @@ _CREDENTIAL_NAME = re.compile(_CREDENTIAL, re.IGNORECASE)
 _QUERY = re.compile(rf"(?<=[?&;])({_CREDENTIAL})=[^&#\s\"'<>\\]+", re.IGNORECASE)
 _HARMLESS_HEADERS = frozenset(("accept", "accept-encoding", "accept-language", "cache-control", "content-type", "user-agent"))
 _PHONE_FIELD = re.compile(r"(^|_)(phone|number|caller_id|transfer_destination)$|phone_number", re.IGNORECASE)
+
+_COMMANDS = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_LONG_KEY = 16  # letters, of which no other word is part by chance
 
 _EDGE = 500
 """How much of a text that is not shown is masked with what is: it holds whole whatever number or key stands where the text is cut."""
@@ -101,6 +118,23 @@ def mask_keys(text: str) -> str:
     return _QUERY.sub(r"\1=***", _USER_INFO.sub("***", _API_KEY.sub("***", text)))
 
 
+def mask_path(path: str) -> str:
+    """The path of a URL as it is sent, percent-encoded and so on one line, masked as `mask_text` does, whatever of it is encoded."""
+    shown = mask_text(path.partition("?")[0])
+    return "/".join(map(_masked_segment, shown.split("/"))) if "%" in shown else shown
+
+
+def _masked_segment(segment: str) -> str:
+    plain = unquote(segment)
+    shown = mask_text(plain)
+    return segment if shown == plain else quote(shown, safe="!$&'()*+,;=:@")
+
+
+def one_line(text: str) -> str:
+    """A text on one line: what begins a line, commands a terminal or turns a text around is written as Python escapes it."""
+    return _COMMANDS.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+
+
 def mask_address(address: Path | str) -> str:
     """Mask the address of a database, whose password ends at the ``@`` alone, as SQLAlchemy reads it. The path of a file stays."""
     if not isinstance(address, str) or "://" not in address:
@@ -131,7 +165,11 @@ def _shortened(text: str, longest: int) -> str:
 def without_key(text: str, headers: Mapping[str, str]) -> str:
     """Leave out the API key that is in the headers of a request, whatever it looks like: a server may repeat it in what it says."""
     key = next((value for name, value in headers.items() if name.lower() == "authorization"), "").removeprefix("Bearer ")
-    return re.sub(rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(key)}(?!\w)", "***", text) if key and key in text else text
+    if not key or key not in text:
+        return text
+    if len(key) >= _LONG_KEY:
+        return text.replace(key, "***")
+    return re.sub(rf"(?:(?<!\w)|{_BEHIND_AN_ESCAPE}){re.escape(key)}(?!\w)", "***", text)
 
 
 def _masked_national(match: re.Match[str]) -> str:

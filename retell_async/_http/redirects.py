@@ -6,6 +6,7 @@ import attrs
 import httpx
 
 from .._core.encode import HARMLESS, Encoded
+from .._core.masking import mask_path
 from .._core.response import Answer
 from .hosts import is_host
 
@@ -96,8 +97,8 @@ def _leading(encoded: Encoded, location: str | None) -> str:
 
 
 def _shown(url: httpx.URL) -> str:
-    """A URL as an error may show it: numbers in a path are written out, so that they are masked, and what a query says is left out."""
-    return f"{url.scheme}://{url.netloc.decode('ascii')}{url.path}{'?…' if url.query else ''}"
+    """A URL as an error may show it: numbers in its path are masked, and what a query says is left out."""
+    return f"{url.scheme}://{url.netloc.decode('ascii')}{mask_path(url.raw_path.decode('ascii'))}{'?…' if url.query else ''}"
 
 
 def _joined(here: httpx.URL, location: str | None) -> httpx.URL | None:

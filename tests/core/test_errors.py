@@ -44,7 +44,7 @@ def test_each_status_has_its_error(status: int, kind: type[APIStatusError]) -> N
     assert type(error) is kind
     body = {"status": "error", "message": "why"}
     assert (error.status_code, error.message, error.body) == (status, f"Error code: {status} - {body}", body)
-    assert str(error) == f"Error code: {status} - {body} (GET /get-phone-number/+141******00)"
+    assert str(error) == f"Error code: {status} - {body} (GET /get-phone-number/%2B141******00)"
     assert error.response is response
     assert error.request is REQUEST
     assert error.request_id == "r1"
@@ -95,10 +95,50 @@ def test_message_and_body_are_those_of_the_official_sdk(parts: dict[str, Any]) -
 
 def test_no_secret_is_printed() -> None:
     error = status_error(answer(404, json={"message": f"no +14155550100 for {KEY}"}))
-    assert str(error) == "Error code: 404 - {'message': 'no +141******00 for ***'} (GET /get-phone-number/+141******00)"
+    assert str(error) == "Error code: 404 - {'message': 'no +141******00 for ***'} (GET /get-phone-number/%2B141******00)"
     assert KEY in error.message
     assert "4155550100" not in repr(error)
     assert KEY not in repr(error)
+
+
+def to(path: str) -> httpx.Request:
+    return httpx.Request("GET", f"https://api.retellai.com/get-call/{path}")
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("x%0A09:16%20CRITICAL%1B%5B2J", "x%0A09:16%20CRITICAL%1B%5B2J"),
+        ("..%2F..%2Fx", "..%2F..%2Fx"),
+        ("a%2Fb%3Fc%23d?e=1", "a%2Fb%3Fc%23d"),
+        ("ü", "%C3%BC"),
+        ("%0A14155550100", "%0A1415*****00"),
+        ("%2B1%20415%C2%A0555%20%30100", "+1%204*********00"),
+    ],
+)
+def test_what_was_asked_is_told_as_it_was_sent(sent: str, shown: str) -> None:
+    error = errors.APIConnectionError(request=to(sent), sent=True)
+    assert str(error) == f"Connection error. (GET /get-call/{shown})"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.APIConnectionError(message="odd: a\nb\x1b[2J\u202ec", request=REQUEST, sent=True),
+        errors.APITimeoutError(REQUEST, message="odd: a\nb\x1b[2J\u202ec", sent=False),
+        errors.outcome_unknown(None, message="odd: a\nb\x1b[2J\u202ec", request=REQUEST),
+        errors.unusable(answer(200), None, message="odd: a\nb\x1b[2J\u202ec"),
+        errors.WaitTimeoutError("odd: a\nb\x1b[2J\u202ec", 1.0),
+    ],
+)
+def test_what_a_client_says_is_on_one_line(error: errors.RetellError) -> None:
+    for one in (error, copy(error), pickle.loads(pickle.dumps(error))):
+        assert "odd: a\\nb\\x1b[2J\\u202ec" in str(one)
+
+
+def test_a_status_with_a_strange_reason_or_kind_is_told_on_one_line() -> None:
+    for parts in ({"extensions": {"reason_phrase": b"a\x1b[2Jb"}}, {"headers": [(b"content-type", b"a\x1b[2J\x85b")], "content": b"\xff"}):
+        assert str(status_error(answer(502, **parts))).isprintable()
 
 
 def test_an_error_that_a_program_makes_says_what_it_says() -> None:
@@ -128,7 +168,7 @@ def test_an_error_without_an_answer_has_no_status() -> None:
         errors.OutcomeUnknownError(request=REQUEST),
     ):
         assert (error.response, error.status_code, error.body, error.request_id) == (None, None, None, None)
-        assert str(error).endswith(" (GET /get-phone-number/+141******00)")
+        assert str(error).endswith(" (GET /get-phone-number/%2B141******00)")
 
 
 def test_errors_can_be_made_as_users_of_the_official_sdk_make_them() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rich.pretty import pretty_repr
 
-from retell_async._core.masking import Hidden, mask_address, mask_start, mask_text, masked
+from retell_async._core.masking import Hidden, mask_address, mask_path, mask_start, mask_text, masked
 from retell_async._core.model import UnknownObject
 from retell_async.types import LlmResponse, PhoneCallResponse
 
@@ -22,6 +22,19 @@ from ..engine.example import KEY
         ("%2B1%20%28415%29%20555-0100 is quoted", "%2B141******00 is quoted"),
         (r'{"to_number":"\u002b14155550100"}', r'{"to_number":"\u002b141******00"}'),
         ("/get-phone-number/14155550100", "/get-phone-number/1415*****00"),
+        (rf"bytearray(b'X: a\x00b{KEY}')", r"bytearray(b'X: a\x00b***')"),
+        *(
+            (f"{escape}{secret} {escape}{secret}", f"{escape}{shown} {escape}{shown}")
+            for escape in (r"\n", r"\t", r"\x00", r"\x1b[2J", r"\u000a", "%0A", "%20", "\x1b[31m", "\x1b[0m")
+            for secret, shown in (
+                ("key_abcdef", "***"),
+                (KEY, "***"),
+                ("+14155550199", "+141******99"),
+                ("24155550199", "2415*****99"),
+                ("(415) 555-0199", "(415********99"),
+            )
+        ),
+        ("api_key_required, monkey_business, api_key_of_the_year_2026", "api_key_required, monkey_business, api_key_of_the_year_2026"),
         (f"Authorization: Bearer {KEY}", "Authorization: Bearer ***"),
         ("no way to http://user:p%40ss@proxy.test:3128/", "no way to http://***@proxy.test:3128/"),
         ("call (415) 555-0101 or 415-555-0101, 415.555.0101.", "call (415********01 or 415-******01, 415.******01."),
@@ -42,6 +55,19 @@ from ..engine.example import KEY
 )
 def test_numbers_keys_and_passwords_are_masked_however_they_are_written(text: str, shown: str) -> None:
     assert mask_text(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/get-call/x%0A09:16%20CRITICAL?a=1", "/get-call/x%0A09:16%20CRITICAL"),
+        ("/get-phone-number/%34%31%35%35%35%35%30%31%30%30", "/get-phone-number/4155****00"),
+        ("/get-contact/415%2F555%2F0100", "/get-contact/415%2F******00"),
+        ("/a%3Fb/..%2F..%2Fx", "/a%3Fb/..%2F..%2Fx"),
+    ],
+)
+def test_a_path_is_masked_and_stays_encoded(path: str, shown: str) -> None:
+    assert mask_path(path) == shown
 
 
 @pytest.mark.parametrize("password", ["plain", "Zq7/Tail9", "p?ss", "p#w/d", "p:a:ss", "p ss", "p%2Fss"])

@@ -138,12 +138,20 @@ async def test_what_creates_is_sent_nowhere_else(status: int, follows: bool) -> 
     own = httpx.AsyncClient(transport=httpx.MockTransport(server), follow_redirects=follows)
     async with AsyncRetell(KEY, base_url=BASE, http_client=own) as client:
         with pytest.raises(
-            errors.APIStatusError, match=rf"{status} - .*a redirect to http://retell.test/call/\+141\*+00\?…, where"
+            errors.APIStatusError, match=rf"{status} - .*a redirect to http://retell.test/call/%2B141\*+00\?…, where"
         ) as caught:
             await client.send(CREATE.request(body={}), {})
         assert not isinstance(caught.value, errors.OutcomeUnknownError)
     assert len(server.requests) == 1
     assert "abc" not in str(caught.value)
+
+
+@pytest.mark.anyio
+async def test_a_target_is_told_as_it_was_sent() -> None:
+    server = Server({"/prefix/create-thing": (307, "/x%0A09:16%20CRITICAL%1b%5B2J")})
+    async with AsyncRetell(KEY, base_url=BASE, http_client=httpx.AsyncClient(transport=httpx.MockTransport(server))) as client:
+        with pytest.raises(errors.APIStatusError, match=r"a redirect to http://retell\.test/x%0A09:16%20CRITICAL%1b%5B2J, where"):
+            await client.send(CREATE.request(body={}), {})
 
 
 @pytest.mark.anyio
