@@ -14,7 +14,7 @@ import anyio
 from . import _instrumentation
 from ._core.encode import UsualHeaders, encode
 from ._core.errors import ConfigurationError, OutcomeUnknownError, RetellError
-from ._core.masking import Hidden, cut
+from ._core.masking import Hidden, cut, mask_text
 from ._core.operation import Omit, Request, RequestOptions, omit
 from ._core.pages import AsyncPaginator, paginated
 from ._core.response import RawResponse, StreamedResponse, decode
@@ -572,4 +572,4 @@ def _refuse_unknown(request: Request[Any], options: RequestOptions) -> None:
     """A misspelt keyword lands among the options, and must not be dropped unseen."""
     for name in options.keys() - _OPTIONS:
         operation = request.operation
-        raise TypeError(f"{operation.method} {operation.path} has no parameter {name!r}")
+        raise TypeError(f"{operation.method} {operation.path} has no parameter {mask_text(repr(name))}")

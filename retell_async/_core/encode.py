@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 import attrs
 
 from .json import dumped
-from .masking import Hidden, HiddenMapping
+from .masking import Hidden, HiddenMapping, mask_name
 from .model import Model
 from .operation import FileContent, FilePart, Multipart, Omit, Part, Request, Style
 
@@ -147,7 +147,7 @@ def _origin_and_path(url: str, base_url: str) -> tuple[str, str, bool]:
 def check_text(text: str, place: str, kind: type[ValueError] = ValueError) -> str:
     """Refuse a text that is no Unicode, with half a pair of surrogates, as a cut emoji has it, or a file name in an unknown encoding."""
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise kind(f"{place}: a text with half a surrogate pair cannot be sent")
+        raise kind(f"{mask_name(place)}: a text with half a surrogate pair cannot be sent")
     return text
 
 
@@ -163,7 +163,7 @@ def _header(name: str, value: object) -> str:
     items = cast("list[object]", value) if isinstance(value, list) else [value]
     text = ",".join(_text(name, item, "a header") for item in items)
     if not (text.isascii() and text.isprintable() and text == text.strip()):
-        raise ValueError(f"{name}: a header is in ASCII, without line breaks and without white space around it")
+        raise ValueError(f"{mask_name(name)}: a header is in ASCII, without line breaks and without white space around it")
     return text
 
 
@@ -228,9 +228,9 @@ def _text(name: str, value: object, place: str) -> str:
         return check_text(str.__str__(value), name)
     if isinstance(value, (int, float)):
         if not math.isfinite(value):
-            raise ValueError(f"{name}: {value} cannot be sent as {place}")
+            raise ValueError(f"{mask_name(name)}: {value} cannot be sent as {place}")
         return str(value)
-    raise TypeError(f"{name}: {type(value).__name__} cannot be sent as {place}")
+    raise TypeError(f"{mask_name(name)}: {type(value).__name__} cannot be sent as {place}")
 
 
 def _default(value: object) -> object:
@@ -350,6 +350,7 @@ def _binary_file(value: object, place: str) -> IO[bytes] | None:
 
 
 def file_part(value: object, place: str) -> FilePart:
+    place = mask_name(place)
     name: object = None
     kind: object = None
     headers: object = None

@@ -22,6 +22,7 @@ __all__ = [
     "mask",
     "mask_address",
     "mask_keys",
+    "mask_name",
     "mask_path",
     "mask_start",
     "mask_text",
@@ -133,6 +134,11 @@ def _masked_segment(segment: str) -> str:
 def one_line(text: str) -> str:
     """A text on one line: what begins a line, commands a terminal or turns a text around is written as Python escapes it."""
     return _COMMANDS.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+
+
+def mask_name(name: str) -> str:
+    """What a user called a thing, or where in their data it stands, as an error shows it: a number may be a key too."""
+    return one_line(".".join(map(mask_text, mask_text(name).split("."))))  # by steps too: behind a point a number may be of any kind
 
 
 def mask_address(address: Path | str) -> str:

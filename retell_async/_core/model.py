@@ -24,7 +24,7 @@ import attrs
 from .hints import Hints, generated
 from .interop.kept import kept_by_class
 from .interop.methods import PydanticMethods
-from .masking import masked_fields, masked_repr
+from .masking import mask_text, masked_fields, masked_repr
 
 if TYPE_CHECKING:
     from typing import Self
@@ -121,7 +121,7 @@ class Model(PydanticMethods):
         known = declared(type(self))
         if evolves:
             for name in fields.keys() - {field.name for field in known} - self.__dict__.keys():
-                raise TypeError(f"{type(self).__name__} has no field {name!r}")
+                raise TypeError(f"{type(self).__name__} has no field {mask_text(repr(name))}")
             return
         required = [field.name for field in known if field.default is attrs.NOTHING]
         missing = [name for name in required if name not in fields and self.__wire__.get(name) not in fields]

@@ -15,7 +15,7 @@ import attrs
 
 from .._core.encode import check_text
 from .._core.errors import ConfigurationError, WrongKindError
-from .._core.masking import Hidden
+from .._core.masking import Hidden, mask_text
 from .._core.operation import Omit, Operation
 from .._http.hosts import is_host
 from ..raw.server import URL
@@ -196,7 +196,7 @@ def check_rate_limits(limits: object, operations: Mapping[str, str], shared: Map
 
             near = get_close_matches(str(method), operations, n=1)
             hint = f", {near[0]!r} is one" if near else ", such as 'call.create_phone_call'"
-            raise ConfigurationError(f"rate_limits: {method!r} is no method of the client{hint}")
+            raise ConfigurationError(f"rate_limits: {mask_text(repr(method))} is no method of the client{hint}")
         if not isinstance(limit, RateLimit):
             raise ConfigurationError(f"rate_limits: {method} must be a RateLimit, not {type(limit).__name__}")
         name = shared.get(operations[method], operations[method])
@@ -227,7 +227,7 @@ def check_query(query: object, name: str) -> dict[str, object]:
     given = _mapping(query, name)
     for key in given:
         if not isinstance(key, str):
-            raise ConfigurationError(f"{name} has a name that is no str: {key!r}")
+            raise ConfigurationError(f"{name} has a name that is no str: {mask_text(repr(key))}")
     return dict(given)
 
 
@@ -262,7 +262,7 @@ def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str | Omit]:
 
 def _problem(name: object, value: object) -> str | None:
     if not isinstance(name, str) or not TOKEN.fullmatch(name):
-        return f"{name!r} is no name of a header"
+        return f"{mask_text(repr(name))} is no name of a header"
     if isinstance(value, Omit):
         return None
     if not isinstance(value, str):

@@ -41,7 +41,7 @@ def verb(
     :raises TypeError: there is no such option, or two of `body`, `content` and `files` exclude each other.
     """
     for name in options.keys() - _OPTIONS:
-        raise TypeError(f"options: there is no {name!r}; there are {', '.join(sorted(_OPTIONS))}")
+        raise TypeError(f"options: there is no {mask_text(repr(name))}; there are {', '.join(sorted(_OPTIONS))}")
     if content is not None and body is not None:
         raise TypeError("Passing both `body` and `content` is not supported")
     if content is not None and files is not None:

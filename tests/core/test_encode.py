@@ -22,7 +22,7 @@ import retell
 from hypothesis import given, strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
-from retell_async._core.encode import Encoded, UsualHeaders, encode, json_bytes
+from retell_async._core.encode import Encoded, UsualHeaders, encode, file_part, json_bytes
 from retell_async._core.json import dumped
 from retell_async._core.model import UnknownObject
 from retell_async._core.operation import Request, omit
@@ -103,6 +103,34 @@ def test_what_json_does_not_have_is_refused_with_its_place(value: Any, place: st
     assert "tools[1].arguments.when" in str(refused.value)
     with pytest.raises(error, match="body"):
         json_bytes(value)
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ({"metadata": {"+14155550177": math.nan}}, "metadata.+141******77: nan cannot be sent as JSON"),
+        ({"metadata": {"14155550177": {"a": b""}}}, "metadata.1415*****77.a: bytes cannot be sent as JSON"),
+        ({"+14155550177": ["\ud800"]}, "+141******77[0]: a text with half a surrogate pair cannot be sent"),
+        ({"m": {"+14155550177": {("a",): 1}}}, "m.+141******77: a key must be a str, not tuple"),
+        ({"a\nb": math.nan}, "a\\nb: nan cannot be sent as JSON"),
+    ],
+)
+def test_a_number_that_is_a_key_is_masked_in_what_is_refused(body: dict[str, Any], shown: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as refused:
+        encoded(CREATE.request(body=body))
+    assert str(refused.value) == shown
+
+
+@pytest.mark.parametrize("value", [math.nan, "\ud800", io.BytesIO(), {"a": math.nan}])
+def test_a_number_that_is_the_name_of_a_parameter_is_masked_in_what_is_refused(value: Any) -> None:
+    for make in (
+        lambda: encoded(get(), query=({}, {"+14155550177": value})),
+        lambda: encoded(get(), query=({}, {"filter": {"+14155550177": value}})),
+        lambda: file_part(("name", 1), "+14155550177"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=r"^(\+141\*{6}77|filter)") as refused:
+            make()
+        assert "4155550177" not in str(refused.value)
 
 
 def test_a_value_that_holds_itself_is_refused() -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import httpx
@@ -375,6 +375,15 @@ async def test_a_misspelt_keyword_is_refused_before_anything_is_sent() -> None:
             await client.agent.update("agent_1", **misspelt)
         with pytest.raises(TypeError, match=r"POST /v\d+/list-calls has no parameter 'agent_nam'"):
             client.call.list(**misspelt)
+        number: Any = {"+14155550177": 1}
+        with pytest.raises(TypeError, match=r"PATCH /update-agent/.* has no parameter '\+141\*{6}77'"):
+            await client.agent.update("agent_1", **number)
+        with pytest.raises(TypeError, match=r"there is no '\+141\*{6}77'"):
+            await client.get("/agent", cast_to=object, options=number)
+        with pytest.raises(errors.ConfigurationError, match=r"no str: \('\+141\*{6}77'"):
+            await client.send(get(), {"extra_query": cast("Any", {("+14155550177",): 1})})
+        with pytest.raises(errors.ConfigurationError, match=r"'\+141\*{6}77 ' is no name"):
+            await client.send(get(), {"extra_headers": {"+14155550177 ": "1"}})
 
 
 async def test_a_time_out_for_a_connection_names_the_seconds_that_were_set() -> None:

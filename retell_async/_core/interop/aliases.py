@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from ..encode import json_bytes
+from ..masking import mask_name
 from ..model import Keyed, Many, Mapped, Model, One, Spec, Tagged, choose, lookup
 
 __all__ = ["replaced"]
@@ -45,6 +46,6 @@ def _object(cls: type[Model], fields: dict[str, Any], place: str) -> Iterator[tu
         wire = wires.get(name, name)
         inside = f"{place}.{name}" if place else name
         if wire != name and wire in fields:
-            raise ValueError(f"{inside}: {name} and {wire} are one field, send it once")
+            raise ValueError(f"{mask_name(inside)}: {name} and {wire} are one field, send it once")
         spec = cls.__nested__.get(wire)
         yield wire, value if spec is None else _value(spec, value, inside)

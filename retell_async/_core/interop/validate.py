@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
+from ..masking import mask_text
 from ..model import Model, Tagged, fields_of, unions
 from .dump import names
 from .kept import kept_by_class
@@ -39,7 +40,7 @@ def validate(cls: type[T], value: Any, *, from_attributes: bool = False) -> T:
     if places := [".".join(map(str, place)) for place in missing(made.__content__)]:
         raise MissingFieldsError(f"{cls.__name__} needs {', '.join(places)}")
     for tag, found in of_other_kind(made.__content__):
-        raise ValueError(f"no {cls.__name__} has the {tag} {found!r}")
+        raise ValueError(f"no {cls.__name__} has the {tag} {mask_text(repr(found))}")
     return made
 
 

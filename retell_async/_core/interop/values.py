@@ -15,6 +15,7 @@ from uuid import UUID
 import attrs
 
 from ..encode import check_text
+from ..masking import mask_name
 from ..model import Model
 from ..operation import Omit
 
@@ -45,14 +46,14 @@ def settled(value: object, place: str = "", above: tuple[int, ...] = ()) -> Any:
         return check_text(value, where)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"{where}: {value} cannot be sent as JSON")
+            raise ValueError(f"{mask_name(where)}: {value} cannot be sent as JSON")
         return value
     if isinstance(value, date):
         return value.isoformat()
     if id(value) in above:
-        raise ValueError(f"{where}: holds itself")
+        raise ValueError(f"{mask_name(where)}: holds itself")
     if len(above) > _DEEPEST:
-        raise ValueError(f"{where[:_LONGEST_PLACE]}…: nested more than {_DEEPEST} deep, it cannot be sent as JSON")
+        raise ValueError(f"{mask_name(where)[:_LONGEST_PLACE]}…: nested more than {_DEEPEST} deep, it cannot be sent as JSON")
     inside = (*above, id(value))
     found = fields(cast("object", value))  # type: ignore[redundant-cast]
     if found is not None:
@@ -64,7 +65,7 @@ def settled(value: object, place: str = "", above: tuple[int, ...] = ()) -> Any:
     if isinstance(value, Iterable) and not isinstance(value, _NO_ARRAYS):
         items = cast("Iterable[object]", value)
         return [settled(item, f"{place}[{index}]", inside) for index, item in enumerate(items)]
-    raise TypeError(f"{where}: {type(cast('object', value)).__name__} cannot be sent as JSON")  # type: ignore[redundant-cast]
+    raise TypeError(f"{mask_name(where)}: {type(cast('object', value)).__name__} cannot be sent as JSON")  # type: ignore[redundant-cast]
 
 
 def in_query(value: object, name: str) -> Any:
@@ -74,14 +75,14 @@ def in_query(value: object, name: str) -> Any:
     try:
         return settled(value, name)
     except TypeError:
-        raise TypeError(f"{name}: {type(value).__name__} cannot be sent as a query parameter") from None
+        raise TypeError(f"{mask_name(name)}: {type(value).__name__} cannot be sent as a query parameter") from None
 
 
 def _key(name: object, where: str) -> Any:
     if isinstance(name, Enum):
         name = name.value
     if name is not None and not isinstance(name, (str, int, float)):
-        raise TypeError(f"{where}: a key must be a str, not {type(name).__name__}")
+        raise TypeError(f"{mask_name(where)}: a key must be a str, not {type(name).__name__}")
     return settled(name, f"a key of {where}")
 
 
