@@ -374,7 +374,8 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
             request = in_order(request)
         face = (self._face and self._face()) or self
         own = {**face._own_headers(), RETRY_COUNT: "0"}
-        headers = (face._added_headers(), check_headers(options.get("extra_headers")))
+        of_stream = request.content is not None and not isinstance(request.content, bytes)
+        headers = (face._added_headers(), check_headers(options.get("extra_headers"), of_stream=of_stream))
         if not settings.api_key and not any(name.lower() == "authorization" for layer in headers for name in layer):
             raise ConfigurationError("the API key is empty: give api_key, or set the environment variable RETELL_API_KEY")
         timeout = options.get("timeout", omit)

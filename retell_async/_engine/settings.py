@@ -45,6 +45,7 @@ __all__ = [
     "headers_of_environment",
 ]
 
+_OF_LENGTH = {"content-length", "transfer-encoding"}
 _CLOCKS_DIFFER = 60.0  # seconds by which a moment may be in the future
 
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -238,29 +239,34 @@ def _mapping(given: object, name: str) -> Mapping[Any, Any]:
 
 
 def headers_of_environment() -> dict[str, str | Omit]:
-    """Headers in the lines of ``RETELL_CUSTOM_HEADERS``, each ``Name: value``, as the official SDK reads them."""
+    """Headers in the lines of ``RETELL_CUSTOM_HEADERS``, each ``Name: value``, as the official SDK reads them, which passes others by."""
     lines = Hidden([line.partition(":") for line in os.environ.get("RETELL_CUSTOM_HEADERS", "").split("\n")])
+    for number in (number for number, (name, colon, _) in enumerate(lines.value, 1) if name.strip() and not colon):
+        raise ConfigurationError(f"RETELL_CUSTOM_HEADERS: line {number} is no header, it has no colon: X-Name: value is one")
     try:
         return check_headers({name.strip(): value.strip() for name, colon, value in lines.value if colon})
     except ConfigurationError as error:
         raise ConfigurationError(f"RETELL_CUSTOM_HEADERS: {error}") from None
 
 
-def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str | Omit]:
-    """Headers that HTTP can carry, or `omit` for one that is taken out; an error names the header and never shows its value."""
+def check_headers(headers: Mapping[Any, Any] | None, *, of_stream: bool = False) -> dict[str, str | Omit]:
+    """Headers that HTTP can carry, or `omit` for one that is taken out; an error names the header and never shows its value.
+
+    :param of_stream: whether they are those of a body that comes piece by piece, of which its sender alone may know how long it is.
+    """
     try:
         given = dict(headers or {})
     except (TypeError, ValueError):
         raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}") from None
     for name, value in given.items():
-        problem = _problem(name, value)
+        problem = _problem(name, value, of_stream=of_stream)
         if problem is not None:
             del headers, given, value
             raise ConfigurationError(problem)
     return given
 
 
-def _problem(name: object, value: object) -> str | None:
+def _problem(name: object, value: object, *, of_stream: bool) -> str | None:
     if not isinstance(name, str) or not TOKEN.fullmatch(name):
         return f"{mask_text(repr(name))} is no name of a header"
     if isinstance(value, Omit):
@@ -271,4 +277,6 @@ def _problem(name: object, value: object) -> str | None:
         return f"the header {name} holds a line break or a character that is not ASCII"
     if value != value.strip():
         return f"the header {name} begins or ends with white space"
+    if name.lower() in _OF_LENGTH and not (of_stream and name.lower() == "content-length" and value.isdigit()):
+        return f"the header {name} cannot be set: the client says how long a body is"
     return None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import h11
@@ -129,7 +129,7 @@ def test_a_header_that_is_not_refused_can_be_sent(headers: dict[str, str]) -> No
 
 
 def test_only_an_async_client_can_be_given() -> None:
-    with httpx.Client() as client, pytest.raises(ConfigurationError, match="AsyncClient, not Client"):
+    with httpx.Client() as client, pytest.raises(ConfigurationError, match="an httpx.Client, not Client"):
         AsyncRetell(KEY, http_client=client)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -192,7 +192,7 @@ def test_omit_takes_a_header_out() -> None:
     assert sent(api_key=KEY, default_headers={"X": omit}, options={"extra_headers": {"x": "2"}})["X"] == "2"
 
 
-@pytest.mark.parametrize("lines", ["X-One: 1\n x-two :2:3 \nnothing", "X-One:1\nX-Three:", "\n", ""])
+@pytest.mark.parametrize("lines", ["X-One: 1\n x-two :2:3 \n \n", "X-One:1\nX-Three:", "\n", ""])
 def test_headers_of_the_environment_are_read_as_the_official_sdk_reads_them(lines: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETELL_CUSTOM_HEADERS", lines)
     official = retell.AsyncRetell(api_key=KEY, default_headers={"X-Four": "4"})
@@ -200,6 +200,51 @@ def test_headers_of_the_environment_are_read_as_the_official_sdk_reads_them(line
     for name in ("X-One", "X-Two", "X-Three", "X-Four"):
         assert ours.get(name) == httpx.Headers(official._custom_headers).get(name)
     assert sent(api_key=KEY, default_headers={"x-one": "5"})["X-One"] == "5"
+
+
+def test_a_line_of_the_environment_that_is_no_header_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETELL_CUSTOM_HEADERS", "X-One: 1\nX-Key s3cret")
+    with pytest.raises(ConfigurationError, match="RETELL_CUSTOM_HEADERS: line 2 is no header") as refused:
+        AsyncRetell(KEY)
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(refused.value.__traceback__)][1:]
+    assert "s3cret" not in f"{refused.value}{frames}"
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "content-length", "Transfer-Encoding"])
+def test_how_long_a_body_is_says_the_client_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> Any:
+        return pytest.raises(ConfigurationError, match=f"the header {name} cannot be set: the client says how long a body is")
+
+    for value in ("3", "chunked"):
+        with refused():
+            sent(api_key=KEY, options={"extra_headers": {name: value}})
+        with refused():
+            sent(api_key=KEY, default_headers={name: value})
+        with refused():
+            AsyncRetell(KEY).with_options(default_headers={name: value})
+    assert sent(api_key=KEY, options={"extra_headers": {name: omit, "Host": "other.test"}})["Host"] == "other.test"
+    monkeypatch.setenv("RETELL_CUSTOM_HEADERS", f"{name}: 3")
+    with refused():
+        AsyncRetell(KEY)
+
+
+def test_a_body_in_pieces_may_say_how_long_it_is() -> None:
+    found: list[httpx.Request] = []
+
+    async def serve(request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        found.append(request)
+        return httpx.Response(200, json={})
+
+    async def ask(content: object, length: str) -> None:
+        async with AsyncRetell(KEY, http_client=httpx.AsyncClient(transport=httpx.MockTransport(serve))) as client:
+            await client.post("/x", cast_to=object, content=cast("Any", content), options={"headers": {"Content-Length": length}})
+
+    anyio.run(ask, [b"a", b"bc"], "3")
+    assert (found[0].headers["Content-Length"], "Transfer-Encoding" in found[0].headers, found[0].content) == ("3", False, b"abc")
+    for content, length in ((b"abc", "3"), ([b"a"], "1.0")):
+        with pytest.raises(ConfigurationError, match="Content-Length cannot be set"):
+            anyio.run(ask, content, length)
 
 
 def test_a_header_of_the_environment_that_cannot_be_sent_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
