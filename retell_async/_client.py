@@ -30,6 +30,7 @@ from ._engine.settings import (
     Settings,
     check_base_url,
     check_deadline,
+    check_extra_body,
     check_headers,
     check_key,
     check_kinds,
@@ -180,14 +181,14 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         return await self.send(request, options)
 
     def _request(self, method: str, path: str, json: object, params: Mapping[str, object] | None) -> Request[Any]:
-        if not path.startswith("/"):
+        from ._engine.verbs import check_path, operation_at
+
+        if not check_path(path).startswith("/"):
             raise ValueError(f"path must start with a slash, it goes under {self._settings.base_url}")
         if not TOKEN.fullmatch(method):
             raise ValueError(f"{method!r} is no method of HTTP")
         if "#" in path:
             raise ValueError("path must have no fragment: '#' in a path or a query is written as %23")
-        from ._engine.verbs import operation_at
-
         return Request(operation_at(method.upper(), path), path, params or {}, cast("Mapping[str, Any] | None", json))
 
     def dispatch(
@@ -351,6 +352,8 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         key = token = None
         key_is_made = False
         extra_body = options.get("extra_body")
+        if extra_body is not None:
+            check_extra_body(extra_body, request.body)
         if request.operation.repeat != "safe" and extra_body:
             request = request.with_body({**(request.body or {}), **extra_body})
             extra_body = None

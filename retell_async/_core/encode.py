@@ -21,6 +21,8 @@ from .operation import FileContent, FilePart, Multipart, Omit, Part, Request, St
 
 __all__ = ["HARMLESS", "Encoded", "FilePart", "Part", "UsualHeaders", "check_text", "encode", "file_part", "is_seekable", "json_bytes"]
 
+_LONGEST_TARGET = 65_000  # httpx takes no URL above 65,536
+
 HARMLESS = frozenset(("accept", "accept-encoding", "connection", "user-agent"))
 """Headers of the client that may go to another origin, in lower case."""
 
@@ -116,10 +118,13 @@ def encode(
         if elsewhere:
             layers = [{name: text for name, text in layer.items() if name.lower() in HARMLESS} for layer in layers]
         merged = _merged((of_body, *layers, *headers[-1:]))
+    target = _target(path, [*query[:1], request.query, *query[1:]], request.operation.styles or {})
+    if len(target) > _LONGEST_TARGET:
+        raise ValueError(f"the path and the query are of {len(target):,} characters, and {_LONGEST_TARGET:,} can be sent")
     return Encoded(
         method=request.operation.method,
         base_url=base_url,
-        target=_target(path, [*query[:1], request.query, *query[1:]], request.operation.styles or {}),
+        target=target,
         headers=merged,
         content=content,
         form=form,

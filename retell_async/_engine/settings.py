@@ -34,6 +34,7 @@ __all__ = [
     "Settings",
     "check_base_url",
     "check_deadline",
+    "check_extra_body",
     "check_headers",
     "check_key",
     "check_kinds",
@@ -111,7 +112,7 @@ def check_base_url(url: object) -> str:
     check_text(text.value, "the base URL", ConfigurationError)
     try:
         parts = Hidden(urlsplit(text.value))
-        host, _ = parts.value.hostname, parts.value.port
+        host, port = parts.value.hostname, parts.value.port
     except ValueError:
         # What is wrong with it may be in a password, which such an error repeats.
         raise ConfigurationError("the base URL is not a URL: its host or its port cannot be read") from None
@@ -121,6 +122,8 @@ def check_base_url(url: object) -> str:
         raise ConfigurationError("the base URL must have no user name, no query and no fragment")
     if not is_host(host):
         raise ConfigurationError(f"the base URL names {host[:80]!r}, and there can be no host of that name")
+    if port == 0:
+        raise ConfigurationError("the base URL has port 0, at which nobody can be reached")
     return text.value.rstrip("/")
 
 
@@ -232,9 +235,16 @@ def check_query(query: object, name: str) -> dict[str, object]:
     return dict(given)
 
 
+def check_extra_body(fields: object, body: object) -> None:
+    """Check that there can be more fields in a body."""
+    _mapping(fields, "extra_body")
+    if not (body is None or isinstance(body, Mapping)):
+        raise WrongKindError(f"extra_body has more fields for an object, and the body is of type {type(body).__name__}")
+
+
 def _mapping(given: object, name: str) -> Mapping[Any, Any]:
     if not isinstance(given, Mapping):
-        raise ConfigurationError(f"{name} must be a mapping, not {type(given).__name__}")
+        raise WrongKindError(f"{name} must be a mapping, not {type(given).__name__}")
     return cast("Mapping[Any, Any]", given)  # type: ignore[redundant-cast]
 
 

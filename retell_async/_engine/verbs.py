@@ -7,30 +7,32 @@ import re
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from .._core.encode import Part, file_part, json_bytes
-from .._core.masking import mask_text
+from .._core.encode import Part, check_text, file_part, json_bytes
+from .._core.masking import mask_path, mask_text
 from .._core.operation import Omit, Operation, Request, RequestOptions
+from .._http.hosts import is_host
 from .._http.loops import in_thread
 
-__all__ = ["operation_at", "verb"]
+__all__ = ["check_path", "operation_at", "verb"]
 
 _OPTIONS = {"headers", "params", "timeout", "max_retries", "extra_json", "follow_redirects", "idempotency_key"}
 _PIECE = 2**16
 _NAME = re.compile(r"(/v\d+)?/[^/]*")
+_CONTROL = re.compile(r"[\0-\x1f\x7f]")
 
 
 def operation_at(method: str, path: str) -> Operation[Any]:
     """What a request by method and path asks for. It is under the limit of the API's own operation there, if that is known."""
     from ..raw.limits import LIMITS
 
-    path = urlsplit(path).path
+    path = quote(urlsplit(path).path, safe="/%!$&'()*+,;=:@")
     # What follows the name of the operation are ids, of which each would have a limit of its own.
     named = _NAME.match(path)
-    name = f"{method} {mask_text(path if named is None else named.group())}"
+    name = f"{method} {mask_path(path if named is None else named.group())}"
     repeat: Literal["safe", "unsafe"] = "safe" if method in {"GET", "HEAD"} else "unsafe"
-    return Operation(id=name, method=method, path=mask_text(path), repeat=repeat, limit=LIMITS.get(name))
+    return Operation(id=name, method=method, path=mask_path(path), repeat=repeat, limit=LIMITS.get(name))
 
 
 def verb(
@@ -38,8 +40,10 @@ def verb(
 ) -> tuple[Request[Any], RequestOptions, bool]:
     """The request, its options, and whether it follows redirects.
 
-    :raises TypeError: there is no such option, or two of `body`, `content` and `files` exclude each other.
+    :raises TypeError: there is no such option, or two of `body`, `content` and `files` exclude each other; the path is no text.
+    :raises ValueError: the path cannot be one.
     """
+    path = _whole(check_path(path))
     for name in options.keys() - _OPTIONS:
         raise TypeError(f"options: there is no {mask_text(repr(name))}; there are {', '.join(sorted(_OPTIONS))}")
     if content is not None and body is not None:
@@ -68,7 +72,6 @@ def verb(
             del headers[kind]
     if content is not None and kind is None:
         headers["Content-Type"] = "application/json"
-    path = _path(path)
     sent = None if content is None else _content(content)
     request: Request[Any] = Request(operation_at(method, path), path, {}, cast("Any", body), sent, form)
     given: RequestOptions = {"extra_headers": cast("Any", headers), "extra_query": options.get("params")}
@@ -79,8 +82,33 @@ def verb(
     return request, given, options.get("follow_redirects") is not False
 
 
-def _path(path: str) -> str:
-    return path if path.startswith("/") or "://" in path.partition("?")[0] else f"/{path}"
+def check_path(path: object) -> str:
+    """A path, or a whole URL, as it can be quoted where it has to be.
+
+    :raises TypeError: it is no text.
+    :raises ValueError: it is no Unicode, or holds what nobody means to send.
+    """
+    if not isinstance(path, str):
+        raise TypeError(f"path must be a str, not {type(path).__name__}")
+    if _CONTROL.search(path):
+        raise ValueError("path holds a line break or another control character: in an id it is quoted, as %0A")
+    return check_text(path, "path")
+
+
+def _whole(path: str) -> str:
+    """The path with its slash, or a URL that can be one."""
+    if path.startswith("/"):
+        return path
+    if "://" not in path.partition("?")[0]:
+        return f"/{path}"
+    try:
+        parts = urlsplit(path)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("path is a URL whose host or port cannot be read") from None
+    if parts.scheme not in {"http", "https"} or not host or not is_host(host) or port == 0:
+        raise ValueError("path is a URL, which starts with https:// or http:// and names a host and, if any, a port above 0")
+    return path
 
 
 def _fields(body: object) -> list[Part]:

@@ -44,7 +44,7 @@ def test_key_and_base_url_come_from_the_environment(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     "url",
     ["", "api.retellai.com", "//api.retellai.com", "ftp://retell.test", "https://", "https://a b", "https://a/?q=1", "https://a#f",
-     "https://user:pass@a", "https://a:port", "https://[::1", "https://a\n"],
+     "https://user:pass@a", "https://a:port", "https://[::1", "https://a\n", "http://127.0.0.1:0"],
 )  # fmt: skip
 def test_a_base_url_that_cannot_work_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="base URL"):
@@ -129,7 +129,7 @@ def test_a_header_that_is_not_refused_can_be_sent(headers: dict[str, str]) -> No
 
 
 def test_only_an_async_client_can_be_given() -> None:
-    with httpx.Client() as client, pytest.raises(ConfigurationError, match="an httpx.Client, not Client"):
+    with httpx.Client() as client, pytest.raises(ConfigurationError, match=r"an httpx\.Client, not Client"):
         AsyncRetell(KEY, http_client=client)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

@@ -386,6 +386,59 @@ async def test_a_misspelt_keyword_is_refused_before_anything_is_sent() -> None:
             await client.send(get(), {"extra_headers": {"+14155550177 ": "1"}})
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "said"),
+    [
+        ("/x\n", ValueError, "path holds a line break"),
+        ("/x\0", ValueError, "path holds a line break"),
+        ("/x\ud800", ValueError, "path: a text with half a surrogate pair"),
+        ("/" + "x" * 70_000, ValueError, "the path and the query are of 70,001 characters"),
+        (5, TypeError, "path must be a str, not int"),
+        (None, TypeError, "path must be a str, not NoneType"),
+        ("http://127.0.0.1:abc/x", ValueError, "path is a URL whose host or port|path must start with a slash"),
+        ("http://[::1", ValueError, "path is a URL whose host or port|path must start with a slash"),
+        *(
+            (url, ValueError, "path is a URL, which starts with|path must start with a slash")
+            for url in ("http://", "ftp://a/b", "http://a:0/", "http://a b/", "http://a..b/")
+        ),
+    ],
+)
+async def test_a_path_that_cannot_be_one_is_refused_before_anything_is_sent(path: Any, kind: type[Exception], said: str) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise AssertionError("sent")
+
+    async with AsyncRetell("key_test", http_client=httpx.AsyncClient(transport=httpx.MockTransport(refuse))) as client:
+        for ask in (client.get(path, cast_to=object), client.post(path, cast_to=object, body={}), client.request("GET", path)):
+            with pytest.raises(kind, match=said):
+                await ask
+
+
+async def test_a_query_that_is_too_long_is_refused_before_anything_is_sent() -> None:
+    async with AsyncRetell("key_test", base_url="http://retell.test") as client:
+        with pytest.raises(ValueError, match=r"the path and the query are of 70,0.. characters, and 65,000 can be sent"):
+            await client.send(get(), {"extra_query": {"a": "x" * 70_000}})
+
+
+async def test_what_a_request_is_called_is_on_one_line() -> None:
+    told: list[Any] = []
+    always = httpx.MockTransport(lambda _: httpx.Response(500, json={}))
+    async with AsyncRetell("key_test", http_client=httpx.AsyncClient(transport=always), max_retries=1, hooks=[told.append]) as client:
+        with pytest.raises(errors.InternalServerError, match=r"\(GET /x%C2%85y/%2B141\*{6}77\)"):
+            await client.get("/x\x85y/%2B14155550177", cast_to=object)
+    assert [event.operation for event in told] == ["GET /x%C2%85y"]
+
+
+@pytest.mark.parametrize("extra", ["x", "", [], [("a", 1)]])
+async def test_an_extra_body_that_is_no_mapping_is_refused_by_name(extra: Any) -> None:
+    async with AsyncRetell("key_test", base_url="http://retell.test") as client:
+        for request in (get(), CREATE.request(body={"a": 1})):
+            with pytest.raises(errors.ConfigurationError, match="extra_body must be a mapping, not") as refused:
+                await client.send(request, {"extra_body": extra})
+            assert isinstance(refused.value, TypeError)
+        with pytest.raises(errors.ConfigurationError, match="extra_body has more fields for an object, and the body is of type list"):
+            await client.request("POST", "/x", json=[1], extra_body={"a": 1})
+
+
 async def test_a_time_out_for_a_connection_names_the_seconds_that_were_set() -> None:
     texts: set[str] = set()
 
