@@ -392,3 +392,8 @@ class SyncVerbs:
         del path, body, content, files, options  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
         raw = self._send(request, given, follow=follow)
         return cast_answer(answer_of(raw), cast_to, strict=bool(self._settings.strict))
+
+
+for _verbs, _client in ((OfficialVerbs, "AsyncRetell"), (SyncVerbs, "Retell")):
+    for _name in ("get", "post", "put", "patch", "delete"):
+        getattr(_verbs, _name).__qualname__ = f"{_client}.{_name}"  # which Python names where a keyword is unknown

@@ -262,3 +262,27 @@ def test_answers_of_success_that_cannot_be_read(body: dict[str, Any]) -> None:
     assert caught.value.status_code == 201
     there.close()
     here.close()
+
+
+@pytest.mark.anyio
+async def test_events_of_an_answer() -> None:
+    assert "a `TypeError`: read such an answer with httpx" in row("`client.get(path, cast_to=..., stream=True")
+    asked: dict[str, Any] = {"cast_to": object, "stream": True, "stream_cls": retell_async.AsyncStream}
+    async with retell_async.AsyncRetell("k") as client:
+        for name in ("get", "post", "put", "patch", "delete"):
+            with pytest.raises(TypeError, match=rf"^AsyncRetell\.{name}\(\) got an unexpected keyword argument 'stream'"):
+                await getattr(client, name)("/x", **asked)
+    with retell_async.Retell("k") as blocking, pytest.raises(TypeError, match=r"^Retell\.get\(\) got an unexpected keyword"):
+        blocking.get("/x", **asked)
+
+
+def test_headers_that_say_how_long_a_body_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "a `ConfigurationError`, save" in row("`Content-Length` and `Transfer-Encoding` in")
+    retell.Retell(api_key="k", default_headers={"Content-Length": "3"}).close()
+    with pytest.raises(retell_async.ConfigurationError, match="Content-Length"):
+        retell_async.Retell("k", default_headers={"Content-Length": "3"})
+    assert "a `ConfigurationError` with the number of the line" in row("a line of `RETELL_CUSTOM_HEADERS`")
+    monkeypatch.setenv("RETELL_CUSTOM_HEADERS", "foo")
+    retell.Retell(api_key="k").close()
+    with pytest.raises(retell_async.ConfigurationError, match="RETELL_CUSTOM_HEADERS: line 1"):
+        retell_async.Retell("k")
