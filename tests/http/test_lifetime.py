@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 import httpx
+import httpx2
 import pytest
 import trio
 
@@ -128,6 +129,36 @@ def test_one_event_loop_after_the_other(make: Make) -> None:
         del client
         gc.collect()
     assert len(used_by) == 3
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", [httpx.AsyncClient, httpx2.AsyncClient])
+def test_another_http_client_stays_in_its_event_loop(kind: Any) -> None:
+    async def use(client: AsyncRetell) -> None:
+        await client.send(get("a"), NO_OPTIONS)
+
+    with echoing() as (url, _), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # as above
+        client = AsyncRetell(KEY, base_url=url, max_retries=0, http_client=kind())
+        asyncio.run(use(client))
+        with pytest.raises(errors.APIConnectionError, match="Event loop is closed"):
+            asyncio.run(use(client))
+        del client
+        gc.collect()
+
+
+@pytest.mark.soak
+def test_a_client_in_each_event_loop_leaves_nothing_behind() -> None:
+    async def use(url: str) -> None:
+        async with own(url) as client:
+            await client.send(get("a"), NO_OPTIONS)
+
+    with echoing() as (url, _), warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            asyncio.run(use(url))
+        gc.collect()
+    assert [str(warning.message) for warning in seen] == []
 
 
 # Several threads.
