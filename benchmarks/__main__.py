@@ -22,7 +22,7 @@ def main() -> None:
     names: list[str] = given.names or [*_ALL]
     page: Path | None = given.into
     if unknown := set(names) - set(_ALL):
-        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}: there are {', '.join(_ALL)}")
     if page is not None and not page.is_file():
         parser.error(f"there is no {page}")
     for name in names:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import placed
+from benchmarks.__main__ import main, placed
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "speed.md").read_text("utf-8")
 PAGE_OF_CONNECTIONS = (Path(__file__).parents[2] / "docs" / "guides" / "connections.md").read_text("utf-8")
@@ -22,6 +22,15 @@ def test_a_table_takes_the_place_of_its_last_one_alone() -> None:
     twice = placed(placed(once, "one", "newer"), "two", "more")
     assert twice == page.replace("one\n```text\n", "one\n```text\nnewer\n").replace("old", "more")
     assert placed(page, "three", "new") == page
+
+
+def test_a_name_that_no_benchmark_has_is_refused_with_those_that_there_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmarks", "startup", "foo"])
+    with pytest.raises(SystemExit):
+        main()
+    assert re.search(r"no benchmark is called foo: there are startup, .*, telemetry\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("name", NAMES)
