@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from retell_async import CircuitEvent
+from retell_async._core.masking import one_line
 from retell_async._instrumentation import Activity, AttemptActivity, current
 
 from .attributes import Attributes, at_end, error_type, kind_of, name_of, of_event, text_of
@@ -33,7 +34,7 @@ class LoggingHook:
 
     def _write(self, level: int, kind: str, fields: Attributes) -> None:
         if self._logger.isEnabledFor(level):
-            said = " ".join(f"{name}={value}" for name, value in fields.items())
+            said = one_line(" ".join(f"{name}={value}" for name, value in fields.items()))
             self._logger.log(level, "%s: %s", kind, said, extra={"retell": fields})
 
 

@@ -131,3 +131,11 @@ async def test_a_number_in_the_place_of_an_id_is_told_to_nobody(caplog: pytest.L
     told = f"{caplog.text} {[(span.name, dict(span.attributes or {})) for span in seen.spans]}"
     assert "5550123" not in told
     assert told.count("call_+141") > 2
+
+
+async def test_a_name_that_was_sent_begins_no_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "retell_async")
+    with telemetry.instrumented(telemetry.LoggingHook()):
+        await deliver(Router(KEY), event_body("odd\n09:16 billing CRITICAL \x1b[2J"))
+    (line,) = [record.getMessage() for record in caplog.records if hasattr(record, "retell")]
+    assert r"webhook odd\n09:16 billing CRITICAL \x1b[2J" in line
