@@ -20,7 +20,7 @@ import httpx
 
 from .._core.encode import Encoded
 from .._core.errors import APIConnectionError, APIError, APITimeoutError, ConfigurationError, RetellError, WrongKindError, cut_off, reason
-from .._core.masking import Hidden, HiddenMapping, cut, mask_text
+from .._core.masking import Hidden, HiddenMapping, cut, mask_path
 from .._core.operation import Omit
 from .._core.response import Answer
 from .._logs import Log
@@ -266,7 +266,7 @@ class Http:
             raise cut(refusal, before) from None  # whatever somebody on the way made of it
         answer.seconds = perf_counter() - start
         if _logger.isEnabledFor(logging.INFO):
-            path = mask_text(httpx.URL(encoded.url).path)
+            path = mask_path(httpx.URL(encoded.url).raw_path.decode("ascii"))
             _logger.info("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, answer.seconds)
         return answer
 

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from .._core.masking import mask_text
+from .._core.masking import mask_text, one_line
 
 __all__ = ["masked_logs"]
 
@@ -24,7 +24,7 @@ _ours: ContextVar[bool] = ContextVar("retell_async_logs", default=False)
 def _mask(record: logging.LogRecord) -> bool:
     if _ours.get():
         text = record.getMessage()
-        shown = mask_text(text)
+        shown = one_line(mask_text(text))
         if shown != text:
             record.msg, record.args = shown, ()
     return True

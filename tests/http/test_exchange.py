@@ -419,6 +419,17 @@ async def test_a_query_that_is_too_long_is_refused_before_anything_is_sent() -> 
             await client.send(get(), {"extra_query": {"a": "x" * 70_000}})
 
 
+async def test_the_log_line_of_an_answer_shows_the_path_as_it_was_sent(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "retell_async")
+    async with client_of(lambda _: httpx.Response(200, json={"call_id": "x", "call_type": "web_call"})) as client:
+        for id in ("x\n09:16 billing CRITICAL forged\x1b[2J", "../../+14155550199?a"):
+            await client.call.retrieve(id)
+    forged, other = [record.getMessage().partition(": ")[0] for record in caplog.records if record.name == "retell_async"]
+    assert forged.endswith("/v2/get-call/x%0A09:16%20billing%20CRITICAL%20forged%1B%5B2J")
+    assert "4155550199" not in other
+    assert other.endswith("%3Fa")
+
+
 async def test_what_a_request_is_called_is_on_one_line() -> None:
     told: list[Any] = []
     always = httpx.MockTransport(lambda _: httpx.Response(500, json={}))
