@@ -256,27 +256,22 @@ def rewrite(schema: Json, change: Callable[[tuple[str | int, ...], Json], Json])
         holder[way[-1]] = change(way, holder[way[-1]])
 
 
-def roots(document: Json) -> Iterator[tuple[str, Json, str]]:
-    """(pointer, holder, key) of every place that holds a schema and is not inside another one: ``holder[key]`` is the schema."""
-    components = document.get("components", {})
-    for name in components.get("schemas", {}):
-        yield pointer("components", "schemas", name), components["schemas"], name
-    yield from held(components, "/components")
-    for path, item in document.get("paths", {}).items():
-        yield from held(item, pointer("paths", path))
+def roots(holder: Json, where: str = "") -> Iterator[tuple[str, Json, str]]:
+    """(pointer, holder, key) of every place in a document, or in a part of one, that holds a schema and is not inside another one.
 
-
-def held(holder: Json, where: str = "") -> Iterator[tuple[str, Json, str]]:
-    """As `roots`, of a path, an operation, a parameter, a body, an answer or its content."""
+    ``holder[key]`` is the schema.
+    """
+    for name in holder.get("schemas", ()):
+        yield where + pointer("schemas", name), holder["schemas"], name
     if "schema" in holder:
         yield f"{where}/schema", holder, "schema"
-    for key in ("requestBody", *METHODS):
+    for key in ("components", "requestBody", *METHODS):
         if key in holder:
-            yield from held(holder[key], f"{where}/{key}")
-    for key in ("parameters", "responses", "requestBodies", "content"):
+            yield from roots(holder[key], f"{where}/{key}")
+    for key in ("parameters", "responses", "requestBodies", "content", "paths"):
         some = holder.get(key, {})
         for name, one in enumerate(some) if isinstance(some, list) else some.items():
-            yield from held(one, where + pointer(key, name))
+            yield from roots(one, where + pointer(key, name))
 
 
 def walk(schema: Json, where: str = "") -> Iterator[tuple[str, Json]]:

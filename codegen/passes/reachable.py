@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from .. import marks
-from ..document import Json, Refused, component, followed, held, operations, parts, pointer, walk
+from ..document import Json, Refused, component, followed, operations, parts, pointer, roots, walk
 
 
 def run(document: Json) -> None:
@@ -51,7 +51,7 @@ def used(document: Json) -> dict[str, set[str]]:
     """The names of the components that requests hold, and of those that answers do, by the mark that says so."""
     found: dict[str, set[str]] = {marks.REQUEST: set(), marks.RESPONSE: {*_refs(document.get(marks.ERROR_BODY) or {}, "")}}
     for method, path, operation in operations(document):
-        for where, holder, _ in held(operation):
+        for where, holder, _ in roots(operation):
             names = _refs(holder["schema"], pointer("paths", path, method) + where)
             found[marks.RESPONSE if where.startswith("/responses") else marks.REQUEST].update(names)
     return {mark: reached(document, names) for mark, names in found.items()}
