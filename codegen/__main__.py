@@ -109,14 +109,10 @@ def _made(made: Views) -> str:
 
 def _to_look_at(made: Views | None, told: list[str]) -> list[str]:
     """What somebody should judge, of what was made and of what an update tells."""
-    if made is None:
-        return [f"note: {visible(said)}" for said in told]
-    unreachable = len(made.prepared[marks.UNREACHABLE])
-    unused = [f"no operation needs {unreachable} schemas, which have no model"] if unreachable else []
-    unnamed = [(f"{one.method} {one.path}", one.entry) for one in made.operations if not one.entry.named]
+    notes = [f"note: {visible(said)}" for said in (*told, *(made.notes if made else ()))]
+    unnamed = [(f"{one.method} {one.path}", one.entry) for one in (made.operations if made else ()) if not one.entry.named]
     where = "is not in openapi/surface.yaml"
-    of_itself = [f"look at it: {key} {where}: client.{entry.methods[0]}, repeat: {entry.repeat}" for key, entry in unnamed]
-    return [*(f"note: {visible(said)}" for said in (*told, *unused, *made.notes)), *of_itself]
+    return [*notes, *(f"look at it: {key} {where}: client.{entry.methods[0]}, repeat: {entry.repeat}" for key, entry in unnamed)]
 
 
 def _check() -> int:

@@ -31,10 +31,6 @@ class Field:
     spec: str | None = None
     name: str = attrs.field(default=attrs.Factory(lambda self: python_name(self.wire), takes_self=True))
 
-    @property
-    def renamed(self) -> bool:
-        return self.name != self.wire
-
 
 @attrs.frozen(kw_only=True)
 class Class:

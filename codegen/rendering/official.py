@@ -18,8 +18,6 @@ from ..passes.names import module_name
 from .types import names as names_in
 from .views import Views
 
-_ANY = "Mapping[str, object]"
-
 
 def official(names: Json, views: Views) -> Iterator[tuple[str, str, Json]]:
     """The modules of `retell_async/types`, from the names and what the document has: a template, a name and what it says."""
@@ -33,7 +31,7 @@ def official(names: Json, views: Views) -> Iterator[tuple[str, str, Json]]:
         operation = methods.get(said["method"])
         known = dict(_all(said["names"], names["parts"]))
         needed = {name: {one for one in names_in([kind]) if one.endswith("Param")} for name, kind in known.items()}
-        aliases = {name: kind if needed[name] <= params.keys() else _ANY for name, kind in known.items()}
+        aliases = {name: kind if needed[name] <= params.keys() else "Mapping[str, object]" for name, kind in known.items()}
         keywords = [] if operation is None else [*chain(*operation.fields.values())]
         used = views.imports([*aliases.values(), *(field.type for field in keywords)])
         # a model goes under another name where its own is taken
@@ -41,11 +39,9 @@ def official(names: Json, views: Views) -> Iterator[tuple[str, str, Json]]:
         fields = {field.name: attrs.evolve(field, type=_renamed(field.type, here)) for field in keywords}
         imports = [(*one, here[one[2]]) for one in used]
         yield "types/params", module, {**said, "imports": imports, "fields": fields.values(), "aliases": sorted(aliases.items())}
-    theirs = sorted((name, kind) for name, kind in responses.items() if name != kind)
-    own = [(name, module) for name, module in views.modules["models"] if name not in dict(theirs)]
+    theirs = {name: kind for name, kind in sorted(responses.items()) if name != kind}
     answered = sorted((module_name(name), name) for name in responses)
-    modules = {module: said["class"] for module, said in names.get("params", {}).items()}
-    yield "types/init", "__init__", {"modules": modules, "responses": theirs, "pages": pages, "own": own, "answers": answered}
+    yield "types/init", "__init__", {"params": names.get("params", {}), "responses": theirs, "pages": pages, "answers": answered}
     for module, name in answered:
         yield "types/answer", module, {"name": name}
 

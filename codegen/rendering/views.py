@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
+from .. import marks
 from ..document import Json, Refused, operation_key, operations, pointer, visible
 from ..parser import Parsed
 from ..passes.lift import pascal
@@ -27,11 +28,6 @@ class Method:
     operation: Operation
     deprecated: str | None = None
     """What to say to those who call it, if it will go."""
-
-    def renamed(self, old: str) -> str:
-        """What to say to those who give a keyword its old name."""
-        new = self.operation.renamed[old]
-        return f"client.{self.resource}.{self.name}({old}=...) is now {new}=..., and the old name will go with the next release"
 
 
 @attrs.frozen
@@ -72,7 +68,9 @@ class Views:
 
     @property
     def notes(self) -> list[str]:
-        """What methods take under another name than the document's, since that is taken, and what the surface says in vain."""
+        """What has no model, what methods take under another name, since the document's is taken, what the surface says in vain."""
+        unreachable = len(self.prepared[marks.UNREACHABLE])
+        without = [f"no operation needs {unreachable} schemas, which have no model"] if unreachable else []
         taken = [(method, field) for resource in self.resources for method in resource.methods for field in method.operation.taken]
         aside = [
             f"client.{method.resource}.{method.name} takes {visible(field.wire)} as {field.name}, since its own name is taken"
@@ -84,7 +82,7 @@ class Views:
         unused = [f"openapi/surface.yaml: client.{one.entry.methods[0]} does not need {old} to stand for {new}" for one, old, new in vain]
         limits = Counter(one.entry.limit for one in self.operations if one.entry.limit)
         alone = [f"openapi/surface.yaml: one operation alone has the limit {name}" for name, count in limits.items() if count == 1]
-        return [*aside, *unused, *alone, *self.vain]
+        return [*without, *aside, *unused, *alone, *self.vain]
 
     def imports(self, types: Iterable[str], own: str = "") -> list[tuple[str, str, str]]:
         """Folder, module and name of what types use, but for the module's own."""
