@@ -37,8 +37,7 @@ def _without(schema: Json, aliases: Json, inside: tuple[str, ...] = ()) -> Json:
         if name in inside:
             raise Refused(pointer("components", "schemas", name), "holds itself and is no object with fields: it cannot be written out")
         inside = (*inside, name)
-        beside = {key: value for key, value in schema.items() if key != "$ref"}
-        schema = {**deepcopy(aliases[name]), **beside}
+        schema = deepcopy(aliases[name]) | {key: value for key, value in schema.items() if key != "$ref"}
     if name is not None:
         schema.pop(marks.BASE, None)
     rewrite(schema, lambda _, child: _without(child, aliases, inside))

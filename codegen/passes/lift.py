@@ -48,10 +48,9 @@ class _Lift:
         self.says: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         components = {id(schema): name for name, schema in self.schemas.items()}
         for _, schema in all_schemas(document):
-            owners = [components[id(schema)]] if id(schema) in components else []
             for value, name in (self._inner(field, wire) for wire, field in schema.get("properties", {}).items()):
                 if self._wants_name(value):
-                    self.says[name][_said(value)] += owners
+                    self.says[name][_said(value)] += [components[id(schema)]] if id(schema) in components else []
 
     def run(self) -> None:
         for name in sorted(self.schemas):

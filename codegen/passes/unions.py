@@ -41,10 +41,7 @@ def _flatten(document: Json, schema: Json) -> None:
             schema |= {"nullable": True} if meant.get("nullable") else {}
         else:
             members.append(member)
-    seen: dict[str, Json] = {}
-    for member in members:
-        seen.setdefault(fingerprint(member), member)
-    schema["oneOf"] = list(seen.values())
+    schema["oneOf"] = list({fingerprint(member): member for member in members}.values())
 
 
 def _tell_apart(document: Json, schema: Json, where: str) -> None:

@@ -21,7 +21,6 @@ from .types import alternatives, names, received, sent, spec
 
 _ERRORS = dict(re.findall(r"^    (\d+): (\w+),$", (PACKAGE / "_core/errors.py").read_text(encoding="utf-8"), re.MULTILINE))
 _ERRORS["500"] = "InternalServerError"
-_MEDIA = {"text": "str", "bytes": "bytes"}
 # What changes or ends a thing that the caller names: an answer without a body says all that the caller must know.
 _CHANGING = re.compile(r"(PUT|PATCH|DELETE) |\w+ /(v\d+/)?update-")
 
@@ -90,8 +89,7 @@ class Operation:
 
     def before(self, old: str) -> list[Field]:
         """All that it takes, by name, for those who give a keyword its old name."""
-        new = self.renamed[old]
-        some = [attrs.evolve(field, name=old, required=True) if field.name == new else field for field in self.taken]
+        some = [attrs.evolve(field, name=old, required=True) if field.name == self.renamed[old] else field for field in self.taken]
         return sorted(some, key=lambda field: not field.required)
 
     @property
@@ -144,7 +142,7 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
 
     media, returned = said.get(marks.MEDIA, "json"), answer(said)
     answers = {} if returned is None else {one.status_code.pattern: one.prop for one in endpoint.responses}
-    returns = _MEDIA.get(media) or received(*answers.values())
+    returns = {"text": "str", "bytes": "bytes"}.get(media) or received(*answers.values())
     nullable = media == "json" and (marks.NULLABLE in said or returns.endswith(" | None"))
     kind, paging = "one object" if returned is None else listing(document, returned)[0], None
     if kind == "a bare array" and (nullable or len(answers) > 1):

@@ -32,7 +32,7 @@ def table(views: Views, resources: Mapping[str, str]) -> Json:
     schemas: dict[str, Json] = {}
     new = _refs(operations)
     while new:
-        schemas |= {name: _described(document, component(document, name)) for name in new}
+        schemas |= {name: _plain(document, meant, about(meant)) for name in new for meant in [component(document, name)]}
         new = _refs(schemas) - schemas.keys()
     return {"resources": dict(sorted(resources.items())), "operations": operations, "schemas": dict(sorted(schemas.items()))}
 
@@ -41,7 +41,6 @@ def _operation(document: Json, operation: Operation) -> Json:
     entry = operation.entry
     said: dict[str, Json] = {parameter["name"]: parameter["schema"] for parameter in operation.said["parameters"]}
     said |= body(document, operation.said).get("properties", {})
-    taken = [field for field in operation.taken if field.wire in said]
     return {
         "methods": [*entry.methods],
         **{name: getattr(entry, name) for name in ("tool", "effect", "repeat", "asks", "open_world")},
@@ -50,8 +49,8 @@ def _operation(document: Json, operation: Operation) -> Json:
         "about": about(operation.said),
         "positional": [field.name for field in operation.positional],
         "files": [field.name for field in operation.taken if field.wire in operation.files],
-        "required": [field.name for field in taken if field.required],
-        "arguments": {field.name: _described(document, said[field.wire], field.doc) for field in taken},
+        "required": [field.name for field in operation.taken if field.required],
+        "arguments": {field.name: _plain(document, said[field.wire], field.doc) for field in operation.taken},
     }
 
 
@@ -60,20 +59,14 @@ def _refs(value: Json) -> set[str]:
     return {said.rpartition("/")[2] for place, said in values(value) if place.endswith("/$ref") and isinstance(said, str)}
 
 
-def _described(document: Json, schema: Json, words: str | None = None) -> Json:
+def _plain(document: Json, schema: Json, words: str = "") -> Json:
     """A schema of a prepared document as plain JSON Schema, with our words."""
-    words = about(schema) if words is None else words
-    return _plain(document, schema) | ({"description": words} if words else {})
-
-
-def _plain(document: Json, schema: Json) -> Json:
     plain = _kind(document, schema)
-    if not schema.get("nullable"):
-        return plain
-    if isinstance(plain.get("type"), str):
-        plain["type"] = [plain["type"], "null"]
-        return plain | ({"enum": [*plain["enum"], None]} if "enum" in plain else {})
-    return {"oneOf": [plain, {"type": "null"}]}
+    if schema.get("nullable") and isinstance(plain.get("type"), str):
+        plain |= {"type": [plain["type"], "null"], **({"enum": [*plain["enum"], None]} if "enum" in plain else {})}
+    elif schema.get("nullable"):
+        plain = {"oneOf": [plain, {"type": "null"}]}
+    return plain | ({"description": words} if words else {})
 
 
 def _kind(document: Json, schema: Json) -> Json:
@@ -87,7 +80,7 @@ def _kind(document: Json, schema: Json) -> Json:
             plain[exclusive] = plain.pop(bound)
     if "properties" in schema:
         taken = {name: field for name, field in schema["properties"].items() if not field.get("readOnly")}
-        plain["properties"] = {name: _described(document, field) for name, field in taken.items()}
+        plain["properties"] = {name: _plain(document, field, about(field)) for name, field in taken.items()}
     for keyword in ("items", "additionalProperties"):
         if isinstance(schema.get(keyword), dict):
             plain[keyword] = _plain(document, schema[keyword])

@@ -212,8 +212,7 @@ class _Difference:
             self._changed("repeat", f"{other}: {rule} ", rules, has, breaks=True)
         asks = ([f"{what} where {name} is given" if name else what for name, what in sorted(entry.asks.items())] for entry in both)
         self._changed("question", f"{other}: asks about ", (" and ".join(some) or "nothing" for some in asks), has, breaks=True)
-        media = [operation.get(marks.MEDIA) or "json" for operation in (was, now)]
-        self._changed("type", "the answer: ", media, calls, breaks=True)
+        self._changed("type", "the answer: ", [operation.get(marks.MEDIA) or "json" for operation in (was, now)], calls, breaks=True)
         bodies = [held for operation in (was, now) for held in operation.get("requestBody", {}).get("content", {}).items()]
         if len(bodies) == 2:
             self._called.setdefault(*(str(ref_name(content["schema"])) for _, content in bodies))
@@ -257,10 +256,8 @@ class _Difference:
                 self._add("type", "changed", f"the answer: {'nothing' if old is None else 'a body'} before", names, breaks=new is None)
             return
         (before, one), (after, other) = listing(self.old.prepared, old), listing(self.new.prepared, new)
-        if before != after:
-            self._add("list", "changed", f"answers with {before} → {after}", names, breaks=True)
-            old, new = one, other
-        self._schemas(old, new, names, "the answer", sent=False)
+        self._changed("list", "answers with ", (before, after), names, breaks=True)
+        self._schemas(*((old, new) if before == after else (one, other)), names, "the answer", sent=False)
 
     def _fields(self, olds: Fields, news: Fields, names: Callable[[str], list[str]], subject: str, *, sent: bool) -> None:
         for name in olds.keys() - news.keys():

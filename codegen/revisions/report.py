@@ -58,9 +58,7 @@ def markdown(changes: Sequence[Change], left_out: Mapping[str, str] = {}, *, mos
                 lines.append(f"    - and {len(groups[group]) - most} more.")
     if left_out:
         lines.append(f"- Left out ({len(left_out)}); {_SENDS}:")
-        is_for_users = most is not None
-        reasons = {key: _REMEDY.sub("", why) if is_for_users else why for key, why in left_out.items()}
-        lines.extend(f"  - {_code(key)}: {_code(why)}" for key, why in reasons.items())
+        lines.extend(f"  - {_code(key)}: {_code(why if most is None else _REMEDY.sub('', why))}" for key, why in left_out.items())
     return "\n".join(lines)
 
 
