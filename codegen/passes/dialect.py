@@ -52,14 +52,10 @@ def run(document: Json, *, whole: bool = True) -> None:
             if "oneOf" in schema:
                 raise Refused(f"{where}/anyOf", "anyOf beside oneOf cannot be expressed")
             schema["oneOf"] = schema.pop("anyOf")
-        if "oneOf" in schema:
-            members = [member for member in schema["oneOf"] if not _is_null(member)]
-            if len(members) < len(schema["oneOf"]):
-                schema["nullable"] = True
-            schema["oneOf"] = members
-        if "enum" in schema and None in schema["enum"]:
-            schema["enum"] = [value for value in schema["enum"] if value is not None]
-            schema["nullable"] = True
+        if any(map(_is_null, schema.get("oneOf", ()))):
+            schema |= {"oneOf": [member for member in schema["oneOf"] if not _is_null(member)], "nullable": True}
+        if None in schema.get("enum", ()):
+            schema |= {"enum": [value for value in schema["enum"] if value is not None], "nullable": True}
     refuse_rings(document)
 
 

@@ -9,7 +9,7 @@ import re
 from itertools import count
 
 from .. import marks
-from ..document import METHODS, SCALARS, Json, Refused, all_schemas, is_object, operation_key, ref_name
+from ..document import SCALARS, Json, Refused, all_schemas, by_key, is_object, operations, ref_name
 from ..parser import NAMELESS, identifier
 from .aliases import is_literal
 
@@ -68,16 +68,14 @@ def _say(schema: Json, where: str, title: str) -> None:
 
 def _number_places(document: Json) -> None:
     """Call parameters of paths by number, since not every name passes there, and an operation by its key, in its summary."""
-    numbers = count()
-    for path, item in list(document["paths"].items()):
-        numbered = re.sub(r"{[^}]*}", lambda _: f"{{place_{next(numbers)}}}", path)
-        places = [{"in": "path", "name": name, "required": True, "schema": {"type": "string"}} for name in re.findall(r"{(\w+)}", numbered)]
-        for method in METHODS:
-            if operation := item.get(method):
-                operation["summary"] = operation_key(method, path)
-                others = [parameter for parameter in operation["parameters"] if parameter["in"] != "path"]
-                for parameter in others:  # the parser has no lists in headers, and this package no cookies
-                    if parameter["in"] == "header" and parameter["schema"].get("type") not in SCALARS:
-                        parameter["in"] = "cookie"
-                operation["parameters"] = [*places, *others]
-        document["paths"][numbered] = document["paths"].pop(path)
+    for key, operation in by_key(document).items():
+        operation["summary"] = key
+    numbers, paths = count(), document["paths"].items()
+    document["paths"] = {re.sub(r"{[^}]*}", lambda _: f"{{place_{next(numbers)}}}", path): item for path, item in paths}
+    for _, path, operation in operations(document):
+        others = [parameter for parameter in operation["parameters"] if parameter["in"] != "path"]
+        for parameter in others:  # the parser has no lists in headers, and this package no cookies
+            if parameter["in"] == "header" and parameter["schema"].get("type") not in SCALARS:
+                parameter["in"] = "cookie"
+        places = [{"in": "path", "name": name, "required": True, "schema": {"type": "string"}} for name in re.findall(r"{(\w+)}", path)]
+        operation["parameters"] = [*places, *others]
