@@ -6,15 +6,13 @@ from collections.abc import Collection
 from copy import deepcopy
 from typing import Any
 
-from .. import marks
 from ..document import Json, Refused, is_object, pointer, ref_name, resolved, rewrite, roots
 
 
 def run(document: Json) -> None:
     schemas = document["components"]["schemas"]
-    aliases = {name: schema for name, schema in schemas.items() if not is_named(document, schema)}
-    for name in aliases:
-        del schemas[name]
+    unnamed = [name for name, schema in schemas.items() if not is_named(document, schema)]
+    aliases = {name: schemas.pop(name) for name in unnamed}
     for _, holder, key in list(roots(document)):
         holder[key] = _without(holder[key], aliases)
 
@@ -38,7 +36,5 @@ def _without(schema: Json, aliases: Json, inside: tuple[str, ...] = ()) -> Json:
             raise Refused(pointer("components", "schemas", name), "holds itself and is no object with fields: it cannot be written out")
         inside = (*inside, name)
         schema = deepcopy(aliases[name]) | {key: value for key, value in schema.items() if key != "$ref"}
-    if name is not None:
-        schema.pop(marks.BASE, None)
     rewrite(schema, lambda _, child: _without(child, aliases, inside))
     return schema
