@@ -69,7 +69,7 @@ def run(parser: argparse.ArgumentParser, arguments: list[str] | None, recovered:
     try:
         for told in [] if recovered is None else recover(recovered):
             print(f"note: {told}", file=sys.stderr)
-        code: int = said.pop("run")(**said)
+        return int(said.pop("run")(**said))
     except Refused as refused:
         print(f"refused: {refused}{refused.remedy and f'; {refused.remedy}'}", file=sys.stderr)
         return 1
@@ -79,7 +79,6 @@ def run(parser: argparse.ArgumentParser, arguments: list[str] | None, recovered:
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    return code
 
 
 def _held(document: Json) -> None:

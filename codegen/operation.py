@@ -15,8 +15,7 @@ Listing = Literal["one object", "a bare array", "pages"]
 
 def answer(operation: Json) -> Json | None:
     """The schema of what means success, a union if there are several; ``None`` if there is no body."""
-    contents = [response["content"] for response in operation["responses"].values() if response.get("content")]
-    several = [next(iter(content.values()))["schema"] for content in contents]
+    several = [next(iter(one["content"].values()))["schema"] for one in operation["responses"].values() if one.get("content")]
     return None if not several else several[0] if len(several) == 1 else {"oneOf": several}
 
 

@@ -42,8 +42,7 @@ def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str
     """Why it has done nothing, or less than it says, if so."""
     update = action.get("update")
     there = {*document.get("components", {}).get("schemas", {}), *(update if isinstance(update, dict) else ())}  # or comes with it
-    needed = {str(ref).rpartition("/")[2] for place, ref in values(update) if place.endswith("/$ref")}
-    if missing := sorted(needed - there):
+    if missing := sorted({str(ref).rpartition("/")[2] for place, ref in values(update) if place.endswith("/$ref")} - there):
         return f"the document has no {', '.join(missing)} to refer to"
     target = str(action.get("target", "") or "(none)")
     for old, new in moved.items():

@@ -14,8 +14,6 @@ from typing import Any
 from . import marks
 from .document import Json, Refused, by_key, load_file, pointer, unversioned, visible
 
-_BOUNDS = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "items"))
-
 EVERYWHERE = "*"
 
 OPERATIONS, REQUESTS, ANSWERS = (f"{what} without words" for what in ("operations", "request properties", "answer properties"))
@@ -86,7 +84,7 @@ def _parts(schema: Json, said: Json) -> Iterator[str]:
     yield "" if within is None or _is_range(within) else _value(within)
     low, high = within if within is not None and _is_range(within) else (None, None)
     yield _range(schema.get("minimum", low), schema.get("maximum", high))
-    for lower, upper, what in _BOUNDS:
+    for lower, upper, what in (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "items")):
         low, high = schema.get(lower), schema.get(upper, said.get("max_items") if what == "items" else None)
         if high is not None:
             yield f"{_value(low)} {what}" if low == high else f"{_value(low or 0)} to {_value(high)} {what}"

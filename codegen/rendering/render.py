@@ -52,9 +52,8 @@ def render(views: Views, package: Path, names: Json | None = None) -> None:
     write("raw_server", "raw/server", url=views.prepared[marks.SERVER])
     for view in views.classes:
         write(view.kind, f"raw/{view.folder}/{view.module}", view=view)
-    about = {"models": "What the API answers with; each model", "params": "Dicts that requests take, as type checkers see them; each"}
-    for kind, title in about.items():
-        write("names_init", f"raw/{kind}/__init__", kind=kind, names=views.modules[kind], title=f"{title} loads when it is first used.")
+    for kind, modules in views.modules.items():
+        write("names_init", f"raw/{kind}/__init__", kind=kind, names=modules)
     write("package_init", "raw/api/__init__", title="One module an operation, by resource.")
     for operation in views.operations:
         write("package_init", f"raw/api/{operation.group}/__init__", title=f"Operations of `{operation.group}`.")

@@ -326,8 +326,7 @@ class _Difference:
         """:param told: whether they are told apart by what they were."""
         left, matches = list(news), [self._match(old, news, alone=len(olds) == len(news) == 1) for old in olds]
         if olds and news and not sent and (not any(matches) or len(olds) == 1 < len(news)):
-            sides = [" | ".join(sorted(map(_told, some))) for some in (olds, news)]
-            self._changed("type", f"{what}: ", sides, names, breaks=True)
+            self._changed("type", f"{what}: ", (" | ".join(sorted(map(_told, some))) for some in (olds, news)), names, breaks=True)
             left = []
         for old, match in zip(olds, matches, strict=True):
             if match is None:

@@ -64,7 +64,6 @@ def markdown(changes: Sequence[Change], left_out: Mapping[str, str] = {}, *, mos
 
 _CLIENT = "the client"
 _OF_FIELDS = frozenset({"member", "value", "answer", "type", "bound", "default"})
-_OTHER = ("{names}: {what}", "Look at what you send and read there.")
 
 
 def _group(change: Change) -> str:
@@ -76,7 +75,7 @@ def _group(change: Change) -> str:
 
 
 def _line(change: Change) -> str:
-    said, todo = SENTENCES[change.subject].get(change.action, _OTHER)
+    said, todo = SENTENCES[change.subject].get(change.action, ("{names}: {what}", "Look at what you send and read there."))
     what = change.what.partition(": ")[2] or change.what if change.subject in _OF_FIELDS else change.what
     more = len(change.names) - _NAMES
     names = [*map(_code, change.names[:_NAMES]), *([f"and {more} more"] if more > 0 else [])]

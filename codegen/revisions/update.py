@@ -30,8 +30,6 @@ from .swap import REPLACED, swap, workshop
 
 _TYPES = ["-m", "mypy", "--strict", "--enable-error-code=deprecated", "--follow-imports=silent", "--config-file=", "--cache-dir=.types"]
 
-_CHANGES_IN_CHANGELOG = 20  # so many of a resource are written out there
-
 _TRY = """
 import importlib, pkgutil
 from retell_async import raw, resources
@@ -95,7 +93,7 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
     moved, undone = pins.moved(new)
     log = changelog.undone((root / "CHANGELOG.md").read_text(encoding="utf-8"), undone)
     if not undone and (new.pinned != pins.now.pinned or left != missing):
-        details = report.markdown(changes, left, most=_CHANGES_IN_CHANGELOG)
+        details = report.markdown(changes, left, most=20)  # of a resource
         log = changelog.written(log, moved.now.revision, pins.now.revision, report.summary(changes, left), details)
     with workshop(root) as folder:
         made = folder / "new"
