@@ -289,17 +289,10 @@ def all_schemas(document: Json) -> Iterator[tuple[str, Json]]:
 
 def refuse_rings(document: Json) -> None:
     """Refuse schemas that are made of themselves: by references, ``allOf`` and unions, not by what is in a field or an array."""
-    schemas: Json = document.get("components", {}).get("schemas", {})
-
-    def made_of(schema: Any) -> Iterator[str]:
-        if isinstance(schema, dict):  # not true, or false
-            yield from filter(None, [ref_name(schema)])
-            for some in (schema.get(keyword) for keyword in ("allOf", "oneOf", "anyOf")):
-                for part in some if isinstance(some, list) else ():
-                    yield from made_of(part)
-
+    part, schemas = re.compile(r"(/(allOf|oneOf|anyOf)/\d+)*/\$ref"), at(document, "/components/schemas", {})
+    made_of = {name: [ref_name({"$ref": ref}) for where, ref in values(said) if part.fullmatch(where)] for name, said in schemas.items()}
     try:
-        TopologicalSorter({name: [*made_of(schema)] for name, schema in schemas.items()}).prepare()
+        TopologicalSorter(made_of).prepare()
     except CycleError as error:
         ring = error.args[1][::-1]
         raise Refused(pointer("components", "schemas", ring[0]), f"is made of itself: {' in '.join(ring)}") from None

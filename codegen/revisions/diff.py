@@ -407,13 +407,10 @@ def _values(document: Json, schema: Json) -> frozenset[str]:
 
 def _by_type(document: Json, schema: Json) -> dict[tuple[str, int], Json]:
     """What a value may be, each with the default of all, by its type and its place among those of that type."""
-    often, found = Counter[str](), dict[tuple[str, int], Json]()
     default = {key: said for key, said in resolved(document, schema).items() if key == "default"}
-    for _, choice in choices(document, schema):
-        kind = str(choice.get("type"))
-        found[kind, often[kind]] = choice | default
-        often[kind] += 1
-    return found
+    some = [choice | default for _, choice in choices(document, schema)]
+    types = [str(choice.get("type")) for choice in some]
+    return {(kind, types[:index].count(kind)): some[index] for index, kind in enumerate(types)}
 
 
 def _places(operation: Json, sent: Json) -> dict[str, str]:
