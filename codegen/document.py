@@ -86,7 +86,8 @@ def load(text: str | bytes, name: str, empty: Json | None = None) -> Json:
     except RecursionError:
         raise Refused("", f"{name} is nested too deep") from None
     if not isinstance(data := empty if data is None else data, dict):
-        raise Refused("", f"{name} holds {type(data).__name__}, not an object")
+        what = {"str": "a text", "list": "an array", "NoneType": "nothing"}.get(type(data).__name__, "a value")
+        raise Refused("", f"{name} holds {what}, not an object")
     return data
 
 

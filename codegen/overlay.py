@@ -50,7 +50,7 @@ def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str
     try:
         matches = list(_ENVIRONMENT.finditer(target, document))
     except JSONPathError as error:
-        raise Refused(where, f"has no usable target: {error}") from error
+        raise Refused(where, f"has no usable target: {' '.join(str(error).split())}") from error
     if not matches:
         return "what it removes is gone, or has another name now" if action.get("remove") else "nothing is at its target"
     merge = _Merge(document, replaces=bool(action.get(marks.REPLACES)))

@@ -123,6 +123,6 @@ def _findable(document: Json) -> None:
             is_own = isinstance(value, str) and value.startswith("#/")
             if not is_own or not isinstance(at(document, value[1:], None), dict | bool):
                 raise Refused(where, f"{value} is not there{'' if is_own else ', and other documents are not read'}")
-            refs.append(value)
+            refs.append(str(value))
     for ref in refs:
         followed(document, {"$ref": ref})

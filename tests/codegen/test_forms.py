@@ -95,7 +95,7 @@ from codegen.generate import ROOT
         ("openapi/retired.yaml", "GET /a: {date: 2026-13-45}", "/retired/GET ~1a/date", '"2026-13-45" is not a "date"'),
         ("openapi/retired.yaml", "GET /a: {instaed: call.list}", "/retired/GET ~1a", "('instaed' was unexpected)"),
         ("openapi/drift.yaml", "{of: a, meant: [{finding: b}]}", "/drift/meant/0", '"why" is a required property'),
-        ("openapi/left_out.yaml", "[GET /a]", "/left_out", "openapi/left_out.yaml holds list, not an object"),
+        ("openapi/left_out.yaml", "[GET /a]", "/left_out", "openapi/left_out.yaml holds an array, not an object"),
         ("openapi/docs/operations.yaml", "GET /a: {text: A., params: {}}", "/operations/GET ~1a", "('params' was unexpected)"),
         ("openapi/docs/operations.yaml", "GET /a: {text: A., unit: seconds}", "/operations/GET ~1a", "('unit' was unexpected)"),
         (
