@@ -6,6 +6,7 @@ nothing there, and `apply` tells so. One that is to replace what the document sa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -51,6 +52,9 @@ def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str
         matches = list(_ENVIRONMENT.finditer(target, document))
     except JSONPathError as error:
         raise Refused(where, f"has no usable target: {' '.join(str(error).split())}") from error
+    if not matches and re.search(r"\.(one|any)Of\b", target):  # which mean the same here
+        other = re.sub(r"\.(one|any)Of\b", lambda said: ".anyOf" if said[1] == "one" else ".oneOf", target)
+        matches = list(_ENVIRONMENT.finditer(other, document))
     if not matches:
         return "what it removes is gone, or has another name now" if action.get("remove") else "nothing is at its target"
     merge = _Merge(document, replaces=bool(action.get(marks.REPLACES)))

@@ -21,16 +21,16 @@ from jsonschema_rs import Draft4Validator
 
 from . import marks
 from .document import PATTERNS, Json, Refused, by_key, load_file, pointer, resolved
-from .operation import answer, body, properties
+from .operation import answer, body, keywords, properties
 from .passes.lift import pascal, singular
-from .passes.names import module_name
+from .passes.names import module_name, python_name
 from .reserved import KEYWORDS, METHODS, RESOURCES, aside, is_name, members
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
 Effect = Literal["read", "write", "delete"]
 Asks = Literal["money", "deletion"]
 
-_HTTP = {"post": "create", "put": "update", "patch": "update", "delete": "delete"}
+_HTTP = {"post": "create", "put": "update", "patch": "update", **{verb: verb for verb in ("delete", "head", "options", "trace")}}
 _KEYS = (f"ra-{'0' * 32}", f"ra-{'0' * 32}-{'0' * 50}")
 """Keys as `retell_async/_engine/idempotency.py` makes them: alone, and with the trace that a request belongs to."""
 _VERBS = {kind: frozenset(words) for kind, words in load_file(Path(__file__).with_name("verbs.yaml")).items()}
@@ -116,16 +116,20 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 methods = (f"{name}{_suffix(key)}" if is_version else name,)
                 if is_version or name not in taken:
                     break
-        of_another = said.get("repeat") == "safe" and is_another(meant, key)  # then the operation says of itself
-        repeat: Repeat = said["repeat"] if "repeat" in said and not of_another else _repeat(document, key, operation, surface)
+        of_another = is_another(meant, key)  # of which nobody has said that it only reads, or that it is free
+        is_said = "repeat" in said and not (of_another and said["repeat"] == "safe")
+        repeat: Repeat = said["repeat"] if is_said else _repeat(document, key, operation, surface)
         if repeat == "idempotency_key" and not _takes_key(document, operation):
             repeat = "unsafe"
         effect: Effect = "delete" if _effect(meant) == "delete" else _effect(key)  # by whatever method it deletes from now on
         asks: Any = said.get("asks", "deletion" if effect == "delete" else {})  # what deletes asks, whether or not anybody says so
-        if not said and repeat != "safe" and effect != "delete":  # nobody has said that it only reads, or that it is free
-            effect, asks = "write", "money"
-        own = {name: said[name] for name in ("timeout", "limit", "open_world", *(() if version else ("tool",))) if name in said}
         asked = asks if isinstance(asks, dict) else {"": asks}
+        if "methods" not in said and (names := asked.keys() - {""}):  # of those that have some it is looked at as what is relied on
+            if lost := names - {aside(python_name(name), KEYWORDS) for name in keywords(document, operation)}:
+                raise Refused(pointer("surface", meant, "asks"), f"{methods[0]} takes no {min(lost)}")
+        if is_new := (of_another or not said) and repeat != "safe" and effect != "delete":
+            effect, asked = "write", {**asked, "": "money"}
+        own = {name: said[name] for name in ("timeout", "limit", "open_world", *(() if version or is_new else ("tool",))) if name in said}
         found[key] = Entry(methods, repeat, key in surface, effect, asked, said.get("renamed") or {}, **own)
         if (tool := found[key].tool) and tools.setdefault(tool, meant) != meant:
             raise Refused(pointer("surface", meant, "tool"), f"{tool} is what {tools[tool]} is called as a tool")
@@ -301,7 +305,8 @@ def _words(key: str, nouns: Container[str], verbs: Container[str], *, whole: boo
     telling = segments if whole else [*segments[:1], *segments[1:][-1:]]
     said = [part.split("-") for part in _spoken(telling)] or [["root"]]
     (verb, *noun), *rest = said
-    if verb in verbs or (method == "post" and not rest and singular(verb) not in nouns):
+    is_things = not noun and singular(verb) != verb  # `POST /widgets` makes one
+    if verb in verbs or (method == "post" and not rest and singular(verb) not in nouns and not is_things):
         return verb, [*(noun or [verb]), *chain(*rest)]
     if rest and method == "post":  # /campaigns/{id}/start
         return "_".join(rest[-1]), [*chain(*said[:-1])]

@@ -8,7 +8,7 @@ from itertools import chain
 import attrs
 
 from .. import marks
-from ..document import Json, Refused, is_object, pointer, ref_name, walk
+from ..document import Json, Refused, is_object, pointer, ref_name, resolved, walk
 from ..operation import answer, called, listing, properties
 from ..parser import ListProperty, ModelProperty, Parsed, Property, fields, wire
 from ..passes.names import module_name, python_name
@@ -152,8 +152,9 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         page = {wire(prop): prop for prop in fields(read.model(str(ref_name(returned or {}))))}
         listed = page["items"]
         paging = next((place for place in ("query", "body") if any(one.wire == "pagination_key" for one in taking[place])), None)
-        if paging is None or "pagination_key" not in page:
-            lacks = "takes no pagination_key" if paging is None else "these have no pagination_key"
+        key, _ = properties(document, returned or {}, sent=False).get("pagination_key", ({"type": "none"}, False))
+        if paging is None or resolved(document, key).get("type", "string") != "string":
+            lacks = "takes no pagination_key" if paging is None else "these have no pagination_key that is a text"
             raise Refused(where, f"answers with pages, and {lacks} to ask for the next one")
     items = [one for one in alternatives(listed) if isinstance(one, ListProperty)] if listed and kind != "one object" else []
     multipart = [one.body_type for one in endpoint.bodies] == ["files"]

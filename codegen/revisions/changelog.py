@@ -36,7 +36,7 @@ def undone(text: str, revisions: Iterable[str]) -> str:
 def _parted(text: str) -> tuple[str, str, str]:
     """What is before the section, the section, and what is behind it."""
     if (found := _SECTION.search(text)) is None:
-        raise Refused("", "CHANGELOG.md has no section [Unreleased] to put the entry in")
+        raise Refused("", "CHANGELOG.md has no section [Unreleased] to put the entry in: write `## [Unreleased]` there", "")
     return text[: found.start()], found[0], text[found.end() :]
 
 

@@ -14,6 +14,7 @@ from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValida
 from openapi_spec_validator.schemas import schema_v30, schema_v31
 from openapi_spec_validator.validation.exceptions import DuplicateOperationIDError, UnresolvableParameterError
 
+from ..canonical import PROSE
 from ..document import IN_A_COPY, PATTERNS, VALUES, Json, Refused, at, followed, load, pointer, pruned, refuse_rings, roots, values
 
 _PATH = re.compile(r"(?:/(?!/|(?:\.|%2[Ee]){1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@%-]|{[\w.~$-]+})*)+")
@@ -40,7 +41,7 @@ def _checked(fetched: bytes, name: str) -> Json:
     if (checks := _VERSIONS.get(version[:3])) is None:
         raise Refused("/openapi", f"an OpenAPI 3.0 or 3.1 document is needed, {name} says {version or 'nothing'}")
     _readable(read)
-    document: Json = pruned(json.loads(json.dumps(read)), _says)  # with texts for keys, since YAML reads ``200:`` as a number
+    document: Json = _listed(pruned(json.loads(json.dumps(read)), _says))  # with texts for keys: YAML reads ``200:`` as a number
     if not isinstance(document.get("paths"), dict):
         raise Refused("/paths", "is missing or no object")
     document["paths"] = {path: item for path, item in document["paths"].items() if not path.startswith("x-")}
@@ -65,6 +66,21 @@ def _checked(fetched: bytes, name: str) -> Json:
 def _says(key: str, value: Any) -> bool:
     """Not an example, which may look like anything, nor what says nothing."""
     return key not in ("example", "examples") and (key not in ("required", "parameters") or value != [])
+
+
+def _listed(value: Any) -> Any:
+    """What a union of nothing but values says (as 3.1 gives each a title) is said as an enum."""
+    if isinstance(value, list):
+        return [_listed(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    said = {key: item if key in VALUES else _listed(item) for key, item in value.items()}
+    for keyword in ("oneOf", "anyOf"):
+        members = said.get(keyword)
+        are_values = isinstance(members, list) and all(isinstance(one, dict) and isinstance(one.get("const"), str) for one in members)
+        if members and are_values and "enum" not in said and set().union(*members) <= {"const", "type", "title", "deprecated", *PROSE}:
+            said |= {"type": "string", "enum": [one["const"] for one in said.pop(keyword)]}
+    return said
 
 
 def _in_both(key: str, value: Any) -> bool:

@@ -151,9 +151,14 @@ class _Difference:
         olds, news = self.old.operations, self.new.operations
         moved = renamed(self.old, self.new)
         gone = olds.keys() - news.keys() - moved.keys()
+        others = {name: key for key in news for name in self.new.names(key)}
         for key in gone:
             self._methods = self.old.entries[key].methods
-            self._add("operation", "removed", key, self.old.names(key), breaks=True)
+            for name in self.old.names(key):
+                is_taken = name in others
+                self._add(
+                    "operation", "moved" if is_taken else "removed", f"{key} → {others[name]}" if is_taken else key, [name], breaks=True
+                )
         for key in news.keys() - {moved.get(key, key) for key in olds}:
             self._methods = self.new.entries[key].methods
             self._add("operation", "added", key, self.new.names(key))

@@ -13,7 +13,7 @@ from codegen.document import Json, dump, load
 from codegen.revisions.checked import parse
 
 from .revisions import REVISIONS, Revision
-from .small import STRING, array, document, enum, object_, operation, ref, refused
+from .small import STRING, array, content, document, enum, object_, operation, ref, refused
 
 NAMES = st.sampled_from(
     ["description", "summary", "tags", "example", "title", "required", "properties", "enum", "x-name", "default", "items"]
@@ -162,6 +162,15 @@ def test_status_codes_may_be_numbers_and_dates_are_texts() -> None:
 )
 def test_what_is_no_document_or_lies_elsewhere_is_refused(broken: Json, where: str) -> None:
     assert refused(lambda made: canonical(parse(json.dumps(made).encode(), "it")), {**document({}), **broken})[0] == where
+
+
+@pytest.mark.parametrize("keyword", ["oneOf", "anyOf"])
+def test_a_union_of_values_is_an_enum(keyword: str) -> None:
+    union = [{"const": "a", "title": "A", "description": "The first."}, {"type": "string", "const": "b"}]
+    said = {"a": {"post": {**operation(), "responses": {"200": {"description": "", **content({keyword: union, "default": "b"})}}}}}
+    made = canonical(parse(json.dumps({**document({"/a": said["a"]}), "openapi": "3.1.0"}).encode(), "it"))
+    schema = made["paths"]["/a"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema == {"type": "string", "enum": ["a", "b"], "default": "b"}
 
 
 def test_servers_of_a_path_are_those_of_its_operations_that_have_none() -> None:

@@ -95,8 +95,10 @@ def test_what_does_many_at_once_is_another_thing() -> None:
 
 @pytest.mark.parametrize("key", ["PUT /purchase-credits", "GET /describe-agents", "GET /buy-it"])
 def test_what_was_safe_is_not_so_of_another_thing(key: str) -> None:
-    (entry,) = entries(adopted(having(replaceThing=key), SURFACE), SURFACE).values()
+    surface = {key: {"tool": "replace", **said} if said.get("id") == "replaceThing" else said for key, said in SURFACE.items()}
+    (entry,) = entries(adopted(having(replaceThing=key), surface), surface).values()
     assert (entry.methods[0], entry.repeat) == ("thing.replace", "unsafe")
+    assert (entry.effect, entry.asks, entry.tool) == ("write", {"": "money"}, None)  # nobody has said that it is free
 
 
 def test_the_newest_version_has_the_names() -> None:

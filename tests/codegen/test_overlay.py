@@ -32,6 +32,14 @@ def test_an_update_is_merged_into_every_target() -> None:
     }
 
 
+def test_a_union_is_found_whichever_way_the_document_says_it() -> None:
+    members = [{"type": "string"}, {"type": "integer"}]
+    for there, target in (("anyOf", "oneOf"), ("oneOf", "anyOf")):
+        document: Json = {"a": {there: [members[0]]}}
+        made = apply(document, {"actions": [{"target": f"$.a.{target}", "update": members[1]}]})
+        assert made == {"a": {there: members}}
+
+
 def test_an_update_of_an_array_is_one_more_element_and_a_scalar_replaces() -> None:
     assert laid({"target": "$.list", "update": {"n": 3}})["list"][-1] == {"n": 3}
     assert laid({"target": "$", "x-replaces": True, "update": {"number": 2, "info": None}}) == {**DOCUMENT, "number": 2, "info": None}

@@ -46,6 +46,8 @@ def test_the_surface_says_what_it_knows() -> None:
         ("GET /widgets", "widget.list"),
         ("GET /widgets/{id}", "widget.retrieve"),
         ("GET /get-outbound-sms", "outbound_sms.retrieve"),
+        ("POST /widgets", "widget.create"),
+        ("HEAD /widgets/{id}", "widget.head"),
         ("POST /widgets/{id}/start", "widget.start"),
         ("POST /widgets/{id}:start", "widget.start"),
         ("POST /widgets:start", "widget.start"),
@@ -272,10 +274,14 @@ def test_of_several_versions_the_newest_is_the_tool() -> None:
 
 def test_an_operation_that_names_itself_may_have_a_rule_of_its_own() -> None:
     surface: Json = {**SURFACE, "GET /get-audience/{a}": {"repeat": "unsafe", "asks": {"wide": "money"}}}
-    given = document({path: {"get": operation(path[1:4], THINGS)} for path in ("/get-audience/{a}", "/get-agent/{a}")})
+    wide = [{"in": "query", "name": "wide", "schema": STRING}]
+    given = document({path: {"get": operation(path[1:4], THINGS, parameters=wide)} for path in ("/get-audience/{a}", "/get-agent/{a}")})
     found = entries(given, surface)
     assert [(str(entry.methods[0]), entry.repeat) for entry in found.values()] == [
         ("audience.retrieve", "unsafe"),
         ("agent.retrieve", "safe"),
     ]
     assert "audience.retrieve(a)" not in relied_on(surface)
+    misspelt: Json = {"GET /get-audience/{a}": {"repeat": "unsafe", "asks": {"wied": "money"}}}
+    where, reason = refused(lambda document: entries(document, misspelt), given)
+    assert (where, reason) == ("/surface/GET ~1get-audience~1{a}/asks", "audience.retrieve takes no wied")

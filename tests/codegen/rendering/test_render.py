@@ -83,7 +83,10 @@ def test_pages_that_say_nothing_of_the_next_one_are_refused() -> None:
     page = object_(items=array(STRING), has_more={"type": "boolean"}, next_pagination_key=STRING)
     listed = operation("listThings", page, parameters=[{"name": "pagination_key", "in": "query", "schema": STRING}])
     where, reason = refused(viewed, document({"/list-things": {"get": listed}}))
-    assert (where, reason) == ("/paths/~1list-things/get", "answers with pages, and these have no pagination_key to ask for the next one")
+    assert (where, reason) == (
+        "/paths/~1list-things/get",
+        "answers with pages, and these have no pagination_key that is a text to ask for the next one",
+    )
 
 
 @pytest.mark.parametrize(
