@@ -124,9 +124,9 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         effect: Effect = "delete" if _effect(meant) == "delete" else _effect(key)  # by whatever method it deletes from now on
         asks: Any = said.get("asks", "deletion" if effect == "delete" else {})  # what deletes asks, whether or not anybody says so
         asked = asks if isinstance(asks, dict) else {"": asks}
-        if "methods" not in said and (names := asked.keys() - {""}):  # of those that have some it is looked at as what is relied on
-            if lost := names - {aside(python_name(name), KEYWORDS) for name in keywords(document, operation)}:
-                raise Refused(pointer("surface", meant, "asks"), f"{methods[0]} takes no {min(lost)}")
+        names = set[str]() if "methods" in said else asked.keys() - {""}  # of those that have some it is looked at as what is relied on
+        if names and (lost := names - {aside(python_name(name), KEYWORDS) for name in keywords(document, operation)}):
+            raise Refused(pointer("surface", meant, "asks"), f"{methods[0]} takes no {min(lost)}")
         if is_new := (of_another or not said) and repeat != "safe" and effect != "delete":
             effect, asked = "write", {**asked, "": "money"}
         own = {name: said[name] for name in ("timeout", "limit", "open_world", *(() if version or is_new else ("tool",))) if name in said}

@@ -411,28 +411,40 @@ async def _by_httpx(transport: httpx.AsyncHTTPTransport, request: httpx.Request)
     """Send by httpx, whose connections to proxies take no options of sockets."""
     trace = request.extensions.get("trace")
     began = left = False
+    opened: Any = None
+    scope = anyio.CancelScope()
 
     async def traced(event: str, details: dict[str, Any]) -> None:
-        nonlocal began, left
+        nonlocal began, left, opened
         began = True  # else somebody stands in the way, who may send it where nobody says when it leaves
         if event.endswith("connect_tcp.complete"):
-            keep_alive(details["return_value"].get_extra_info("socket"))
+            opened = details["return_value"]
+            keep_alive(opened.get_extra_info("socket"))
+        elif "setup_socks5_connection" in event:  # which has no end in httpcore
+            longest = request.extensions.get("timeout", {}).get("connect")
+            scope.deadline = inf if longest is None or not event.endswith(".started") else anyio.current_time() + longest
         if trace is not None:
             await trace(event, details)  # which may keep it from being sent
         left = left or goes_out(event, details)
 
     request.extensions = {**request.extensions, "trace": traced}
+    response: httpx.Response | None = None
     try:
-        try:
+        with scope:
             response = await transport.handle_async_request(request)
-        except BaseException:
-            await drop_abandoned(transport, traced)
-            raise
     except httpx.TransportError as error:
         if left or not began or isinstance(error, NOT_SENT):
             raise
         raise not_sent(error) from error
     except (UnicodeError, OverflowError) as error:  # of looking up the address of a host or a proxy
         raise httpx.ConnectError(f"there can be no such host: {error}") from error
+    finally:
+        if response is None:
+            if opened is not None and not left:  # httpcore leaves open what a proxy or TLS did not get ready
+                with anyio.CancelScope(shield=True):
+                    await opened.aclose()
+            await drop_abandoned(transport, traced)
+    if response is None:
+        raise httpx.ConnectTimeout("the proxy gave no way to the server in time")
     response.stream = Returned(cast("httpx.AsyncByteStream", response.stream), transport, traced)
     return response

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gzip
 import json
 import pickle
 import sys
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -17,6 +19,7 @@ from retell_async._client import AsyncRetell
 from retell_async._core import errors
 from retell_async._core.model import UnknownObject
 from retell_async._engine.limits import RateLimit
+from retell_async._http.exchange import _unzipped
 
 from ..engine.example import CREATE, DELETE, KEY, LIST_WHOLE, NO_OPTIONS, UPLOAD, answering, client_of, get
 
@@ -417,6 +420,21 @@ async def test_a_query_that_is_too_long_is_refused_before_anything_is_sent() -> 
     async with AsyncRetell("key_test", base_url="http://retell.test") as client:
         with pytest.raises(ValueError, match=r"the path and the query are of 70,0.. characters, and 65,000 can be sent"):
             await client.send(get(), {"extra_query": {"a": "x" * 70_000}})
+
+
+ZIPPED = gzip.compress(b'{"a":1}')
+
+
+@pytest.mark.parametrize("content", [ZIPPED, ZIPPED[:-3], ZIPPED[:9], ZIPPED * 2, ZIPPED + b"more", b"", b"none", b"\0" * 40])
+def test_what_is_zipped_is_undone_as_httpx_does_it(content: bytes) -> None:
+    def told(read: Callable[[], bytes], *wrong: type[Exception]) -> object:
+        try:
+            return read()
+        except wrong as error:
+            return str(error)
+
+    by_httpx = told(lambda: httpx.Response(200, headers={"content-encoding": "gzip"}, content=content).content, httpx.DecodingError)
+    assert told(lambda: _unzipped(content), zlib.error) == by_httpx
 
 
 async def test_the_log_line_of_an_answer_shows_the_path_as_it_was_sent(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -24,6 +25,7 @@ from retell_async import (
     RetryPolicy,
 )
 from retell_async._http.given.threads import ThreadedClient
+from retell_async._http.transport import _by_httpx
 from retell_async._http.way import drop_abandoned
 
 from ...engine.example import KEY
@@ -291,3 +293,35 @@ async def test_what_is_in_use_is_not_taken_for_abandoned() -> None:
     await drop_abandoned(transport, object())
     assert [connection.state for connection in pool.connections] == ["idle", "available", "used"]
     assert [connection.state for connection in connections.values() if connection.closed] == ["abandoned"]
+
+
+@pytest.mark.anyio
+@pytest.mark.soak
+@pytest.mark.parallel
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_a_proxy_of_socks_that_says_nothing_is_waited_for_as_long_as_for_a_connection(is_cancelled: bool) -> None:
+    closed: list[bool] = []
+    raw = socket.socket()
+
+    class Stream:
+        def get_extra_info(self, _: str) -> socket.socket:
+            return raw
+
+        async def aclose(self) -> None:
+            closed.append(True)
+            raw.close()
+
+    class Silent(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            told = request.extensions["trace"]
+            await told("socks5.connect_tcp.complete", {"return_value": Stream()})
+            await told("socks5.setup_socks5_connection.started", {})
+            await anyio.sleep(30)
+            raise AssertionError
+
+    request = httpx.Request("GET", "https://retell.test", extensions={"timeout": {"connect": 10.0 if is_cancelled else 0.05}})
+    with anyio.move_on_after(0.05 if is_cancelled else 10) as scope:
+        with pytest.raises(httpx.ConnectTimeout):
+            await _by_httpx(Silent(), request)
+        assert not is_cancelled
+    assert (scope.cancelled_caught, closed) == (is_cancelled, [True])
