@@ -318,6 +318,8 @@ def test_the_text_of_an_error() -> None:
     assert "that, and what was asked for" in row("`str(error)` is the status and the body")
     assert str(ours) == f"{theirs} (GET /a)"
     assert (ours.args, repr(ours)) == (theirs.args, repr(theirs))
+    assert '(`{"error": "none"}`) that text' in row("`str(error)` is the status and the body")
+    assert str(status_error(httpx.Response(404, json={"error": "none"}, request=response.request))) == "Error code: 404 - none (GET /a)"
     for package in (retell, retell_async):
         assert str(package.RateLimitError("slow down", response=response, body=None)) == "slow down"
         assert str(package.APIConnectionError(request=response.request)) == "Connection error."

@@ -75,6 +75,19 @@ async def test_what_has_no_body() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_client_that_was_closed() -> None:
+    assert "a `RetellError` that says so" in row("a client that was closed")
+    there, here = both(lambda _: httpx.Response(200, json=CALL), max_retries=0)
+    await there.close()
+    with pytest.raises(retell.APIConnectionError):
+        await there.call.retrieve("call_1")
+    await here.close()
+    with pytest.raises(retell_async.RetellError, match="the client is closed") as caught:
+        await here.call.retrieve("call_1")
+    assert not isinstance(caught.value, retell_async.APIConnectionError)
+
+
+@pytest.mark.anyio
 async def test_members_of_unions() -> None:
     assert "an unknown tag gives an `UnknownObject`" in row("the members of `CallResponse`")
     (there, here), _ = await Sent({**CALL, "call_type": "fax"}).both(lambda client: client.call.retrieve("call_1"))
