@@ -40,7 +40,7 @@ async def web(client: AsyncRetell, number: int) -> Any:
 
 
 async def batch(client: AsyncRetell, number: int) -> Any:
-    return (await client.batch_call.create_batch_call(from_number="+14155550100", tasks=[])).to_dict()
+    return (await client.batch_call.create_batch_call(from_number="+14155550100", tasks=[], extra_body={"name": str(number)})).to_dict()
 
 
 async def sms(client: AsyncRetell, number: int) -> Any:
