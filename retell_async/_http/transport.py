@@ -420,6 +420,8 @@ async def _by_httpx(transport: httpx.AsyncHTTPTransport, request: httpx.Request)
         if event.endswith("connect_tcp.complete"):
             opened = details["return_value"]
             keep_alive(opened.get_extra_info("socket"))
+        elif event.startswith(("http11.", "http2.")):
+            opened = None  # it is ready, and may be that of others too
         elif "setup_socks5_connection" in event:  # which has no end in httpcore
             longest = request.extensions.get("timeout", {}).get("connect")
             scope.deadline = inf if longest is None or not event.endswith(".started") else anyio.current_time() + longest
@@ -440,7 +442,7 @@ async def _by_httpx(transport: httpx.AsyncHTTPTransport, request: httpx.Request)
         raise httpx.ConnectError(f"there can be no such host: {error}") from error
     finally:
         if response is None:
-            if opened is not None and not left:  # httpcore leaves open what a proxy or TLS did not get ready
+            if opened is not None:  # httpcore leaves open what a proxy or TLS did not get ready
                 with anyio.CancelScope(shield=True):
                     await opened.aclose()
             await drop_abandoned(transport, traced)
