@@ -155,10 +155,10 @@ class _Difference:
         for key in gone:
             self._methods = self.old.entries[key].methods
             for name in self.old.names(key):
-                is_taken = name in others
-                self._add(
-                    "operation", "moved" if is_taken else "removed", f"{key} → {others[name]}" if is_taken else key, [name], breaks=True
-                )
+                if name in others:
+                    self._add("operation", "moved", f"{key} → {others[name]}", [name], breaks=True)
+                else:
+                    self._add("operation", "removed", key, [name], breaks=True)
         for key in news.keys() - {moved.get(key, key) for key in olds}:
             self._methods = self.new.entries[key].methods
             self._add("operation", "added", key, self.new.names(key))
